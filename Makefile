@@ -1,0 +1,33 @@
+# Two commands do everything on a fresh machine with Python >= 3.11 and Rust: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(wildcard kernels/src/*.rs kernels/src/*/*.rs) kernels/Cargo.toml kernels/Cargo.lock
+
+.PHONY: demo test check bench kernels clean
+
+demo: $(VENV)/.built
+	$(BIN)/cleanroom demo
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.built
+	$(BIN)/ruff check .
+	$(BIN)/ruff check protocols cli
+	$(BIN)/mypy
+	cd kernels && cargo clippy --release --all-targets -- -D warnings
+	cd kernels && cargo test --release --no-default-features
+
+kernels: $(VENV)/.built
+
+$(VENV)/.built: pyproject.toml $(RUST_SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[demo,dev]'
+	touch $@
+
+clean:
+	rm -rf build dist $(VENV) kernels/target cleanroom/*.so *.egg-info

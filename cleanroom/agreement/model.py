@@ -1,0 +1,203 @@
+"""The agreement as values: what both owners signed, parsed and checked, with nothing derived from anybody's data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+
+__all__ = [
+    "Agreement",
+    "Exposure",
+    "Identifier",
+    "Match",
+    "Measure",
+    "Metric",
+    "Noise",
+    "Outcome",
+    "PartyEntry",
+    "Profile",
+    "ProtocolChoice",
+    "ReleaseRules",
+    "Resolution",
+    "Role",
+    "TimeRules",
+]
+
+
+class Role(Enum):
+    """Which half of the story a party holds."""
+
+    EXPOSURE = "exposure"
+    OUTCOME = "outcome"
+
+
+class Resolution(Enum):
+    """The length of a tick."""
+
+    DAY = "1d"
+    HOUR = "1h"
+    MINUTE = "1m"
+
+
+class Measure(Enum):
+    """What a metric counts."""
+
+    PEOPLE = "people"
+    EVENTS = "events"
+    SUM = "sum"
+    MATCHED = "matched"
+
+
+class Noise(Enum):
+    """The mechanism of the release."""
+
+    GAUSSIAN = "gaussian"
+    LAPLACE = "laplace"
+    NONE = "none"
+
+
+class Profile(Enum):
+    """Which oblivious PRF (and OT extension) the join runs on; the functionality is the same."""
+
+    ECDH = "ecdh"
+    KKRT = "kkrt"
+    VOLE = "vole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyEntry:
+    """One owner: its name in the agreement, its role, its pinned certificate."""
+
+    name: str
+    role: Role
+    certificate_pem: bytes = field(repr=False)
+    fingerprint: bytes  # SHA-256 of the certificate's DER, 32 bytes
+    min_people: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identifier:
+    """A match key and its normalisation."""
+
+    type: str  # phone, email, idfa, oaid, caid, imei, mac, id
+    rule: str | None = None
+    country: str | None = None
+    hash: str | None = None  # None, md5 or sha256: the form that the parties share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """How people are matched."""
+
+    identifiers: tuple[Identifier, ...]
+    max_invalid: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeRules:
+    """The horizon [start, end), the tick, the zone that defines dates, the time tree."""
+
+    start: datetime
+    end: datetime
+    resolution: Resolution
+    zone: str
+    tree: tuple[int, ...]  # ticks per node at each level: a chain of divisors that begins with 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Which touches count and how they are grouped."""
+
+    events: tuple[str, ...]
+    start: datetime  # the touch period, inside [time)
+    end: datetime
+    instants: tuple[datetime, ...] | None
+    group_by: str
+    groups: tuple[str, ...]
+    anchor: str  # first_touch, last_touch
+    credit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Which outcomes count and in what money."""
+
+    events: tuple[str, ...]
+    value: str | None
+    currency: str | None
+    precision: Decimal | None  # one integer unit, e.g. 0.01
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A declared column of the release."""
+
+    name: str
+    measure: Measure
+    event: str | None  # None for matched
+    window_ticks: int | None  # None for matched
+    window: str | None  # as written, for people to read
+    cap: int | None  # integer units per person and group; None for people and matched
+    credit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRules:
+    """Noise, thresholds, recipients."""
+
+    noise: Noise
+    epsilon: float
+    delta: float
+    min_people: int  # the largest of the release's and the parties'
+    max_groups_per_person: int
+    max_windows: int
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolChoice:
+    """Profile and public bounds (already padded up to powers of two)."""
+
+    profile: Profile
+    rows_exposure: int
+    rows_outcome: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """The whole agreement.
+
+    `canonical` is what is hashed and signed; `hash` is its SHA-256 and names the agreement everywhere.
+    """
+
+    version: int
+    name: str
+    purpose: str
+    valid_until: date
+    parties: tuple[PartyEntry, PartyEntry]  # exposure side first
+    match: Match
+    time: TimeRules
+    exposure: Exposure
+    outcome: Outcome
+    metrics: tuple[Metric, ...]
+    release: ReleaseRules
+    protocol: ProtocolChoice
+    canonical: bytes = field(repr=False)
+    hash: bytes
+
+    @property
+    def exposure_party(self) -> PartyEntry:
+        """The owner of the touches."""
+        return self.parties[0]
+
+    @property
+    def outcome_party(self) -> PartyEntry:
+        """The owner of the outcomes."""
+        return self.parties[1]
+
+    def party(self, name: str) -> PartyEntry | None:
+        """The entry of a party by its name in the agreement, or None."""
+        return next((entry for entry in self.parties if entry.name == name), None)

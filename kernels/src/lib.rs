@@ -1,0 +1,29 @@
+//! Bulk kernels of the clean room: flat arrays in, flat arrays out.
+//!
+//! Protocol logic lives in Python (`protocols/`). A kernel validates every length it is given, returns
+//! `PyValueError` for a malformed argument, never panics on input, and releases the GIL while it computes.
+
+use pyo3::prelude::*;
+
+mod base_ot;
+mod cuckoo;
+mod digest;
+mod merkle;
+mod okvs;
+mod ot;
+mod ristretto;
+mod rlwe;
+
+#[pymodule]
+fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("BACKEND", format!("rust-{}", env!("CARGO_PKG_VERSION")))?;
+    ristretto::register(module)?;
+    merkle::register(module)?;
+    base_ot::register(module)?;
+    ot::register(module)?;
+    okvs::register(module)?;
+    cuckoo::register(module)?;
+    rlwe::register(module)?;
+    digest::register(module)?;
+    Ok(())
+}
