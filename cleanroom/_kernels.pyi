@@ -2,8 +2,8 @@
 
 from typing import Final
 
-import numpy as np  # noqa: F401
-from numpy.typing import NDArray  # noqa: F401
+import numpy as np
+from numpy.typing import NDArray
 
 BACKEND: Final[str]
 
@@ -22,3 +22,6 @@ BACKEND: Final[str]
 # --- rlwe.rs
 
 # --- digest.rs
+def row_keys(
+    person: NDArray[np.uint8], weight_class: int, level: NDArray[np.uint8], node: NDArray[np.int64]
+) -> NDArray[np.uint8]: ...
