@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from cleanroom.errors import CleanroomError, PeerError
+from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.protocols.wire import Event, Expect, Message, Progress, Protocol, Send, decode_frame, encode_frame
 
 __all__ = ["Outgoing", "Party", "PartyState"]
@@ -41,8 +42,13 @@ class Party(Generic[T]):
     Call `advance` until it returns None; then, unless `state` is DONE, `feed` the next frame and advance again.
     """
 
-    def __init__(self, protocol: Protocol[T]) -> None:
+    def __init__(self, protocol: Protocol[T], transcript: Transcript | None = None) -> None:
+        """Args:
+        protocol: the generator to run.
+        transcript: where every frame is recorded; None keeps no record.
+        """
         self._protocol = protocol
+        self._transcript = transcript
         self._sent = 0
         self._received = 0
         self._expected: Expect | None = None
@@ -96,6 +102,8 @@ class Party(Generic[T]):
         if isinstance(event, Send):
             frame = encode_frame(event.message, self._sent, event.payload)
             self._sent += 1
+            if self._transcript is not None:
+                self._transcript.record(event.message.step, Direction.SENT, frame)
             return Outgoing(event.message, frame)
         return event
 
@@ -116,6 +124,8 @@ class Party(Generic[T]):
             self.state = PartyState.FAILED
             raise
         self._received += 1
+        if self._transcript is not None:
+            self._transcript.record(self._expected.message.step, Direction.RECEIVED, frame)
         self._expected = None
         self.state = PartyState.RUNNING
 

@@ -36,6 +36,7 @@ __all__ = [
     "chunks",
     "decode_frame",
     "encode_frame",
+    "expect",
 ]
 
 WIRE_VERSION: Final = 1
@@ -62,7 +63,6 @@ class ProtocolId(IntEnum):
     GROUPED_SUM = 8
     COMPARISON = 9
     RELEASE = 10
-    ABORT = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +103,14 @@ Event: TypeAlias = Send | Expect | Progress
 Protocol: TypeAlias = Generator[Event, bytes | None, T]
 
 
+def expect(message: Message, length: int) -> Protocol[bytes]:
+    """Receives one message: `payload = yield from expect(message, length)`."""
+    payload = yield Expect(message, length)
+    if payload is None:
+        raise AssertionError(f"{message.step}: the carrier answered an Expect with nothing")
+    return payload
+
+
 def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:
     """Cuts `range(total)` into half-open pieces of at most `size`.
 
@@ -129,7 +137,7 @@ def encode_frame(message: Message, sequence: int, payload: bytes) -> bytes:
         The header followed by the payload.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise AssertionError(f"{message.step}: a payload of {len(payload)} bytes must be sent in chunks")
+        raise AssertionError(f"{message.step}: a payload of {len(payload)} bytes should have been sent in chunks")
     return _HEADER.pack(WIRE_VERSION, message.protocol, message.type, sequence, len(payload)) + payload
 
 
@@ -145,8 +153,6 @@ def decode_frame(frame: bytes, expected: Expect, sequence: int) -> bytes:
     version, protocol, kind, number, length = _HEADER.unpack_from(frame)
     if version != WIRE_VERSION:
         raise PeerError(f"{where}: wire version {WIRE_VERSION} expected, {version} found")
-    if protocol == ProtocolId.ABORT:
-        raise PeerError("the peer stopped the run; its own report says why")
     if protocol != expected.message.protocol or kind != expected.message.type:
         raise PeerError(
             f"{where}: message {int(expected.message.protocol)}.{expected.message.type} expected, "

@@ -1,0 +1,156 @@
+"""The handshake: both sides agree that they run the same thing, commit to their inputs and seeds, and name the session.
+
+Functionality: both learn a session id that neither could choose, and that agreement, role, profile, sizes and build
+version match. Each side binds itself to its seed and to its prepared input before it sees the other's nonce.
+Model: semi-honest; a peer that differs in any public field is refused before any data-dependent message.
+Leakage: the two commitments (an unchanged input under one agreement gives an unchanged root; see LEAKAGE), and
+whether a stored release for exactly these inputs exists.
+Rounds: 2. Bytes: 2 × (HELLO + NONCE) frames, fixed.
+Source: style of TLS 1.3's transcript binding (RFC 8446 section 4.4.1); the commitment is SHA-256 of a 32-byte seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+from cleanroom.errors import AgreementError, PeerError
+from cleanroom.protocols.transcript import Transcript
+from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
+
+__all__ = ["HELLO_BYTES", "Hello", "Session", "confirm", "handshake", "seed_commitment"]
+
+PROTOCOL_VERSION: Final = 1
+NONCE_BYTES: Final = 32
+_HELLO: Final = struct.Struct("<HBBQQII32s32s32s")
+HELLO_BYTES: Final = _HELLO.size
+
+_HELLO_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=1, step="session.hello")
+_NONCE_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=2, step="session.nonce")
+_CONFIRM_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=3, step="session.confirm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The public shape of a run and one side's commitments."""
+
+    exposure: bool
+    profile: int
+    rows_exposure: int
+    rows_outcome: int
+    columns: int
+    groups: int
+    agreement_hash: bytes
+    seed_commitment: bytes
+    input_root: bytes
+
+    def encode(self) -> bytes:
+        """Returns `HELLO_BYTES` bytes, every field of a fixed width."""
+        return _HELLO.pack(
+            PROTOCOL_VERSION,
+            1 if self.exposure else 2,
+            self.profile,
+            self.rows_exposure,
+            self.rows_outcome,
+            self.columns,
+            self.groups,
+            self.agreement_hash,
+            self.seed_commitment,
+            self.input_root,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the handshake fixed."""
+
+    id: bytes
+    own_root: bytes
+    peer_root: bytes
+    peer_seed_commitment: bytes
+    own_nonce: bytes = field(repr=False)
+    stored: bytes | None  # SHA-256 of the stored release that both sides hold, or None
+
+    def digest(self, purpose: str) -> bytes:
+        """Returns 32 public bytes bound to the session, one value a purpose (a bin seed, say)."""
+        return hashlib.sha256(b"cleanroom/session/derive/v1" + self.id + purpose.encode()).digest()
+
+
+def seed_commitment(seed: bytes) -> bytes:
+    """Commits to a 32-byte seed; hiding because the seed is uniform."""
+    return hashlib.sha256(b"cleanroom/seed-commitment/v1" + seed).digest()
+
+
+def _exchange(message: Message, payload: bytes, *, first: bool) -> Protocol[bytes]:
+    """Swaps payloads of equal length; the exposure side goes first, so that both sides see one order."""
+    if first:
+        yield Send(message, payload)
+        return (yield from expect(message, len(payload)))
+    theirs = yield from expect(message, len(payload))
+    yield Send(message, payload)
+    return theirs
+
+
+def handshake(*, own: Hello, nonce: bytes, stored: dict[bytes, bytes]) -> Protocol[Session]:
+    """Runs the handshake.
+
+    Args:
+        own: this side's hello.
+        nonce: 32 bytes, fresh.
+        stored: peer's input root -> SHA-256 of the release stored for it and this side's present root.
+
+    Returns:
+        The session; `stored` is set only if both sides named the same stored release.
+
+    Raises:
+        AgreementError: the peer runs another agreement.
+        PeerError: the peer differs in version, role, profile or sizes.
+    """
+    mine = own.encode()
+    theirs = yield from _exchange(_HELLO_MESSAGE, mine, first=own.exposure)
+    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, commitment, root = _HELLO.unpack(theirs)
+    if version != PROTOCOL_VERSION:
+        raise PeerError(f"session: protocol version {PROTOCOL_VERSION} expected, {version} found")
+    if agreement != own.agreement_hash:
+        raise AgreementError("session: the peer runs another agreement than this one; compare the files")
+    if role != (2 if own.exposure else 1):
+        raise PeerError("session: both sides claim the same role")
+    found = (profile, n_exposure, n_outcome, columns, groups)
+    if found != (own.profile, own.rows_exposure, own.rows_outcome, own.columns, own.groups):
+        raise PeerError("session: the peer's profile or sizes differ although its agreement does not")
+    known = stored.get(root)
+    claim = bytes(NONCE_BYTES) if known is None else known
+    answer = yield from _exchange(_NONCE_MESSAGE, nonce + claim, first=own.exposure)
+    peer_nonce, peer_claim = answer[:NONCE_BYTES], answer[NONCE_BYTES:]
+    if hmac.compare_digest(nonce, peer_nonce):
+        raise PeerError("session: the peer sent this side's own nonce back")
+    hellos = (mine, theirs) if own.exposure else (theirs, mine)
+    nonces = (nonce, peer_nonce) if own.exposure else (peer_nonce, nonce)
+    identity = hashlib.sha256(b"cleanroom/session/v1" + own.agreement_hash + b"".join(nonces + hellos)).digest()
+    return Session(
+        id=identity,
+        own_root=own.input_root,
+        peer_root=root,
+        peer_seed_commitment=commitment,
+        own_nonce=nonce,
+        stored=known if known is not None and known == peer_claim else None,
+    )
+
+
+def confirm(*, transcript: Transcript, exposure: bool) -> Protocol[bytes]:
+    """Compares both sides' transcripts so far, before anything is opened.
+
+    Returns:
+        The common 32-byte digest.
+
+    Raises:
+        PeerError: the transcripts differ: some message was changed on its way.
+    """
+    own = transcript.digest()
+    theirs = yield from _exchange(_CONFIRM_MESSAGE, own, first=exposure)
+    if not hmac.compare_digest(own, theirs):
+        raise PeerError("session: the two transcripts differ, so a message was changed on its way")
+    return own

@@ -1,0 +1,72 @@
+"""The record of a run: one entry a message, chained, so that both sides can tell that they hold the same run.
+
+Each direction has a hash chain of its own, because the two sides may see messages of different directions in a
+different order: chain_0 = SHA-256(label ‖ direction),
+chain_i = SHA-256(chain_{i-1} ‖ SHA-256(frame_i) ‖ length ‖ step).
+`digest` binds both directions; it is equal on both sides exactly when every frame was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+__all__ = ["Direction", "Transcript", "TranscriptEntry"]
+
+_LABEL: Final = b"cleanroom/transcript/v1"
+
+
+class Direction(Enum):
+    """Seen from the side that keeps the record."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptEntry:
+    """One message: step, direction, length of the frame in bytes, the frame's SHA-256, the chain after it."""
+
+    step: str
+    direction: Direction
+    length: int
+    sha256: bytes
+    chain: bytes
+
+
+class Transcript:
+    """An append-only record of frames."""
+
+    def __init__(self, *, from_exposure: Direction) -> None:
+        """Args:
+        from_exposure: the direction in which the exposure side's frames go, seen from here.
+        """
+        self._from_exposure = from_exposure
+        self._chains = {
+            direction: hashlib.sha256(_LABEL + (b"\x00" if direction is from_exposure else b"\x01")).digest()
+            for direction in Direction
+        }
+        self._entries: list[TranscriptEntry] = []
+
+    @property
+    def entries(self) -> tuple[TranscriptEntry, ...]:
+        """Every entry so far, in this side's order."""
+        return tuple(self._entries)
+
+    def record(self, step: str, direction: Direction, frame: bytes) -> None:
+        """Appends a frame."""
+        digest = hashlib.sha256(frame).digest()
+        chain = hashlib.sha256(
+            self._chains[direction] + digest + len(frame).to_bytes(8, "little") + step.encode()
+        ).digest()
+        self._chains[direction] = chain
+        self._entries.append(
+            TranscriptEntry(step=step, direction=direction, length=len(frame), sha256=digest, chain=chain)
+        )
+
+    def digest(self) -> bytes:
+        """Returns 32 bytes over both directions so far, exposure side's frames first; equal on both sides."""
+        other = next(direction for direction in Direction if direction is not self._from_exposure)
+        return hashlib.sha256(_LABEL + self._chains[self._from_exposure] + self._chains[other]).digest()
