@@ -1,0 +1,54 @@
+"""The agreement: what both owners sign. Loading, checking, canonical bytes, signatures, the template.
+
+`cleanroom.agreement.words` explains an agreement; it is imported on its own because it asks the release for its noise.
+"""
+
+from __future__ import annotations
+
+from cleanroom.agreement.checks import agreement_warnings
+from cleanroom.agreement.load import load_agreement, parse_agreement
+from cleanroom.agreement.model import (
+    Agreement,
+    Exposure,
+    Identifier,
+    Match,
+    Measure,
+    Metric,
+    Noise,
+    Outcome,
+    PartyEntry,
+    Profile,
+    ProtocolChoice,
+    ReleaseRules,
+    Resolution,
+    Role,
+    TimeRules,
+)
+from cleanroom.agreement.signatures import sign_agreement, signature_path, verify_signatures
+from cleanroom.agreement.template import agreement_template, write_template
+
+__all__ = [
+    "Agreement",
+    "Exposure",
+    "Identifier",
+    "Match",
+    "Measure",
+    "Metric",
+    "Noise",
+    "Outcome",
+    "PartyEntry",
+    "Profile",
+    "ProtocolChoice",
+    "ReleaseRules",
+    "Resolution",
+    "Role",
+    "TimeRules",
+    "agreement_template",
+    "agreement_warnings",
+    "load_agreement",
+    "parse_agreement",
+    "sign_agreement",
+    "signature_path",
+    "verify_signatures",
+    "write_template",
+]

@@ -1,0 +1,146 @@
+"""The canonical bytes of an agreement: what is hashed and signed.
+
+They hold the meaning, not the writing: defaults filled in, times in UTC, money in integer units, certificates as
+fingerprints, row bounds padded. Comments, key order and the way a number or a time is written change nothing; every
+other change gives other bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from enum import Enum
+
+from cleanroom.agreement.model import (
+    Exposure,
+    Match,
+    Metric,
+    Outcome,
+    PartyEntry,
+    ProtocolChoice,
+    ReleaseRules,
+    TimeRules,
+)
+
+__all__ = ["canonical_bytes"]
+
+_LABEL = b"cleanroom/agreement/v1\n"
+
+
+def canonical_bytes(
+    *,
+    name: str,
+    purpose: str,
+    valid_until: str,
+    parties: tuple[PartyEntry, PartyEntry],
+    match: Match,
+    time: TimeRules,
+    exposure: Exposure,
+    outcome: Outcome,
+    metrics: tuple[Metric, ...],
+    release: ReleaseRules,
+    protocol: ProtocolChoice,
+) -> bytes:
+    """Encodes an agreement of version 1: a label, then JSON in ASCII with sorted keys and without spaces.
+
+    Args:
+        name: the agreement's name.
+        purpose: its purpose.
+        valid_until: the date in ISO 8601.
+        parties: exposure side first.
+        match: the identifiers.
+        time: the horizon and its ticks.
+        exposure: which touches count.
+        outcome: which outcomes count.
+        metrics: in the declared order.
+        release: noise and thresholds.
+        protocol: profile and padded bounds.
+
+    Returns:
+        The bytes whose SHA-256 names the agreement. Numbers other than integers are texts (the shortest decimal form
+        that gives the same double).
+    """
+    document: dict[str, object] = {
+        "version": 1,
+        "name": name,
+        "purpose": purpose,
+        "valid_until": valid_until,
+        "parties": [
+            {
+                "name": party.name,
+                "role": party.role.value,
+                "certificate_sha256": party.fingerprint.hex(),
+                "min_people": party.min_people,
+            }
+            for party in parties
+        ],
+        "match": {
+            "identifiers": [
+                {"type": entry.type, "rule": entry.rule, "country": entry.country, "hash": entry.hash}
+                for entry in match.identifiers
+            ],
+            "max_invalid": repr(float(match.max_invalid)),
+        },
+        "time": {
+            "start": _utc(time.start),
+            "end": _utc(time.end),
+            "resolution": time.resolution.value,
+            "zone": time.zone,
+            "tree": list(time.tree),
+        },
+        "exposure": {
+            "events": list(exposure.events),
+            "start": _utc(exposure.start),
+            "end": _utc(exposure.end),
+            "instants": None if exposure.instants is None else [_utc(instant) for instant in exposure.instants],
+            "group_by": exposure.group_by,
+            "groups": list(exposure.groups),
+            "anchor": exposure.anchor,
+            "credit": exposure.credit,
+        },
+        "outcome": {
+            "events": list(outcome.events),
+            "value": outcome.value,
+            "currency": outcome.currency,
+            "precision": None if outcome.precision is None else str(outcome.precision),
+            "labels": list(outcome.labels),
+        },
+        "metrics": [_metric(metric) for metric in metrics],
+        "release": {
+            "noise": release.noise.value,
+            "epsilon": repr(release.epsilon),
+            "delta": repr(release.delta),
+            "min_people": release.min_people,
+            "max_groups_per_person": release.max_groups_per_person,
+            "max_windows": release.max_windows,
+            "recipients": list(release.recipients),
+        },
+        "protocol": {
+            "profile": protocol.profile.value,
+            "rows_exposure": protocol.rows_exposure,
+            "rows_outcome": protocol.rows_outcome,
+        },
+    }
+    text = json.dumps(document, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_refuse)
+    return _LABEL + text.encode("ascii")
+
+
+def _metric(metric: Metric) -> dict[str, object]:
+    return {
+        "name": metric.name,
+        "measure": metric.measure.value,
+        "event": metric.event,
+        "window": metric.window,
+        "window_ticks": metric.window_ticks,
+        "cap": metric.cap,
+        "credit": metric.credit,
+    }
+
+
+def _utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _refuse(value: object) -> object:
+    kind = "enum" if isinstance(value, Enum) else type(value).__name__
+    raise TypeError(f"canonical bytes hold plain values only, found {kind}")

@@ -1,0 +1,134 @@
+"""Whether the numbers of an agreement fit the join's arithmetic, and what its owners should be warned about.
+
+Convention 10 of the attribution page: sums are shares mod 2^64 and must stay below 2^63, noise included; the answers of
+the grouped sum must decode with bits to spare.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import cleanroom.plan  # as a module: the plan imports this package's model
+from cleanroom.agreement.model import Agreement, Noise, Resolution
+from cleanroom.errors import AgreementError
+from cleanroom.identity import read_certificate
+from cleanroom.protocols.rlwe import slack_bits
+
+__all__ = ["LEAST_SLACK_BITS", "WEIGHT_BOUND", "agreement_warnings", "check_capacity", "noise_bound"]
+
+# What one person's row can weigh in one group: members and anchors count once.
+WEIGHT_BOUND = 1
+
+LEAST_SLACK_BITS = 2.0
+SUM_LIMIT = 2**63
+DEVIATIONS = 40  # noise beyond this many standard deviations is less likely than 2^-1000
+
+FEW_PEOPLE = 10  # below it a threshold without noise says little; the public systems begin at 50
+LARGE_EPSILON = 8.0
+LARGE_DELTA = 1e-4
+
+_TICKS = {Resolution.HOUR: timedelta(hours=1), Resolution.MINUTE: timedelta(minutes=1)}
+
+
+def check_capacity(agreement: Agreement) -> None:
+    """Refuses an agreement whose sums could overflow, or whose answers could decode wrongly.
+
+    Raises:
+        AgreementError: naming the metric.
+    """
+    plan = cleanroom.plan.plan_of(agreement)
+    rows = min(agreement.protocol.rows_exposure, agreement.protocol.rows_outcome)
+    for column in plan.columns:
+        noise = DEVIATIONS * noise_bound(agreement, columns=len(plan.columns), cap=column.cap)
+        if rows * WEIGHT_BOUND * column.cap + noise >= SUM_LIMIT:
+            raise AgreementError(
+                f"metrics[{column.name}].cap: protocol.max_rows times the cap, with noise, would pass 2^63 units; "
+                "lower one of them or raise outcome.precision"
+            )
+    outputs = plan.groups * len(plan.columns)
+    slack = slack_bits(rows=agreement.protocol.rows_exposure, weight_bound=WEIGHT_BOUND, outputs=outputs)
+    if slack < LEAST_SLACK_BITS:
+        raise AgreementError(
+            f"metrics[{plan.columns[0].name}]: {outputs} cells over protocol.max_rows.exposure = "
+            f"{agreement.protocol.rows_exposure} leave {slack:.1f} bits to decode sums, expected at least "
+            f"{LEAST_SLACK_BITS:.0f}; declare fewer groups or rows"
+        )
+
+
+def noise_bound(agreement: Agreement, *, columns: int, cap: int) -> int:
+    """Bounds the standard deviation of one side's noise on a cell, before any accountant is asked.
+
+    Every opened column is scaled to its cap, so a person moves at most `max_groups_per_person` cells of each column by
+    one cap. Gaussian: rho-zCDP implies (rho + 2·sqrt(rho·ln(1/delta)), delta)-DP (Bun–Steinke, ePrint 2016/816,
+    proposition 1.3), solved for rho; an accountant finds less noise than that. Laplace: sqrt(2) times the scale.
+
+    Args:
+        agreement: for its release rules.
+        columns: how many columns are opened, automatic gates included.
+        cap: the most that one person adds to one group of the column, in integer units.
+
+    Returns:
+        Integer units, rounded up; 0 without noise.
+    """
+    rules = agreement.release
+    moved = rules.max_groups_per_person * columns
+    if rules.noise is Noise.NONE:
+        return 0
+    if rules.noise is Noise.LAPLACE:
+        return math.ceil(math.sqrt(2) * cap * moved / rules.epsilon)
+    tail = math.log(1 / rules.delta)
+    rho = (math.sqrt(tail + rules.epsilon) - math.sqrt(tail)) ** 2
+    return math.ceil(cap * math.sqrt(moved / (2 * rho)))
+
+
+def agreement_warnings(agreement: Agreement) -> tuple[str, ...]:
+    """What is allowed but should be meant: one line each, naming the key."""
+    return (*_time_warnings(agreement), *_release_warnings(agreement))
+
+
+def _time_warnings(agreement: Agreement) -> list[str]:
+    found: list[str] = []
+    left = _ticks_after_last_touch(agreement)
+    cut = ", ".join(metric.name for metric in agreement.metrics if (metric.window_ticks or 0) > left)
+    if cut:
+        found.append(f"exposure.end: windows that begin at the last touches pass time.end and are cut: {cut}")
+    if agreement.time.resolution is Resolution.DAY:
+        zone = ZoneInfo(agreement.time.zone)
+        for name, instant in (("start", agreement.time.start), ("end", agreement.time.end)):
+            if instant.astimezone(zone).time() != datetime.min.time():
+                found.append(f"time.{name}: is not midnight in {agreement.time.zone}: that day is a partial one")
+    for party in agreement.parties:
+        if _not_after(party.certificate_pem).date() < agreement.valid_until:
+            found.append(f"parties.{party.name}.certificate: expires before valid_until")
+    return found
+
+
+def _release_warnings(agreement: Agreement) -> list[str]:
+    rules = agreement.release
+    found: list[str] = []
+    if rules.noise is Noise.NONE and rules.min_people < FEW_PEOPLE:
+        found.append(f"release.min_people: {rules.min_people} without noise shows groups of very few people")
+    if rules.noise is not Noise.NONE and rules.epsilon > LARGE_EPSILON:
+        found.append(f"release.epsilon: {rules.epsilon:g} hides a person only weakly; usual values are 0.5 to 8")
+    if rules.noise is Noise.GAUSSIAN and rules.delta > LARGE_DELTA:
+        found.append(f"release.delta: {rules.delta:g} is large; usual values are below one in the number of people")
+    return found
+
+
+def _ticks_after_last_touch(agreement: Agreement) -> int:
+    """How many ticks, its own included, lie between the last possible touch and the end of the horizon."""
+    time = agreement.time
+    instants = agreement.exposure.instants
+    last_touch = agreement.exposure.end - timedelta(microseconds=1) if instants is None else instants[-1]
+    last = time.end - timedelta(microseconds=1)
+    if time.resolution is Resolution.DAY:
+        zone = ZoneInfo(time.zone)
+        return (last.astimezone(zone).date() - last_touch.astimezone(zone).date()).days + 1
+    length = _TICKS[time.resolution]
+    return (last - time.start) // length - (last_touch - time.start) // length + 1
+
+
+def _not_after(pem: bytes) -> datetime:
+    return read_certificate(pem, where="certificate").not_after

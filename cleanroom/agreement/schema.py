@@ -1,0 +1,137 @@
+"""Every key that an agreement may have: its table, type, default and allowed words. The reference page is held to it.
+
+A default never changes: an agreement that was signed without a key means the same for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["DEFAULT_TREES", "SCHEMA", "Key", "Kind"]
+
+
+class Kind(Enum):
+    """The TOML type of a value."""
+
+    TEXT = "text"
+    TEXTS = "list of texts"
+    INTEGER = "integer"
+    INTEGERS = "list of integers"
+    NUMBER = "number"
+    AMOUNT = "number or text"
+    DATE = "date"
+    INSTANT = "time with offset"
+    INSTANTS = "list of times with offset"
+    TABLE = "table"
+    TABLES = "list of tables"
+    IDENTIFIERS = "list of texts or tables"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What may stand at one key.
+
+    Attributes:
+        kind: the TOML type.
+        required: whether the key must be there; `default` is then empty.
+        default: as the reference page shows it, in words where the value depends on another key.
+        choices: the words allowed, if they are few.
+    """
+
+    kind: Kind
+    required: bool = False
+    default: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def _required(kind: Kind, *choices: str) -> Key:
+    return Key(kind=kind, required=True, choices=choices)
+
+
+def _default(kind: Kind, default: str, *choices: str) -> Key:
+    return Key(kind=kind, default=default, choices=choices)
+
+
+SCHEMA: dict[str, dict[str, Key]] = {
+    "": {
+        "version": _required(Kind.INTEGER),
+        "name": _required(Kind.TEXT),
+        "purpose": _required(Kind.TEXT),
+        "valid_until": _required(Kind.DATE),
+        "parties": _required(Kind.TABLE),
+        "match": _required(Kind.TABLE),
+        "time": _required(Kind.TABLE),
+        "exposure": _required(Kind.TABLE),
+        "outcome": _required(Kind.TABLE),
+        "metrics": _required(Kind.TABLES),
+        "release": _required(Kind.TABLE),
+        "protocol": _required(Kind.TABLE),
+    },
+    "parties.NAME": {
+        "role": _required(Kind.TEXT, "exposure", "outcome"),
+        "certificate": _required(Kind.TEXT),
+        "min_people": _default(Kind.INTEGER, "release.min_people"),
+    },
+    "match": {
+        "identifiers": _required(Kind.IDENTIFIERS),
+        "max_invalid": _default(Kind.NUMBER, "0.01"),
+    },
+    "match.identifiers": {
+        "type": _required(Kind.TEXT, "phone", "email", "idfa", "oaid", "caid", "imei", "mac", "id"),
+        "rule": _default(Kind.TEXT, "e164 (phone), lower (email), none (id)"),
+        "country": _default(Kind.TEXT, "CN (phone)"),
+        "hash": _default(Kind.TEXT, "none", "md5", "sha256"),
+    },
+    "time": {
+        "start": _required(Kind.INSTANT),
+        "end": _required(Kind.INSTANT),
+        "resolution": _required(Kind.TEXT, "1d", "1h", "1m"),
+        "zone": _default(Kind.TEXT, "UTC"),
+        "tree": _default(Kind.INTEGERS, "[1] at 1d, [1,6,24] at 1h, [1,10,60,360,1440] at 1m"),
+    },
+    "exposure": {
+        "events": _required(Kind.TEXTS),
+        "start": _default(Kind.INSTANT, "time.start"),
+        "end": _default(Kind.INSTANT, "time.end"),
+        "instants": _default(Kind.INSTANTS, "any time"),
+        "group_by": _required(Kind.TEXT),
+        "groups": _required(Kind.TEXTS),
+        "anchor": _default(Kind.TEXT, "first_touch", "first_touch", "last_touch"),
+        "credit": _default(Kind.TEXT, "none", "last_touch", "first_touch", "linear", "position", "time_decay"),
+    },
+    "outcome": {
+        "events": _required(Kind.TEXTS),
+        "value": _default(Kind.TEXT, "none"),
+        "currency": _default(Kind.TEXT, "none"),
+        "precision": _default(Kind.AMOUNT, "0.01 (with value)"),
+        "labels": _default(Kind.TEXTS, "[]"),
+    },
+    "metrics": {
+        "name": _required(Kind.TEXT),
+        "event": _default(Kind.TEXT, "none (matched only)"),
+        "measure": _required(Kind.TEXT, "people", "events", "sum", "matched"),
+        "window": _default(Kind.TEXT, "none (matched only)"),
+        "attribution": _default(Kind.TEXT, "window", "window", "credit"),
+        "cap": _default(Kind.AMOUNT, "none (people, matched)"),
+    },
+    "release": {
+        "noise": _required(Kind.TEXT, "gaussian", "laplace", "none"),
+        "epsilon": _default(Kind.NUMBER, "none (noise none)"),
+        "delta": _default(Kind.NUMBER, "none (noise none, laplace)"),
+        "min_people": _required(Kind.INTEGER),
+        "max_groups_per_person": _default(Kind.INTEGER, "1"),
+        "max_windows": _default(Kind.INTEGER, "1"),
+        "recipients": _required(Kind.TEXTS),
+    },
+    "protocol": {
+        "profile": _default(Kind.TEXT, "ecdh", "ecdh", "kkrt", "vole"),
+        "max_rows": _required(Kind.TABLE),
+    },
+    "protocol.max_rows": {
+        "exposure": _required(Kind.INTEGER),
+        "outcome": _required(Kind.INTEGER),
+    },
+}
+
+DEFAULT_TREES: dict[str, tuple[int, ...]] = {"1d": (1,), "1h": (1, 6, 24), "1m": (1, 10, 60, 360, 1440)}
