@@ -1,0 +1,250 @@
+"""What a release costs and how exact it is: sensitivities, noise scales, errors. A function of the agreement alone.
+
+Unit of privacy: one person, with all their rows, added or removed on either side. One person adds at most the
+column's cap to at most `max_groups_per_person` groups of every opened column, automatic gates included. Each side
+adds its own discrete noise to every opened cell, so that either side's noise alone gives (epsilon, delta) against the
+other side; whoever sees only the released table is protected by both.
+
+The noise of a column is in proportion to its cap: scale = multiplier * cap, one multiplier for the whole release. The
+multiplier is the smallest thousandth for which OpenDP's own privacy map of the whole release, every column composed,
+stays within the agreed (epsilon, delta). Rounding it up to a thousandth makes both sides agree on it to the last bit.
+
+Sources: Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (NeurIPS 2020) for the mechanism
+and for zero-concentrated privacy; Ghosh, Roughgarden, Sundararajan (STOC 2009) for the discrete Laplace (geometric)
+mechanism; OpenDP for the maps and the samplers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from cleanroom.agreement.model import Agreement, Measure, Noise
+from cleanroom.errors import AgreementError
+from cleanroom.plan import Plan
+
+if TYPE_CHECKING:
+    from opendp.mod import Measurement
+
+__all__ = [
+    "ExpectedError",
+    "PrivacyCost",
+    "column_sensitivities",
+    "expected_errors",
+    "noise_measurement",
+    "privacy_cost",
+]
+
+MULTIPLIER_STEP: Final = 1000
+"""The multiplier is a whole number of 1/1000 of a cap."""
+MAX_MULTIPLIER: Final = 1 << 31
+"""Caps of noise beyond which the agreed epsilon is taken for a mistake: such a release could hold no figure."""
+_EXACT_STD_BELOW: Final = 8.0
+"""Scales under this get the discrete distribution's own standard deviation; above it differs by less than 1e-15
+(Gaussian) or by a closed form (Laplace)."""
+_WITHIN_GAUSSIAN: Final = 1.96
+"""95 % of a Gaussian lies within this many standard deviations."""
+_WITHIN_LAPLACE: Final = 2.06
+"""The same for the sum of two equal Laplace variables: (1 + x/2b) e^(-x/b) = 0.05 at x = 4.113 b; std = 2b."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyCost:
+    """What one run of an agreement costs, and the noise that each side adds for it.
+
+    `epsilon` and `delta` are what the ledger charges: the agreed ones (delta 0 with Laplace), for the whole release.
+    With noise "none" both are None: such a release has no privacy loss that could be stated.
+    """
+
+    noise: Noise
+    epsilon: float | None
+    delta: float | None
+    groups_per_person: int
+    opened_columns: int  # declared metrics and automatic gates: all of them are paid for
+    multiplier: float  # scale of a column's noise in caps; 0 with noise "none"
+    scales: tuple[float, ...]  # one side's scale, by column of the plan, integer units
+    std_errors: tuple[float, ...]  # of a released figure (both sides' noise), by column, integer units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedError:
+    """How far a metric's released figures will be from the truth, before any run."""
+
+    metric: str
+    std_error: Decimal  # in released units: people, events, or money
+    within: Decimal  # 19 figures of 20 are at most this far off
+    text: str  # a sentence for people
+
+
+def column_sensitivities(plan: Plan, groups_per_person: int, *, norm: int) -> tuple[float, ...]:
+    """How much one person can change a column of the table (all groups together).
+
+    Args:
+        plan: the columns, with their caps per person and group.
+        groups_per_person: the most groups that one person counts in.
+        norm: 1 (Laplace) or 2 (Gaussian).
+
+    Returns:
+        The sensitivity of each column in that norm, in integer units, never rounded down.
+    """
+    return tuple(_sensitivity(column.cap, groups_per_person, norm) for column in plan.columns)
+
+
+def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
+    """Calibrates the noise of an agreement.
+
+    Raises:
+        AgreementError: no useful noise gives the agreed epsilon and delta.
+    """
+    rules = agreement.release
+    groups = max(1, min(rules.max_groups_per_person, plan.groups))
+    caps = tuple(column.cap for column in plan.columns)
+    if rules.noise is Noise.NONE:
+        zeros = tuple(0.0 for _ in caps)
+        return PrivacyCost(
+            noise=rules.noise,
+            epsilon=None,
+            delta=None,
+            groups_per_person=groups,
+            opened_columns=len(caps),
+            multiplier=0.0,
+            scales=zeros,
+            std_errors=zeros,
+        )
+    delta = rules.delta if rules.noise is Noise.GAUSSIAN else 0.0
+    thousandths = _calibrate(rules.noise, float(rules.epsilon), float(delta), caps, groups)
+    scales = tuple(_scale(thousandths, cap) for cap in caps)
+    return PrivacyCost(
+        noise=rules.noise,
+        epsilon=float(rules.epsilon),
+        delta=float(delta),
+        groups_per_person=groups,
+        opened_columns=len(caps),
+        multiplier=thousandths / MULTIPLIER_STEP,
+        scales=scales,
+        std_errors=tuple(math.sqrt(2.0) * _std(rules.noise, scale) for scale in scales),
+    )
+
+
+def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ...]:
+    """Says for every declared metric how far its figures will be from the truth, in the agreement's order.
+
+    Raises:
+        AgreementError: as `privacy_cost`.
+    """
+    cost = privacy_cost(agreement, plan)
+    factor = _WITHIN_LAPLACE if cost.noise is Noise.LAPLACE else _WITHIN_GAUSSIAN
+    errors: list[ExpectedError] = []
+    for column, std_error in zip(plan.columns, cost.std_errors, strict=True):
+        if not column.declared:
+            continue
+        unit, words = Decimal(1), ""
+        if column.measure is Measure.SUM:
+            unit = agreement.outcome.precision or Decimal(1)
+            words = f" {agreement.outcome.currency}" if agreement.outcome.currency else ""
+        within = (Decimal(factor * std_error).quantize(Decimal(1), rounding=ROUND_CEILING)) * unit
+        if cost.noise is Noise.NONE:
+            text = f"each {column.name} figure that is released is exact"
+        else:
+            text = (
+                f"each {column.name} figure will be within about ± {within:,}{words} of the truth, 19 times of 20"
+            )
+        errors.append(
+            ExpectedError(metric=column.name, std_error=Decimal(repr(std_error)) * unit, within=within, text=text)
+        )
+    return tuple(errors)
+
+
+def noise_measurement(noise: Noise, scale: float) -> Measurement:
+    """Builds OpenDP's discrete mechanism for one column: a vector of integers in, the same with noise out.
+
+    Args:
+        noise: gaussian or laplace.
+        scale: the discrete Gaussian's sigma, or the discrete Laplace's scale, in integer units, > 0.
+    """
+    dp = _opendp()
+    domain = dp.vector_domain(dp.atom_domain(T="i64"))
+    built: Measurement
+    if noise is Noise.GAUSSIAN:
+        built = dp.m.make_gaussian(domain, dp.l2_distance(T=float), scale=scale)
+    elif noise is Noise.LAPLACE:
+        built = dp.m.make_laplace(domain, dp.l1_distance(T=float), scale=scale)
+    else:
+        raise AssertionError("noise none has no mechanism")
+    return built
+
+
+def _release_map(noise: Noise, delta: float, caps: tuple[int, ...], groups: int, thousandths: int) -> float:
+    """Returns the epsilon (at `delta`) that OpenDP gives one side's noise on the whole release, for one person."""
+    dp = _opendp()
+    norm = 2 if noise is Noise.GAUSSIAN else 1
+    domain = dp.vector_domain(dp.atom_domain(T="i64"))
+    metric = dp.l2_distance(T=float) if norm == 2 else dp.l1_distance(T=float)
+    columns = []
+    for cap in caps:
+        sensitivity = _sensitivity(cap, groups, norm)
+        # one person more or less moves this column by at most its sensitivity: the caps of preparation see to it
+        person = dp.t.make_user_transformation(
+            domain,
+            dp.symmetric_distance(),
+            domain,
+            metric,
+            lambda cells: cells,
+            lambda people, sensitivity=sensitivity: math.nextafter(sensitivity * people, math.inf),
+        )
+        columns.append(person >> noise_measurement(noise, _scale(thousandths, cap)))
+    release = dp.c.make_composition(columns)
+    if noise is Noise.LAPLACE:
+        return float(release.map(1))
+    epsilon, _ = dp.c.make_fix_delta(dp.c.make_zCDP_to_approxDP(release), delta).map(1)
+    return float(epsilon)
+
+
+@lru_cache(maxsize=64)
+def _calibrate(noise: Noise, epsilon: float, delta: float, caps: tuple[int, ...], groups: int) -> int:
+    """Returns the smallest multiplier, in thousandths of a cap, whose release costs at most (epsilon, delta)."""
+    low, high = 0, MULTIPLIER_STEP  # low is never enough, high will be
+    while _release_map(noise, delta, caps, groups, high) > epsilon:
+        low, high = high, high * 2
+        if high > MAX_MULTIPLIER * MULTIPLIER_STEP:
+            raise AgreementError("release.epsilon: no useful amount of noise gives the agreed epsilon and delta")
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _release_map(noise, delta, caps, groups, middle) > epsilon:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _scale(thousandths: int, cap: int) -> float:
+    return (thousandths * cap) / MULTIPLIER_STEP
+
+
+def _sensitivity(cap: int, groups: int, norm: int) -> float:
+    if norm == 1:
+        return float(cap * groups)
+    return math.nextafter(math.sqrt(groups) * cap, math.inf)
+
+
+def _std(noise: Noise, scale: float) -> float:
+    """Standard deviation of one draw of the discrete distribution."""
+    if noise is Noise.LAPLACE:
+        # geometric on both sides with p = e^(-1/b): variance 2p / (1 - p)^2
+        decay = math.exp(-1.0 / scale)
+        return math.sqrt(2.0 * decay) / -math.expm1(-1.0 / scale)
+    if scale >= _EXACT_STD_BELOW:
+        return scale
+    reach = range(-128, 129)
+    weights = [math.exp(-(x * x) / (2.0 * scale * scale)) for x in reach]
+    return math.sqrt(math.fsum(w * x * x for w, x in zip(weights, reach, strict=True)) / math.fsum(weights))
+
+
+def _opendp() -> Any:  # OpenDP's prelude is a bag of dynamic names
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib", "honest-but-curious")
+    return dp

@@ -1,0 +1,356 @@
+"""The opening: from additive shares with noise on them to the figures that may be seen, and nothing else.
+
+Functionality: each side holds a share mod 2^64 of every cell (group, column) and its own noise. The recipients learn
+the noised value of every gate, then of every cell whose gate is at least `min_people`; a side that is not a recipient
+learns only which cells are suppressed. With noise "none" no gate is opened unless it passed and is itself a declared
+metric: [gate >= min_people] is computed on the shares (`protocols/comparison.py`), only that bit is opened, then only
+the declared cells that passed.
+
+Security model: semi-honest, with accountability: every share is committed to before any is opened, so neither side
+can choose its share after seeing the other's. There is no fairness: a side can stop after seeing the other's opening.
+A sole recipient that lies about which gates passed is caught by an audit that holds both folders, not by the peer.
+
+Learned by each party: its role's output above. The shares and salts of suppressed cells are never sent, to anybody.
+A recipient sees the noised value of a gate that stays under the threshold (it was paid for); the released table does
+not carry it.
+
+Complementary suppression: no total over groups is ever opened, so no suppressed cell is a released total minus the
+released cells. Metrics of nested windows are gated one by one, and with noise "none" their exact difference can be a
+count under the threshold: owners who mind must not ask for both (`docs/reference/release.md`).
+
+Messages, exposure side first in each pair; a side sends openings only if the other one is a recipient:
+terms (32 bytes) both; commitments (32 a cell) both;
+noise: gates (40 a gate cell) each to a recipient, a bit a gate cell from a sole recipient to the other side;
+no noise: the comparison; a commitment to its bits (32) both; salt and bits (32 + 1/8 a gate cell) both;
+cells (40 a cell that passed) each to a recipient.
+Source: `private-join`'s release rules; commitments are the usual hash commitments in the random oracle model.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.agreement.model import Noise, Role
+from cleanroom.errors import PeerError
+from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.wire import CHUNK_BYTES, Event, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
+from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings, commit_bits, commit_shares
+from cleanroom.release.terms import ReleaseTerms
+
+__all__ = ["Compare", "Opening", "SideOpening", "exposure", "outcome"]
+
+Compare: TypeAlias = Callable[[NDArray[np.uint64], int], Protocol[NDArray[np.uint8]]]
+"""This side's half of the secure comparison: shares of k counts and a public threshold in, k bits out (0 or 1) whose
+XOR with the peer's says whether each count is at least the threshold."""
+
+_TERMS: Final = Message(protocol=ProtocolId.RELEASE, type=1, step="release.terms")
+_COMMITMENTS: Final = Message(protocol=ProtocolId.RELEASE, type=2, step="release.commitments")
+_GATES: Final = Message(protocol=ProtocolId.RELEASE, type=3, step="release.gates")
+_SUPPRESSION: Final = Message(protocol=ProtocolId.RELEASE, type=4, step="release.suppression")
+_BITS_COMMITMENT: Final = Message(protocol=ProtocolId.RELEASE, type=5, step="release.bits_commitment")
+_BITS: Final = Message(protocol=ProtocolId.RELEASE, type=6, step="release.bits")
+_CELLS: Final = Message(protocol=ProtocolId.RELEASE, type=7, step="release.cells")
+_TERMS_BYTES: Final = 32
+_OPENED_BYTES: Final = SALT_BYTES + 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SideOpening:
+    """What one side committed to and opened, as far as this party holds it.
+
+    `cells` are the indices of this side's opened cells, ascending; `salts` (k × 32) and `shares` (k) belong to them.
+    Nothing of a cell that was not opened is kept here.
+    """
+
+    commitments: NDArray[np.uint8] = field(repr=False)  # cells × 32
+    cells: NDArray[np.int64] = field(repr=False)
+    salts: NDArray[np.uint8] = field(repr=False)
+    shares: NDArray[np.uint64] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opening:
+    """The result of the opening at one party.
+
+    `passed` (groups × columns, bool) says whether a cell's gate reached `min_people`: all that a side that is not a
+    recipient learns. `opened` (same shape) says which cells `values` (int64, 0 elsewhere) holds; at a side that is
+    not a recipient nothing is opened. A gate under the threshold is opened but not passed when there is noise.
+    """
+
+    passed: NDArray[np.bool_] = field(repr=False)
+    opened: NDArray[np.bool_] = field(repr=False)
+    values: NDArray[np.int64] = field(repr=False)
+    exposure: SideOpening
+    outcome: SideOpening
+
+
+def exposure(
+    *,
+    terms: ReleaseTerms,
+    shares: NDArray[np.uint64],
+    noise: NDArray[np.int64],
+    streams: Streams,
+    compare: Compare | None = None,
+) -> Protocol[Opening]:
+    """The exposure side's half of the opening.
+
+    Args:
+        terms: the release's terms; the peer must hold the same.
+        shares: groups × columns, this side's additive shares mod 2^64, without noise.
+        noise: groups × columns, this side's noise; all zero with noise "none".
+        streams: for the salts; `streams.session_id` is bound into every commitment.
+        compare: this side's half of the secure comparison; needed with noise "none".
+
+    Returns:
+        The opening.
+
+    Raises:
+        PeerError: the peer's terms differ, or it opens something that it did not commit to.
+        ValueError: the arrays are not of the terms' shape.
+    """
+    return _open(Role.EXPOSURE, terms, shares, noise, streams, compare)
+
+
+def outcome(
+    *,
+    terms: ReleaseTerms,
+    shares: NDArray[np.uint64],
+    noise: NDArray[np.int64],
+    streams: Streams,
+    compare: Compare | None = None,
+) -> Protocol[Opening]:
+    """The outcome side's half of the opening; see `exposure`."""
+    return _open(Role.OUTCOME, terms, shares, noise, streams, compare)
+
+
+def _open(
+    role: Role,
+    terms: ReleaseTerms,
+    shares: NDArray[np.uint64],
+    noise: NDArray[np.int64],
+    streams: Streams,
+    compare: Compare | None,
+) -> Protocol[Opening]:
+    shape = (terms.groups, terms.columns)
+    if shares.shape != shape or noise.shape != shape:
+        raise ValueError(f"shares and noise: {shape[0]} × {shape[1]} cells expected")
+    if not terms.recipients:
+        raise ValueError("a release needs a recipient")
+    side = _Side(role, terms, streams, (shares.astype(np.uint64) + noise.astype(np.int64).view(np.uint64)).reshape(-1))
+
+    theirs = yield from side.trade(_TERMS, terms.digest, _TERMS_BYTES)
+    if not hmac.compare_digest(theirs, terms.digest):
+        raise PeerError("release: the peer derives other release terms, or writes files with another pyarrow version")
+    yield from side.commit()
+
+    gates = np.zeros(shape, dtype=np.bool_)
+    gates[:, list(terms.gate_columns)] = True
+    gate_cells = np.flatnonzero(gates)
+    if terms.noise is Noise.NONE:
+        if compare is None:
+            raise ValueError("noise none needs the secure comparison")
+        gate_passed = yield from _compare_gates(side, gate_cells, compare)
+    else:
+        yield from side.open(_GATES, gate_cells)
+        gate_passed = yield from _judge_gates(side, gate_cells)
+    passed = _spread(terms, gate_cells, gate_passed)
+
+    wanted = passed & np.array(terms.declared)
+    if terms.noise is not Noise.NONE:
+        wanted &= ~gates  # already open
+    yield from side.open(_CELLS, np.flatnonzero(wanted))
+    yield Progress("release", terms.groups, terms.groups)
+    return side.result(passed)
+
+
+def _judge_gates(side: _Side, gate_cells: NDArray[np.int64]) -> Protocol[NDArray[np.bool_]]:
+    """Compares the noised gates with the threshold; a sole recipient tells the other side which ones passed."""
+    terms = side.terms
+    bits = np.zeros(len(gate_cells), dtype=np.bool_)
+    length = (len(gate_cells) + 7) // 8
+    if side.receives:
+        bits = side.values(gate_cells) >= terms.min_people
+        if len(terms.recipients) == 1:
+            for start, stop in chunks(length, CHUNK_BYTES):
+                yield Send(_SUPPRESSION, np.packbits(bits, bitorder="little").tobytes()[start:stop])
+        return bits
+    packed = bytearray()
+    for start, stop in chunks(length, CHUNK_BYTES):
+        packed += yield from _receive(_SUPPRESSION, stop - start)
+    return _unpack(bytes(packed), len(gate_cells))
+
+
+def _compare_gates(side: _Side, gate_cells: NDArray[np.int64], compare: Compare) -> Protocol[NDArray[np.bool_]]:
+    """Computes [gate >= min_people] on the shares and opens that bit alone."""
+    count = len(gate_cells)
+    mine = yield from _named(compare(side.words[gate_cells], side.terms.min_people))
+    if mine.shape != (count,) or bool((mine > 1).any()):
+        raise AssertionError("the comparison returned something else than one bit a gate")
+    bits = np.packbits(mine, bitorder="little").tobytes()
+    salt = keystream(side.streams.key(step="release", purpose="bits salt"), SALT_BYTES)
+    session_id = side.streams.session_id
+    commitment = commit_bits(session_id=session_id, role=side.role, salt=salt, bits=bits)
+    committed = yield from side.trade(_BITS_COMMITMENT, commitment, COMMITMENT_BYTES)
+    opened = yield from side.trade(_BITS, salt + bits, SALT_BYTES + len(bits))
+    their_salt, their_bits = opened[:SALT_BYTES], opened[SALT_BYTES:]
+    expected = commit_bits(session_id=session_id, role=side.other, salt=their_salt, bits=their_bits)
+    if not hmac.compare_digest(committed, expected):
+        raise PeerError("release: the opened comparison bits are not the committed ones")
+    return mine.astype(np.bool_) ^ _unpack(their_bits, count)
+
+
+def _spread(terms: ReleaseTerms, gate_cells: NDArray[np.int64], gate_passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Gives every cell its gate's verdict."""
+    verdict = np.zeros(terms.groups * terms.columns, dtype=np.bool_)
+    verdict[gate_cells] = gate_passed
+    return verdict.reshape(terms.groups, terms.columns)[:, list(terms.gates)]
+
+
+def _unpack(packed: bytes, count: int) -> NDArray[np.bool_]:
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
+    if bool(bits[count:].any()):
+        raise PeerError("release: the bits after the last gate must be zero")
+    return bits[:count].astype(np.bool_)
+
+
+def _named(protocol: Protocol[NDArray[np.uint8]]) -> Protocol[NDArray[np.uint8]]:
+    """Runs the comparison with its steps named as the release's."""
+    answer: bytes | None = None
+    while True:
+        try:
+            event: Event = protocol.send(answer)
+        except StopIteration as stop:
+            bits: NDArray[np.uint8] = stop.value
+            return bits
+        if isinstance(event, Send | Expect) and not event.message.step.startswith("release."):
+            event = replace(event, message=replace(event.message, step=f"release.{event.message.step}"))
+        answer = yield event
+
+
+def _receive(message: Message, length: int) -> Protocol[bytes]:
+    payload = yield Expect(message, length)
+    if payload is None:
+        raise AssertionError("an Expect is answered with a payload")
+    return payload
+
+
+class _Side:
+    """One party's state in an opening. Noised shares and salts of cells that are not opened never leave it."""
+
+    def __init__(self, role: Role, terms: ReleaseTerms, streams: Streams, words: NDArray[np.uint64]) -> None:
+        self.role = role
+        self.other = Role.OUTCOME if role is Role.EXPOSURE else Role.EXPOSURE
+        self.terms = terms
+        self.streams = streams
+        self.words = words
+        self.receives = role in terms.recipients
+        key = streams.key(step="release", purpose="salts")
+        self._salts = np.frombuffer(keystream(key, SALT_BYTES * len(words)), dtype=np.uint8).reshape(-1, SALT_BYTES)
+        self._mine = np.zeros(len(words), dtype=np.bool_)  # cells that this side has opened or counts as its own
+        self._theirs = np.zeros(len(words), dtype=np.bool_)
+        self._their_words = np.zeros(len(words), dtype=np.uint64)
+        self._their_salts = np.zeros((len(words), SALT_BYTES), dtype=np.uint8)
+        self._commitments = np.zeros((len(words), COMMITMENT_BYTES), dtype=np.uint8)
+        self._their_commitments = np.zeros((len(words), COMMITMENT_BYTES), dtype=np.uint8)
+
+    def trade(self, message: Message, payload: bytes, length: int) -> Protocol[bytes]:
+        """Sends one payload and receives one of `length` bytes, the exposure side's first."""
+        if self.role is Role.EXPOSURE:
+            yield Send(message, payload)
+            return (yield from _receive(message, length))
+        received = yield from _receive(message, length)
+        yield Send(message, payload)
+        return received
+
+    def commit(self) -> Protocol[None]:
+        """Commits to every cell, and receives the peer's commitments."""
+        self._commitments = commit_shares(
+            session_id=self.streams.session_id,
+            role=self.role,
+            cells=np.arange(len(self.words), dtype=np.int64),
+            salts=self._salts,
+            shares=self.words,
+        )
+        received = bytearray()
+        payload = self._commitments.tobytes()
+        for sender in (Role.EXPOSURE, Role.OUTCOME):
+            for start, stop in chunks(len(payload), CHUNK_BYTES):
+                if sender is self.role:
+                    yield Send(_COMMITMENTS, payload[start:stop])
+                else:
+                    received += yield from _receive(_COMMITMENTS, stop - start)
+        self._their_commitments = np.frombuffer(bytes(received), dtype=np.uint8).reshape(-1, COMMITMENT_BYTES)
+
+    def open(self, message: Message, cells: NDArray[np.int64]) -> Protocol[None]:
+        """Opens these cells, public to both sides, to the recipients."""
+        for sender in (Role.EXPOSURE, Role.OUTCOME):
+            receiver = Role.OUTCOME if sender is Role.EXPOSURE else Role.EXPOSURE
+            if receiver not in self.terms.recipients:
+                continue
+            for start, stop in chunks(len(cells), CHUNK_BYTES // _OPENED_BYTES):
+                part = cells[start:stop]
+                if sender is self.role:
+                    yield Send(message, self._encode(part))
+                else:
+                    self._take(part, (yield from _receive(message, _OPENED_BYTES * len(part))))
+        self._mine[cells] = True
+
+    def _encode(self, cells: NDArray[np.int64]) -> bytes:
+        rows = np.concatenate(
+            [self._salts[cells], self.words[cells].astype("<u8").view(np.uint8).reshape(-1, 8)], axis=1
+        )
+        return rows.tobytes()
+
+    def _take(self, cells: NDArray[np.int64], payload: bytes) -> None:
+        rows = np.frombuffer(payload, dtype=np.uint8).reshape(-1, _OPENED_BYTES)
+        salts = rows[:, :SALT_BYTES]
+        words = np.ascontiguousarray(rows[:, SALT_BYTES:]).view("<u8").reshape(-1).astype(np.uint64)
+        check_openings(
+            session_id=self.streams.session_id,
+            role=self.other,
+            cells=cells,
+            salts=salts,
+            shares=words,
+            commitments=self._their_commitments,
+        )
+        self._their_words[cells] = words
+        self._their_salts[cells] = salts
+        self._theirs[cells] = True
+
+    def values(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The noised values of cells that the peer opened: signed, because noise can take a count below zero."""
+        if not bool(self._theirs[cells].all()):
+            raise AssertionError("a cell is read before it is opened")
+        return (self.words[cells] + self._their_words[cells]).view(np.int64)
+
+    def result(self, passed: NDArray[np.bool_]) -> Opening:
+        """Collects what this party may keep."""
+        shape = (self.terms.groups, self.terms.columns)
+        values = np.zeros(len(self.words), dtype=np.int64)
+        theirs = np.flatnonzero(self._theirs)
+        values[theirs] = self.values(theirs)
+        mine = np.flatnonzero(self._mine)
+        sides = {
+            self.role: SideOpening(
+                commitments=self._commitments, cells=mine, salts=self._salts[mine], shares=self.words[mine]
+            ),
+            self.other: SideOpening(
+                commitments=self._their_commitments,
+                cells=theirs,
+                salts=self._their_salts[theirs],
+                shares=self._their_words[theirs],
+            ),
+        }
+        return Opening(
+            passed=passed,
+            opened=self._theirs.reshape(shape),
+            values=values.reshape(shape),
+            exposure=sides[Role.EXPOSURE],
+            outcome=sides[Role.OUTCOME],
+        )

@@ -1,0 +1,85 @@
+"""The public terms of a release: which cells there are, what gates them, how they are noised, who receives them.
+
+Both sides derive them from the agreement and compare their digest before anything is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from cleanroom.agreement.model import Agreement, Noise, Role
+from cleanroom.plan import Plan
+from cleanroom.release.accounting import privacy_cost
+
+__all__ = ["ReleaseTerms", "terms_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseTerms:
+    """What both sides must hold alike to open a release.
+
+    A cell is (group, column); its index is group * columns + column.
+    """
+
+    groups: int
+    gates: tuple[int, ...]  # by column: the column whose people count decides whether a cell may be opened
+    declared: tuple[bool, ...]  # by column: False for an automatic gate
+    noise: Noise
+    scales: tuple[float, ...]  # by column: one side's noise scale, integer units
+    std_errors: tuple[float, ...]  # by column: of a released figure, integer units
+    min_people: int
+    recipients: frozenset[Role]
+
+    @property
+    def columns(self) -> int:
+        """Number of columns, automatic gates included."""
+        return len(self.gates)
+
+    @property
+    def gate_columns(self) -> tuple[int, ...]:
+        """The columns that gate some column, ascending."""
+        return tuple(sorted(set(self.gates)))
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 (32 bytes) of the terms and of the writer of the released files.
+
+        The Parquet file's bytes depend on the library that writes it, and both sides sign its hash: two sides that
+        would write different files must find out before the budget is spent, so the digest belongs in the handshake.
+        """
+        terms = {
+            "label": "cleanroom/release/terms/v1",
+            "groups": self.groups,
+            "gates": self.gates,
+            "declared": self.declared,
+            "noise": self.noise.value,
+            "scales": [scale.hex() for scale in self.scales],
+            "min_people": self.min_people,
+            "recipients": sorted(role.value for role in self.recipients),
+            "writer": f"pyarrow {pa.__version__}",
+        }
+        return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def terms_of(agreement: Agreement, plan: Plan) -> ReleaseTerms:
+    """Derives the terms of an agreement's release.
+
+    Raises:
+        AgreementError: the agreed epsilon and delta cannot be met by any useful noise.
+    """
+    cost = privacy_cost(agreement, plan)
+    names = set(agreement.release.recipients)
+    return ReleaseTerms(
+        groups=plan.groups,
+        gates=tuple(column.gate for column in plan.columns),
+        declared=tuple(column.declared for column in plan.columns),
+        noise=cost.noise,
+        scales=cost.scales,
+        std_errors=cost.std_errors,
+        min_people=agreement.release.min_people,
+        recipients=frozenset(entry.role for entry in agreement.parties if entry.name in names),
+    )
