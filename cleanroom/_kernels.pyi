@@ -12,8 +12,33 @@ BACKEND: Final[str]
 # --- merkle.rs
 
 # --- base_ot.rs
+def base_ot_receiver_message(key: bytes, domain: bytes, choices: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+def base_ot_sender_message(key: bytes, count: int) -> NDArray[np.uint8]: ...
+def base_ot_sender_keys(key: bytes, domain: bytes, elements: bytes) -> NDArray[np.uint8]: ...
+def base_ot_receiver_keys(
+    key: bytes, domain: bytes, choices: NDArray[np.uint8], own: bytes, elements: bytes
+) -> NDArray[np.uint8]: ...
 
 # --- ot.rs
+def ggm_expand(roots: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
+def ggm_reconstruct(delta_bits: NDArray[np.uint8], sums: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+def ot_extend_receiver(
+    leaves: NDArray[np.uint8], first: int, width: int, choices: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
+def ot_extend_sender(
+    leaves: NDArray[np.uint8], delta: NDArray[np.uint8], first: int, width: int, correction: bytes
+) -> NDArray[np.uint8]: ...
+def ot_mask_tables(
+    rows: NDArray[np.uint8],
+    delta: NDArray[np.uint8],
+    hash_key: bytes,
+    index: int,
+    bits: int,
+    tables: NDArray[np.uint16],
+) -> NDArray[np.uint16]: ...
+def ot_hash(
+    rows: NDArray[np.uint8], hash_key: bytes, index: int, choices: NDArray[np.uint8], words: int
+) -> NDArray[np.uint64]: ...
 
 # --- okvs.rs
 

@@ -1,5 +1,651 @@
-use pyo3::prelude::*;
+//! SoftSpokenOT with k = 4 (ePrint 2022/192) as a subfield VOLE over F16: GGM trees, extension, hash.
+//!
+//! Thirty-two trees of sixteen leaves give, for each transfer, a row of 32 field elements (128 bits): the receiver
+//! holds V, the sender Q = V + u·Δ, u being the receiver's choice. F16 is GF(2)[α] / (α⁴ + α + 1) and an element is a
+//! nibble whose bit b is the coefficient of α^b. The streams are bit-sliced: one AES block is one coefficient of 128
+//! consecutive transfers. `protocols/ot.py` tells the protocol and `protocols/reference/ot.py` computes the same.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+use aes::cipher::{BlockEncrypt, KeyInit};
+use aes::{Aes128Enc, Block};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use rayon::prelude::*;
+use subtle::{Choice, ConditionallySelectable};
+use zeroize::Zeroizing;
+
+const TREES: usize = 32;
+const DEPTH: usize = 4;
+const LEAVES: usize = 1 << DEPTH;
+const SEED: usize = 16;
+const PLANES: usize = TREES * DEPTH;
+const ROW: usize = 16;
+/// Transfers that one AES block of a stream serves.
+const GROUP: usize = 128;
+/// Groups that one task extends: sixteen leaf streams of 512 bytes stay in the first cache.
+const TASK_GROUPS: usize = 8;
+const TASK_WORDS: usize = TASK_GROUPS * DEPTH * 2;
+/// Transfers whose sixteen keys are hashed in one go: 16 KiB of blocks.
+const HASH_BATCH: usize = 64;
+
+type Node = [u8; SEED];
+type Words = [u64; TASK_WORDS];
+
+fn bad(message: &'static str) -> PyErr {
+    PyValueError::new_err(message)
+}
+
+fn contiguous<'a, T: numpy::Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
+    array.as_slice().map_err(|_| bad("arrays are contiguous"))
+}
+
+fn block_of(value: u128) -> Block {
+    value.to_le_bytes().into()
+}
+
+fn word_of(block: &Block) -> u128 {
+    u128::from_le_bytes((*block).into())
+}
+
+fn row_word(row: &[u8]) -> u128 {
+    let mut bytes = [0u8; ROW];
+    bytes.copy_from_slice(row);
+    u128::from_le_bytes(bytes)
+}
+
+fn key_of(bytes: &[u8]) -> PyResult<Aes128Enc> {
+    Aes128Enc::new_from_slice(bytes).map_err(|_| bad("an AES key is 16 bytes"))
+}
+
+fn xor(left: &Node, right: &Node) -> Node {
+    let mut out = *left;
+    out.iter_mut().zip(right).for_each(|(out, right)| *out ^= right);
+    out
+}
+
+fn array_node(bytes: &[u8]) -> Node {
+    let mut node = [0u8; SEED];
+    node.copy_from_slice(bytes);
+    node
+}
+
+/// The two children of a node: its AES encryptions of the blocks 0 and 1.
+fn children(node: &Node) -> [Node; 2] {
+    let cipher = Aes128Enc::new(node.into());
+    let mut blocks = [block_of(0), block_of(1)];
+    cipher.encrypt_blocks(&mut blocks);
+    [blocks[0].into(), blocks[1].into()]
+}
+
+/// Grows one tree; writes the XOR of all left and of all right children of each level, and the leaves.
+fn expand_tree(root: &Node, sums: &mut [u8], leaves: &mut [u8]) {
+    let mut nodes = Zeroizing::new(vec![*root]);
+    for level in 0..DEPTH {
+        let mut next = Zeroizing::new(Vec::with_capacity(2 * nodes.len()));
+        let mut sum = Zeroizing::new([[0u8; SEED]; 2]);
+        for node in nodes.iter() {
+            let pair = Zeroizing::new(children(node));
+            for side in 0..2 {
+                sum[side] = xor(&sum[side], &pair[side]);
+                next.push(pair[side]);
+            }
+        }
+        sums[level * 2 * SEED..(level + 1) * 2 * SEED].copy_from_slice(sum.as_flattened());
+        nodes = next;
+    }
+    leaves.copy_from_slice(nodes.as_flattened());
+}
+
+/// Rebuilds all leaves but one. Position y of the output is leaf y ⊕ Δ, so that position 0 is always the unknown
+/// one and no memory access depends on Δ. `sums[level]` is the sum of that level's children on the side 1 ⊕ Δ bit.
+fn reconstruct_tree(delta_bits: &[u8], sums: &[u8], leaves: &mut [u8]) {
+    let mut nodes = Zeroizing::new(vec![[0u8; SEED]]);
+    for (level, &bit) in delta_bits.iter().enumerate() {
+        let swap = Choice::from(bit);
+        let mut next = Zeroizing::new(vec![[0u8; SEED]; 2]);
+        let mut sibling = Zeroizing::new(array_node(&sums[level * SEED..(level + 1) * SEED]));
+        for node in nodes.iter().skip(1) {
+            let mut pair = Zeroizing::new(children(node));
+            let [left, right] = &mut *pair;
+            for (left, right) in left.iter_mut().zip(right) {
+                u8::conditional_swap(left, right, swap);
+            }
+            *sibling = xor(&sibling, &pair[1]);
+            next.extend_from_slice(pair.as_ref());
+        }
+        next[1] = *sibling;
+        nodes = next;
+    }
+    leaves.copy_from_slice(nodes.as_flattened());
+}
+
+/// The leaf streams of all trees, with the keys scheduled.
+struct Leaves {
+    keys: Vec<Aes128Enc>,
+}
+
+impl Leaves {
+    fn new(bytes: &[u8]) -> PyResult<Self> {
+        if bytes.len() != TREES * LEAVES * SEED {
+            return Err(bad("leaves are 32 x 16 x 16 bytes"));
+        }
+        Ok(Self { keys: bytes.chunks_exact(SEED).map(key_of).collect::<PyResult<_>>()? })
+    }
+
+    /// S_b = Σ of the streams of leaves whose index has bit b, for the four b, and the sum of all streams.
+    /// With `punctured`, leaf 0 is unknown and the last sum is meaningless.
+    fn sums(&self, tree: usize, counters: &[Block], punctured: bool, sums: &mut [Words; DEPTH], total: &mut Words) {
+        let mut streams = [[0u64; TASK_WORDS]; LEAVES];
+        let mut blocks = [Block::default(); TASK_WORDS / 2];
+        let blocks = &mut blocks[..counters.len()];
+        let keys = &self.keys[tree * LEAVES..(tree + 1) * LEAVES];
+        for (stream, key) in streams.iter_mut().zip(keys).skip(usize::from(punctured)) {
+            blocks.copy_from_slice(counters);
+            key.encrypt_blocks(blocks);
+            for (words, block) in stream.chunks_exact_mut(2).zip(blocks.iter()) {
+                let word = word_of(block);
+                words[0] = word as u64;
+                words[1] = (word >> 64) as u64;
+            }
+        }
+        let mut width = LEAVES;
+        for sum in sums.iter_mut() {
+            *sum = [0; TASK_WORDS];
+            for index in 0..width / 2 {
+                let odd = streams[2 * index + 1];
+                let mut folded = streams[2 * index];
+                for ((sum, folded), odd) in sum.iter_mut().zip(folded.iter_mut()).zip(odd) {
+                    *sum ^= odd;
+                    *folded ^= odd;
+                }
+                streams[index] = folded;
+            }
+            width /= 2;
+        }
+        *total = streams[0];
+    }
+}
+
+/// Multiplies a bit-sliced element by α.
+fn times_alpha(planes: [[u64; 2]; DEPTH]) -> [[u64; 2]; DEPTH] {
+    let [p0, p1, p2, p3] = planes;
+    [p3, [p0[0] ^ p3[0], p0[1] ^ p3[1]], p1, p2]
+}
+
+/// Plane p of the group that starts at `offset`; planes that a narrow choice does not have are zero.
+fn planes_at(words: &[u64], offset: usize, count: usize) -> [[u64; 2]; DEPTH] {
+    let mut planes = [[0u64; 2]; DEPTH];
+    for (plane, pair) in planes.iter_mut().zip(words[offset..offset + 2 * count].chunks_exact(2)) {
+        *plane = [pair[0], pair[1]];
+    }
+    planes
+}
+
+fn add(left: &mut [[u64; 2]; DEPTH], right: &[[u64; 2]; DEPTH]) {
+    for (left, right) in left.iter_mut().zip(right) {
+        left[0] ^= right[0];
+        left[1] ^= right[1];
+    }
+}
+
+/// Σ α^b · S_b for one group.
+fn combine(sums: &[Words; DEPTH], offset: usize, count: usize) -> [[u64; 2]; DEPTH] {
+    let mut out = [[0u64; 2]; DEPTH];
+    for sum in sums.iter().rev() {
+        out = times_alpha(out);
+        add(&mut out, &planes_at(sum, offset, count));
+    }
+    out
+}
+
+fn transpose_64(rows: &mut [u64; 64]) {
+    let mut width = 32;
+    let mut mask = 0x0000_0000_ffff_ffffu64;
+    while width > 0 {
+        for start in (0..64).step_by(2 * width) {
+            for row in start..start + width {
+                let swap = ((rows[row] >> width) ^ rows[row + width]) & mask;
+                rows[row + width] ^= swap;
+                rows[row] ^= swap << width;
+            }
+        }
+        width /= 2;
+        mask ^= mask << width;
+    }
+}
+
+/// Turns 128 planes of 128 transfers into 128 rows of 128 bits.
+fn write_rows(planes: &[[u64; 2]; PLANES], rows: &mut [u8]) {
+    for half in 0..2 {
+        for word in 0..2 {
+            let mut square = [0u64; 64];
+            for (out, plane) in square.iter_mut().zip(&planes[64 * half..64 * half + 64]) {
+                *out = plane[word];
+            }
+            transpose_64(&mut square);
+            for (row, value) in rows[64 * word * ROW..].chunks_exact_mut(ROW).zip(square) {
+                row[8 * half..8 * half + 8].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Planes of the choices of one group: bit i of plane p is bit p of choice i; a short group is filled with zeros.
+fn choice_planes(choices: &[u8]) -> [[u64; 2]; DEPTH] {
+    let mut planes = [[0u64; 2]; DEPTH];
+    for (index, &choice) in choices.iter().enumerate() {
+        for (bit, plane) in planes.iter_mut().enumerate() {
+            plane[index / 64] |= u64::from(choice >> bit & 1) << (index % 64);
+        }
+    }
+    planes
+}
+
+fn counters(first: u64, task: usize, groups: usize, width: usize) -> Vec<Block> {
+    let start = u128::from(first) + (task * TASK_GROUPS * width) as u128;
+    (0..(groups * width) as u128).map(|index| block_of(start + index)).collect()
+}
+
+fn extend_receiver(leaves: &Leaves, first: u64, width: usize, choices: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let groups = choices.len().div_ceil(GROUP);
+    let correction_bytes = TREES * width * ROW;
+    let mut correction = vec![0u8; groups * correction_bytes];
+    let mut rows = vec![0u8; groups * GROUP * ROW];
+    correction
+        .par_chunks_mut(TASK_GROUPS * correction_bytes)
+        .zip(rows.par_chunks_mut(TASK_GROUPS * GROUP * ROW))
+        .zip(choices.par_chunks(TASK_GROUPS * GROUP))
+        .enumerate()
+        .for_each(|(task, ((correction, rows), choices))| {
+            let here = choices.len().div_ceil(GROUP);
+            let counters = counters(first, task, here, width);
+            let chosen: Vec<_> = choices.chunks(GROUP).map(choice_planes).collect();
+            let mut matrix = vec![[[0u64; 2]; PLANES]; here];
+            let mut sums = [[0u64; TASK_WORDS]; DEPTH];
+            let mut total = [0u64; TASK_WORDS];
+            for tree in 0..TREES {
+                leaves.sums(tree, &counters, false, &mut sums, &mut total);
+                for group in 0..here {
+                    let offset = 2 * group * width;
+                    let mut random = planes_at(&total, offset, width);
+                    add(&mut random, &chosen[group]);
+                    let at = (group * TREES + tree) * width * ROW;
+                    for (out, plane) in correction[at..].chunks_exact_mut(ROW).zip(&random[..width]) {
+                        out[..8].copy_from_slice(&plane[0].to_le_bytes());
+                        out[8..].copy_from_slice(&plane[1].to_le_bytes());
+                    }
+                    matrix[group][tree * DEPTH..][..DEPTH].copy_from_slice(&combine(&sums, offset, width));
+                }
+            }
+            for (planes, rows) in matrix.iter().zip(rows.chunks_exact_mut(GROUP * ROW)) {
+                write_rows(planes, rows);
+            }
+        });
+    (correction, rows)
+}
+
+fn extend_sender(leaves: &Leaves, delta: &[u8], first: u64, width: usize, correction: &[u8]) -> Vec<u8> {
+    let correction_bytes = TREES * width * ROW;
+    let groups = correction.len() / correction_bytes;
+    let mut rows = vec![0u8; groups * GROUP * ROW];
+    rows.par_chunks_mut(TASK_GROUPS * GROUP * ROW)
+        .zip(correction.par_chunks(TASK_GROUPS * correction_bytes))
+        .enumerate()
+        .for_each(|(task, (rows, correction))| {
+            let here = correction.len() / correction_bytes;
+            let counters = counters(first, task, here, width);
+            let mut matrix = vec![[[0u64; 2]; PLANES]; here];
+            let mut sums = [[0u64; TASK_WORDS]; DEPTH];
+            let mut total = [0u64; TASK_WORDS];
+            for tree in 0..TREES {
+                leaves.sums(tree, &counters, true, &mut sums, &mut total);
+                for (group, matrix) in matrix.iter_mut().enumerate() {
+                    let mut planes = combine(&sums, 2 * group * width, width);
+                    let mut power = [[0u64; 2]; DEPTH];
+                    let at = (group * TREES + tree) * width * ROW;
+                    for (plane, bytes) in power.iter_mut().zip(correction[at..at + width * ROW].chunks_exact(ROW)) {
+                        let word = row_word(bytes);
+                        *plane = [word as u64, (word >> 64) as u64];
+                    }
+                    for bit in 0..DEPTH {
+                        let mask = 0u64.wrapping_sub(u64::from(delta[tree] >> bit & 1));
+                        add(&mut planes, &power.map(|plane| plane.map(|word| word & mask)));
+                        power = times_alpha(power);
+                    }
+                    matrix[tree * DEPTH..][..DEPTH].copy_from_slice(&planes);
+                }
+            }
+            for (planes, rows) in matrix.iter().zip(rows.chunks_exact_mut(GROUP * ROW)) {
+                write_rows(planes, rows);
+            }
+        });
+    rows
+}
+
+/// The tweak of output block `part` of choice `choice` of transfer `index`.
+fn tweak(index: u64, choice: u8, part: u32) -> u128 {
+    u128::from(index) | u128::from(part) << 64 | u128::from(choice) << 96
+}
+
+/// x·Δ as a row, for the sixteen x.
+fn offsets(delta: &[u8]) -> [u128; LEAVES] {
+    let mut out = [0u128; LEAVES];
+    for (tree, &element) in delta.iter().enumerate() {
+        let mut power = element & 15;
+        for bit in 0..DEPTH {
+            for (x, row) in out.iter_mut().enumerate() {
+                *row ^= u128::from(power * (x >> bit & 1) as u8) << (DEPTH * tree);
+            }
+            power = (power << 1 & 15) ^ (0b0011 * (power >> 3));
+        }
+    }
+    out
+}
+
+fn mask_tables(cipher: &Aes128Enc, rows: &[u8], delta: &[u8], index: u64, bits: usize, tables: &[u16]) -> Vec<u16> {
+    let offsets = offsets(delta);
+    let mut out = tables.to_vec();
+    out.par_chunks_mut(HASH_BATCH * bits).zip(rows.par_chunks(HASH_BATCH * ROW)).enumerate().for_each(
+        |(task, (tables, rows))| {
+            let first = index + (task * HASH_BATCH) as u64;
+            let count = tables.len() / bits;
+            let mut inner: Vec<Block> = Vec::with_capacity(count * LEAVES);
+            for row in rows.chunks_exact(ROW).take(count) {
+                let word = row_word(row);
+                inner.extend(offsets.iter().map(|offset| block_of(word ^ offset)));
+            }
+            cipher.encrypt_blocks(&mut inner);
+            let mut outer: Vec<Block> = Vec::with_capacity(count * LEAVES);
+            for (position, block) in inner.iter().enumerate() {
+                let tweak = tweak(first + (position / LEAVES) as u64, (position % LEAVES) as u8, 0);
+                outer.push(block_of(word_of(block) ^ tweak));
+            }
+            cipher.encrypt_blocks(&mut outer);
+            for ((tables, inner), outer) in
+                tables.chunks_exact_mut(bits).zip(inner.chunks_exact(LEAVES)).zip(outer.chunks_exact(LEAVES))
+            {
+                for (choice, (inner, outer)) in inner.iter().zip(outer).enumerate() {
+                    let pad = (word_of(inner) ^ word_of(outer)) as u64;
+                    for (bit, table) in tables.iter_mut().enumerate() {
+                        *table ^= ((pad >> bit & 1) as u16) << choice;
+                    }
+                }
+            }
+        },
+    );
+    out
+}
+
+/// TMMO(row, tweak) = π(π(row) ⊕ tweak) ⊕ π(row) for the outputs `0..parts` of each row (ePrint 2019/074, section 7.4).
+fn hash_rows(cipher: &Aes128Enc, rows: &[u8], index: u64, choices: &[u8], words: usize) -> Vec<u64> {
+    let parts = words.div_ceil(2);
+    let mut out = vec![0u64; choices.len() * words];
+    out.par_chunks_mut(GROUP * words)
+        .zip(rows.par_chunks(GROUP * ROW).zip(choices.par_chunks(GROUP)))
+        .enumerate()
+        .for_each(|(task, (out, (rows, choices)))| {
+            let first = index + (task * GROUP) as u64;
+            let mut inner: Vec<Block> =
+                rows.chunks_exact(ROW).take(choices.len()).map(|row| block_of(row_word(row))).collect();
+            cipher.encrypt_blocks(&mut inner);
+            let mut outer = Vec::with_capacity(parts * choices.len());
+            for (position, (block, &choice)) in inner.iter().zip(choices).enumerate() {
+                for part in 0..parts {
+                    let tweak = tweak(first + position as u64, choice, part as u32);
+                    outer.push(block_of(word_of(block) ^ tweak));
+                }
+            }
+            cipher.encrypt_blocks(&mut outer);
+            for ((out, inner), outer) in out.chunks_exact_mut(words).zip(&inner).zip(outer.chunks_exact(parts)) {
+                for (pair, outer) in out.chunks_mut(2).zip(outer) {
+                    let value = word_of(inner) ^ word_of(outer);
+                    pair[0] = value as u64;
+                    if let Some(high) = pair.get_mut(1) {
+                        *high = (value >> 64) as u64;
+                    }
+                }
+            }
+        });
+    out
+}
+
+fn check_width(width: usize) -> PyResult<()> {
+    if width == 1 || width == DEPTH { Ok(()) } else { Err(bad("choices are 1 or 4 bits wide")) }
+}
+
+fn check_choices(choices: &[u8], width: usize) -> PyResult<()> {
+    if choices.iter().fold(0, |all, choice| all | choice) >> width != 0 {
+        return Err(bad("a choice is wider than stated"));
+    }
     Ok(())
+}
+
+fn check_delta(delta: &[u8]) -> PyResult<()> {
+    if delta.len() != TREES || delta.iter().any(|&element| element > 15) {
+        return Err(bad("delta is 32 elements below 16"));
+    }
+    Ok(())
+}
+
+fn check_rows(rows: &[u8], count: usize) -> PyResult<()> {
+    if rows.len() % ROW != 0 || rows.len() / ROW < count {
+        return Err(bad("rows are at least n x 16 bytes"));
+    }
+    Ok(())
+}
+
+/// Grows t trees from t × 16 bytes of roots.
+/// Returns sums (t × 4 levels × 2 sides × 16 bytes) and leaves (t × 16 × 16 bytes), flat.
+#[pyfunction]
+#[allow(clippy::type_complexity)] // two flat arrays
+fn ggm_expand<'py>(
+    py: Python<'py>,
+    roots: PyReadonlyArray1<'py, u8>,
+) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>)> {
+    let roots = contiguous(&roots)?;
+    if roots.len() % SEED != 0 {
+        return Err(bad("roots are t x 16 bytes"));
+    }
+    let trees = roots.len() / SEED;
+    let mut sums = vec![0u8; trees * DEPTH * 2 * SEED];
+    let mut leaves = vec![0u8; trees * LEAVES * SEED];
+    py.detach(|| {
+        for ((root, sums), leaves) in roots
+            .chunks_exact(SEED)
+            .zip(sums.chunks_exact_mut(DEPTH * 2 * SEED))
+            .zip(leaves.chunks_exact_mut(LEAVES * SEED))
+        {
+            expand_tree(&Zeroizing::new(array_node(root)), sums, leaves);
+        }
+    });
+    Ok((sums.into_pyarray(py), leaves.into_pyarray(py)))
+}
+
+/// Rebuilds t trees without leaf Δ from Δ's bits (t × 4, most significant first) and t × 4 × 16 bytes of sums.
+/// Returns t × 16 × 16 bytes, flat: position y holds leaf y ⊕ Δ, position 0 zeros.
+#[pyfunction]
+fn ggm_reconstruct<'py>(
+    py: Python<'py>,
+    delta_bits: PyReadonlyArray1<'py, u8>,
+    sums: PyReadonlyArray1<'py, u8>,
+) -> PyResult<Bound<'py, PyArray1<u8>>> {
+    let (bits, sums) = (contiguous(&delta_bits)?, contiguous(&sums)?);
+    check_choices(bits, 1)?;
+    if bits.len() % DEPTH != 0 || sums.len() != bits.len() * SEED {
+        return Err(bad("4 bits and 4 x 16 bytes for each tree"));
+    }
+    let mut leaves = vec![0u8; bits.len() / DEPTH * LEAVES * SEED];
+    py.detach(|| {
+        for ((bits, sums), leaves) in bits
+            .chunks_exact(DEPTH)
+            .zip(sums.chunks_exact(DEPTH * SEED))
+            .zip(leaves.chunks_exact_mut(LEAVES * SEED))
+        {
+            reconstruct_tree(bits, sums, leaves);
+        }
+    });
+    Ok(leaves.into_pyarray(py))
+}
+
+/// The receiver's half of n transfers, from stream block `first` on.
+/// Returns the correction (⌈n/128⌉ × 32 × width × 16 bytes) and the rows V (⌈n/128⌉·128 × 16 bytes), flat.
+#[pyfunction]
+#[allow(clippy::type_complexity)] // two flat arrays
+fn ot_extend_receiver<'py>(
+    py: Python<'py>,
+    leaves: PyReadonlyArray1<'py, u8>,
+    first: u64,
+    width: usize,
+    choices: PyReadonlyArray1<'py, u8>,
+) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>)> {
+    let (leaves, choices) = (contiguous(&leaves)?, contiguous(&choices)?);
+    check_width(width)?;
+    let (correction, rows) = py.detach(|| {
+        check_choices(choices, width)?;
+        Ok::<_, PyErr>(extend_receiver(&Leaves::new(leaves)?, first, width, choices))
+    })?;
+    Ok((correction.into_pyarray(py), rows.into_pyarray(py)))
+}
+
+/// The sender's half: rows Q = V + u·Δ (as many as the correction covers, × 16 bytes), flat.
+#[pyfunction]
+fn ot_extend_sender<'py>(
+    py: Python<'py>,
+    leaves: PyReadonlyArray1<'py, u8>,
+    delta: PyReadonlyArray1<'py, u8>,
+    first: u64,
+    width: usize,
+    correction: &[u8],
+) -> PyResult<Bound<'py, PyArray1<u8>>> {
+    let (leaves, delta) = (contiguous(&leaves)?, contiguous(&delta)?);
+    check_width(width)?;
+    check_delta(delta)?;
+    if correction.len() % (TREES * width * ROW) != 0 {
+        return Err(bad("the correction is whole groups of 32 x width x 16 bytes"));
+    }
+    let rows =
+        py.detach(|| Ok::<_, PyErr>(extend_sender(&Leaves::new(leaves)?, delta, first, width, correction)))?;
+    Ok(rows.into_pyarray(py))
+}
+
+/// Masks n × bits tables of sixteen one-bit messages, bit x of a word with the pad of choice x.
+#[pyfunction]
+fn ot_mask_tables<'py>(
+    py: Python<'py>,
+    rows: PyReadonlyArray1<'py, u8>,
+    delta: PyReadonlyArray1<'py, u8>,
+    hash_key: &[u8],
+    index: u64,
+    bits: usize,
+    tables: PyReadonlyArray1<'py, u16>,
+) -> PyResult<Bound<'py, PyArray1<u16>>> {
+    let (rows, delta, tables) = (contiguous(&rows)?, contiguous(&delta)?, contiguous(&tables)?);
+    check_delta(delta)?;
+    if !(1..=64).contains(&bits) || tables.len() % bits != 0 {
+        return Err(bad("tables are n x bits words, 1 to 64 bits"));
+    }
+    check_rows(rows, tables.len() / bits)?;
+    let cipher = key_of(hash_key)?;
+    Ok(py.detach(|| mask_tables(&cipher, rows, delta, index, bits, tables)).into_pyarray(py))
+}
+
+/// Keys of n transfers, `words` 64-bit words each: TMMO of row i under the tweak (index + i, choice i, part).
+#[pyfunction]
+fn ot_hash<'py>(
+    py: Python<'py>,
+    rows: PyReadonlyArray1<'py, u8>,
+    hash_key: &[u8],
+    index: u64,
+    choices: PyReadonlyArray1<'py, u8>,
+    words: usize,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let (rows, choices) = (contiguous(&rows)?, contiguous(&choices)?);
+    check_rows(rows, choices.len())?;
+    if !(1..=1 << 16).contains(&words) {
+        return Err(bad("keys are 1 to 65536 words"));
+    }
+    let cipher = key_of(hash_key)?;
+    let keys = py.detach(|| {
+        check_choices(choices, DEPTH)?;
+        Ok::<_, PyErr>(hash_rows(&cipher, rows, index, choices, words))
+    })?;
+    Ok(keys.into_pyarray(py))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(ggm_expand, module)?)?;
+    module.add_function(wrap_pyfunction!(ggm_reconstruct, module)?)?;
+    module.add_function(wrap_pyfunction!(ot_extend_receiver, module)?)?;
+    module.add_function(wrap_pyfunction!(ot_extend_sender, module)?)?;
+    module.add_function(wrap_pyfunction!(ot_mask_tables, module)?)?;
+    module.add_function(wrap_pyfunction!(ot_hash, module)?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transpose_moves_every_bit() {
+        let mut rows = [0u64; 64];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        let before = rows;
+        transpose_64(&mut rows);
+        for (row, bits) in rows.iter().enumerate() {
+            for (column, other) in before.iter().enumerate() {
+                assert_eq!(bits >> column & 1, other >> row & 1);
+            }
+        }
+    }
+
+    #[test]
+    fn punctured_tree_knows_every_leaf_but_delta() {
+        for delta in 0..16usize {
+            let (mut sums, mut leaves) = ([0u8; 128], [0u8; 256]);
+            expand_tree(&[7; SEED], &mut sums, &mut leaves);
+            let bits: Vec<u8> = (0..4).rev().map(|bit| (delta >> bit & 1) as u8).collect();
+            let chosen: Vec<u8> = bits
+                .iter()
+                .enumerate()
+                .flat_map(|(level, &bit)| sums[(2 * level + 1 - usize::from(bit)) * SEED..][..SEED].to_vec())
+                .collect();
+            let mut rebuilt = [0u8; 256];
+            reconstruct_tree(&bits, &chosen, &mut rebuilt);
+            assert_eq!(rebuilt[..SEED], [0; SEED]);
+            for y in 1..16 {
+                assert_eq!(rebuilt[y * SEED..][..SEED], leaves[(y ^ delta) * SEED..][..SEED]);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_differ_by_choice_times_delta() {
+        let roots: Vec<u8> = (0..TREES * SEED).map(|value| (value * 37 % 251) as u8).collect();
+        let delta: Vec<u8> = (0..TREES).map(|tree| (tree * 7 % 16) as u8).collect();
+        let mut leaves = vec![0u8; TREES * LEAVES * SEED];
+        let mut shifted = leaves.clone();
+        for tree in 0..TREES {
+            let mut sums = [0u8; 128];
+            let here = &mut leaves[tree * 256..][..256];
+            expand_tree(&array_node(&roots[tree * SEED..][..SEED]), &mut sums, here);
+            for y in 1..LEAVES {
+                let leaf = &leaves[tree * 256 + (y ^ usize::from(delta[tree])) * SEED..][..SEED];
+                shifted[tree * 256 + y * SEED..][..SEED].copy_from_slice(leaf);
+            }
+        }
+        let offsets = offsets(&delta);
+        for width in [1, DEPTH] {
+            let choices: Vec<u8> = (0..1300usize).map(|index| (index * 11 % (1 << width)) as u8).collect();
+            let (correction, rows) = extend_receiver(&Leaves::new(&leaves).unwrap(), 9, width, &choices);
+            let other = extend_sender(&Leaves::new(&shifted).unwrap(), &delta, 9, width, &correction);
+            for (index, &choice) in choices.iter().enumerate() {
+                let at = index * ROW..(index + 1) * ROW;
+                assert_eq!(row_word(&rows[at.clone()]) ^ row_word(&other[at]), offsets[usize::from(choice)]);
+            }
+        }
+    }
 }
