@@ -1,0 +1,94 @@
+"""The equality test against plain comparison, its sizes, and the two ways in which its padding could go wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cleanroom.protocols import equality, ot
+from tests.harness import Run, run_pair
+from tests.protocols.ot_pairs import OtPair, ot_pair
+
+
+@pytest.fixture(scope="module")
+def pair() -> OtPair:
+    return ot_pair("equality")
+
+
+def instances(width: int, count: int, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """A third equal, a third that differ in one bit, a third random."""
+    rng = np.random.default_rng(seed)
+    top = np.uint64(2**width - 1)
+    a = rng.integers(0, top, count, dtype=np.uint64, endpoint=True)
+    b = a.copy()
+    third = count // 3
+    b[:third] ^= np.uint64(1) << rng.integers(0, width, third, dtype=np.uint64)
+    b[third : 2 * third] = rng.integers(0, top, third, dtype=np.uint64, endpoint=True)
+    return a, b
+
+
+def run(pair: OtPair, a: NDArray[np.uint64], b: NDArray[np.uint64], width: int) -> Run[equality.Bits, equality.Bits]:
+    return run_pair(equality.sender(pair.sender, a, width=width), equality.receiver(pair.receiver, b, width=width))
+
+
+def wrong(pair: OtPair, width: int, count: int = 900) -> int:
+    a, b = instances(width, count, seed=width)
+    shares = run(pair, a, b, width)
+    return int(np.count_nonzero((shares.first ^ shares.second) != (a == b)))
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 5, 16, 17, 20, 33, 61, 63, 64])
+def test_shares_reconstruct_plain_equality(pair: OtPair, width: int) -> None:
+    assert wrong(pair, width) == 0
+
+
+def test_every_single_bit_difference_is_seen(pair: OtPair) -> None:
+    a = np.full(64, 0x0123_4567_89AB_CDEF, dtype=np.uint64)
+    b = a ^ (np.uint64(1) << np.arange(64, dtype=np.uint64))
+    shares = run(pair, a, b, 64)
+    assert not (shares.first ^ shares.second).any()
+
+
+def test_bits_above_the_width_are_ignored(pair: OtPair) -> None:
+    a = np.arange(100, dtype=np.uint64)
+    shares = run(pair, a, a | np.uint64(1 << 40), 20)
+    assert (shares.first ^ shares.second).all()
+
+
+def test_several_slices_and_batches_agree_with_one(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equality, "SLICE", 200)
+    monkeypatch.setattr(ot, "BATCH", 256)
+    assert wrong(pair, 64, 1000) == 0
+
+
+def test_no_numbers_send_nothing(pair: OtPair) -> None:
+    empty = np.empty(0, dtype=np.uint64)
+    shares = run(pair, empty, empty, 64)
+    assert shares.first.size == 0 and shares.frames == []
+
+
+def test_layers_and_transfers() -> None:
+    assert equality.layers(64) == [16, 4, 1] and equality.transfers(64) == 21
+    assert equality.layers(61) == [16, 4, 1] and equality.layers(20) == [5, 2, 1] and equality.layers(3) == [1]
+    for width in (0, 65):
+        with pytest.raises(ValueError, match="1 to 64"):
+            equality.layers(width)
+
+
+def test_sizes_are_a_function_of_the_count_alone() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 2**64, 700, dtype=np.uint64)
+    same, other = run(ot_pair("sizes"), a, a, 64), run(ot_pair("sizes"), a, ~a, 64)
+    assert same.lengths() == other.lengths()
+
+
+def test_each_side_alone_is_balanced(pair: OtPair) -> None:
+    """5 standard deviations around one half, whether everything is equal or nothing is."""
+    a = np.arange(4000, dtype=np.uint64)
+    for b in (a, a + np.uint64(1)):
+        shares = run(pair, a, b, 64)
+        for share in (shares.first, shares.second):
+            assert abs(int(share.sum()) - 2000) < 5 * 31.7
+
+
