@@ -1,0 +1,22 @@
+"""Attribution as local preparation: touches become lookups, outcomes become rows, and the join only adds numbers."""
+
+from cleanroom.attribution.clock import TickClock
+from cleanroom.attribution.exposure import ExposureSummary, lookup_counts, prepare_lookups
+from cleanroom.attribution.outcome import OutcomeSummary, prepare_rows, row_counts
+from cleanroom.attribution.plain import plain_join
+from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.attribution.tree import candidate_trees
+
+__all__ = [
+    "ExposureSummary",
+    "Lookups",
+    "OutcomeSummary",
+    "Rows",
+    "TickClock",
+    "candidate_trees",
+    "lookup_counts",
+    "plain_join",
+    "prepare_lookups",
+    "prepare_rows",
+    "row_counts",
+]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from cleanroom.agreement.model import Resolution, TimeRules
-from cleanroom.attribution.clock import TickClock, microseconds
+from cleanroom.attribution import clock as clock_module
+from cleanroom.attribution.clock import microseconds
 from cleanroom.errors import AgreementError
+from tests.cleanroom.attribution.mutants import mutated
 
 
 def rules(start: datetime, end: datetime, resolution: Resolution, zone: str = "UTC") -> TimeRules:
@@ -34,7 +36,7 @@ ZONES = [
 @pytest.mark.parametrize(("zone", "year"), ZONES)
 def test_a_day_is_the_date_in_the_zone(zone: str, year: int) -> None:
     start, end = local(zone, year, 1, 1), local(zone, year + 2, 1, 1)
-    clock = TickClock.of(rules(start, end, Resolution.DAY, zone))
+    clock = clock_module.TickClock.of(rules(start, end, Resolution.DAY, zone))
     rng = random.Random(year)
     span = microseconds(end) - microseconds(start)
     moments = [microseconds(start) + rng.randrange(span) for _ in range(2000)]
@@ -55,7 +57,7 @@ def test_a_day_is_the_date_in_the_zone(zone: str, year: int) -> None:
 def test_short_ticks_are_elapsed_time_from_the_start(resolution: Resolution, length: int) -> None:
     start = datetime(2017, 3, 11, 5, 30, 7, tzinfo=UTC)
     end = start + timedelta(days=3, seconds=1)
-    clock = TickClock.of(rules(start, end, resolution, "America/New_York"))
+    clock = clock_module.TickClock.of(rules(start, end, resolution, "America/New_York"))
     assert clock.horizon == 3 * 86400 // length + 1  # the last one is cut short
     at = microseconds(start) + np.array([0, length * 10**6 - 1, length * 10**6, (3 * 86400 + 1) * 10**6 - 1])
     assert clock.ticks(at).tolist() == [0, 0, 1, clock.horizon - 1]
@@ -63,7 +65,7 @@ def test_short_ticks_are_elapsed_time_from_the_start(resolution: Resolution, len
 
 def test_a_start_inside_a_day_belongs_to_that_date() -> None:
     start, end = datetime(2017, 1, 1, 18, tzinfo=UTC), datetime(2017, 1, 4, 1, tzinfo=UTC)
-    clock = TickClock.of(rules(start, end, Resolution.DAY, "Asia/Shanghai"))
+    clock = clock_module.TickClock.of(rules(start, end, Resolution.DAY, "Asia/Shanghai"))
     # 18:00Z is 02:00 on the 2nd in Shanghai; 01:00Z on the 4th is 09:00 on the 4th
     assert clock.horizon == 3
     at = microseconds(datetime(2017, 1, 2, 15, 59, 59, tzinfo=UTC))
@@ -71,7 +73,8 @@ def test_a_start_inside_a_day_belongs_to_that_date() -> None:
 
 
 def test_the_span_of_a_period_is_half_open() -> None:
-    clock = TickClock.of(rules(datetime(2017, 1, 1, tzinfo=UTC), datetime(2018, 1, 1, tzinfo=UTC), Resolution.DAY))
+    year = rules(datetime(2017, 1, 1, tzinfo=UTC), datetime(2018, 1, 1, tzinfo=UTC), Resolution.DAY)
+    clock = clock_module.TickClock.of(year)
     assert clock.horizon == 365
     assert clock.span(datetime(2017, 1, 2, tzinfo=UTC), datetime(2017, 1, 9, tzinfo=UTC)) == (1, 8)
     assert clock.span(datetime(2017, 1, 2, 5, tzinfo=UTC), datetime(2017, 1, 9, 5, tzinfo=UTC)) == (1, 9)
@@ -80,12 +83,32 @@ def test_the_span_of_a_period_is_half_open() -> None:
 def test_the_span_holds_dates_that_come_back() -> None:
     # St John's, 2006-10-29: at 00:01 the clocks go back to 23:01 of the 28th
     zone = "America/St_Johns"
-    clock = TickClock.of(rules(local(zone, 2006, 10, 1), local(zone, 2006, 11, 1), Resolution.DAY, zone))
+    clock = clock_module.TickClock.of(rules(local(zone, 2006, 10, 1), local(zone, 2006, 11, 1), Resolution.DAY, zone))
     midnight = local(zone, 2006, 10, 29)
     assert clock.span(midnight - timedelta(hours=1), midnight + timedelta(minutes=30)) == (27, 29)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('side="right") - 1, 0)', 'side="left") - 1, 0)'),
+        ("starts.append(high)", "starts.append(high + 1)"),
+        ("starts.append(high)", "starts.append(low)"),
+        ("microseconds(end) - 1", "microseconds(end)"),
+        ("at - 1 + offset", "at + offset"),
+        ("- min(firsts) + 1", "- min(firsts)"),
+        ("self.length_us - self.origin", "self.length_us + 1 - self.origin"),
+        ("_SCAN_US: Final = 6 *", "_SCAN_US: Final = 24 * 365 *"),
+    ],
+)
+def test_a_slip_of_the_clock_is_seen(right: str, wrong: str) -> None:
+    with mutated(clock_module, right, wrong), pytest.raises(AssertionError):
+        for zone, year in ZONES:
+            test_a_day_is_the_date_in_the_zone(zone, year)
+        test_the_span_of_a_period_is_half_open()
 
 
 def test_an_unknown_zone_is_an_agreement_error() -> None:
     start, end = datetime(2017, 1, 1, tzinfo=UTC), datetime(2018, 1, 1, tzinfo=UTC)
     with pytest.raises(AgreementError, match=r"time\.zone"):
-        TickClock.of(rules(start, end, Resolution.DAY, "Mars/X"))
+        clock_module.TickClock.of(rules(start, end, Resolution.DAY, "Mars/X"))

@@ -1,0 +1,46 @@
+"""Runs of equal or consecutive values in flat arrays: what the preparation is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["changes", "expand", "person_starts"]
+
+
+def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
+    """Marks the rows that differ from the row before in any column; the first row is marked.
+
+    Args:
+        columns: at least one, of equal length n.
+
+    Returns:
+        (n,) bool.
+    """
+    marks = np.ones(len(columns[0]), dtype=np.bool_)
+    marks[1:] = False
+    for column in columns:
+        marks[1:] |= column[1:] != column[:-1]
+    return marks
+
+
+def person_starts(person: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Marks the first of every run of equal 16-byte keys: (n, 16) uint8 -> (n,) bool."""
+    halves = np.ascontiguousarray(person).view(np.uint64).reshape(-1, 2)
+    return changes(halves[:, 0], halves[:, 1])
+
+
+def expand(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """start, start + 1, … for `length` numbers of every run, one run after the other.
+
+    Args:
+        start: (k,) int64.
+        length: (k,) int64 >= 0.
+
+    Returns:
+        (sum of length,) int64.
+    """
+    before = np.cumsum(length) - length
+    return np.repeat(start - before, length) + np.arange(int(length.sum()), dtype=np.int64)
