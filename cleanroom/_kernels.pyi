@@ -41,8 +41,23 @@ def ot_hash(
 ) -> NDArray[np.uint64]: ...
 
 # --- okvs.rs
+def okvs_encode(
+    keys: NDArray[np.uint8],
+    values: NDArray[np.uint64],
+    seed: bytes,
+    fill_key: bytes,
+    starts: int,
+    band: int,
+) -> NDArray[np.uint64] | None: ...
+def okvs_decode(
+    keys: NDArray[np.uint8], table: NDArray[np.uint64], seed: bytes, starts: int, band: int
+) -> NDArray[np.uint64]: ...
 
 # --- cuckoo.rs
+def bin_positions(keys: NDArray[np.uint8], seed: bytes, n_bins: int) -> NDArray[np.int64]: ...
+def cuckoo_place(
+    positions: NDArray[np.int64], n_bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | None: ...
 
 # --- rlwe.rs
 

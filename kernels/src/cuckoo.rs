@@ -1,5 +1,186 @@
-use pyo3::prelude::*;
+//! Cuckoo hashing with three distinct bins a key: positions, and a placement by augmenting paths.
+//!
+//! A placement is a perfect matching of rows to bins found breadth first, so it fails only where none exists.
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+const LABEL: &[u8; 7] = b"bins/v1";
+const KEY_BYTES: usize = 16;
+const SEED_BYTES: usize = 32;
+const CHOICES: usize = 3;
+const EMPTY: u32 = u32::MAX;
+/// Rows that one task hashes: some tens of microseconds of work.
+const TASK_ROWS: usize = 1024;
+
+/// The high word of a 64 × 64 bit product: a uniform word mapped to [0, range) with a bias below range / 2^64.
+pub(crate) fn reduce(word: u64, range: u64) -> u64 {
+    ((u128::from(word) * u128::from(range)) >> 64) as u64
+}
+
+/// The 64-bit word at a byte offset of a digest.
+pub(crate) fn word_at(digest: &[u8], offset: usize) -> u64 {
+    let mut word = [0u8; 8];
+    word.copy_from_slice(&digest[offset..offset + 8]);
+    u64::from_le_bytes(word)
+}
+
+/// Three distinct bins: each is uniform among those that the earlier ones left.
+fn bins_of(seed: &[u8], key: &[u8], n_bins: u64) -> [i64; CHOICES] {
+    let mut hash = Sha256::new();
+    hash.update(LABEL);
+    hash.update(seed);
+    hash.update(key);
+    let digest = hash.finalize();
+    let first = reduce(word_at(&digest, 0), n_bins);
+    let mut second = reduce(word_at(&digest, 8), n_bins - 1);
+    second += u64::from(second >= first);
+    let mut third = reduce(word_at(&digest, 16), n_bins - 2);
+    third += u64::from(third >= first.min(second));
+    third += u64::from(third >= first.max(second));
+    [first as i64, second as i64, third as i64]
+}
+
+/// The three bins of each key: keys n × 16 bytes, seed 32 bytes, n_bins >= 3; returns n × 3.
+#[pyfunction]
+fn bin_positions<'py>(
+    py: Python<'py>,
+    keys: PyReadonlyArray2<'py, u8>,
+    seed: &[u8],
+    n_bins: u64,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let (rows, width) = keys.as_array().dim();
+    let keys = keys.as_slice().map_err(|_| PyValueError::new_err("keys must be contiguous"))?;
+    if width != KEY_BYTES || seed.len() != SEED_BYTES {
+        return Err(PyValueError::new_err("keys are n × 16 bytes and the seed is 32 bytes"));
+    }
+    if !(CHOICES as u64..u64::from(EMPTY)).contains(&n_bins) {
+        return Err(PyValueError::new_err("the number of bins is between 3 and 2^32 - 2"));
+    }
+    let mut out = vec![0i64; rows * CHOICES];
+    py.detach(|| {
+        out.par_chunks_mut(TASK_ROWS * CHOICES)
+            .zip(keys.par_chunks(TASK_ROWS * KEY_BYTES))
+            .for_each(|(out, keys)| {
+                for (out, key) in out.chunks_exact_mut(CHOICES).zip(keys.chunks_exact(KEY_BYTES)) {
+                    out.copy_from_slice(&bins_of(seed, key, n_bins));
+                }
+            });
+    });
+    let out = Array2::from_shape_vec((rows, CHOICES), out).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(out.into_pyarray(py))
+}
+
+/// Matches every row to one of its bins; None where no such matching exists.
+fn place(positions: &[u32], n_bins: usize) -> Option<Vec<u32>> {
+    let mut occupant = vec![EMPTY; n_bins];
+    // visited[bin] is the row whose search saw the bin last, so that it needs no clearing.
+    let mut visited = vec![EMPTY; n_bins];
+    let mut queue: Vec<(u32, u32)> = Vec::new(); // (bin, index in the queue of the bin it was reached from)
+    for (row, bins) in positions.chunks_exact(CHOICES).enumerate() {
+        let row = row as u32;
+        queue.clear();
+        let mut free = None;
+        for &bin in bins {
+            if visited[bin as usize] != row {
+                visited[bin as usize] = row;
+                queue.push((bin, EMPTY));
+                if occupant[bin as usize] == EMPTY {
+                    free = Some(queue.len() - 1);
+                    break;
+                }
+            }
+        }
+        let mut head = 0;
+        while free.is_none() {
+            let &(bin, _) = queue.get(head)?;
+            let holder = occupant[bin as usize] as usize;
+            for &next in &positions[holder * CHOICES..(holder + 1) * CHOICES] {
+                if visited[next as usize] != row {
+                    visited[next as usize] = row;
+                    queue.push((next, head as u32));
+                    if occupant[next as usize] == EMPTY {
+                        free = Some(queue.len() - 1);
+                        break;
+                    }
+                }
+            }
+            head += 1;
+        }
+        let mut node = free?;
+        loop {
+            let (bin, parent) = queue[node];
+            if parent == EMPTY {
+                occupant[bin as usize] = row;
+                break;
+            }
+            occupant[bin as usize] = occupant[queue[parent as usize].0 as usize];
+            node = parent as usize;
+        }
+    }
+    Some(occupant)
+}
+
+type Placement<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u8>>);
+
+/// Places rows in bins: positions n × 3 in [0, n_bins). Returns the row in each bin (-1: empty) and which of the
+/// row's three positions the bin is (0 where empty); None if no placement exists.
+#[pyfunction]
+fn cuckoo_place<'py>(
+    py: Python<'py>,
+    positions: PyReadonlyArray2<'py, i64>,
+    n_bins: usize,
+) -> PyResult<Option<Placement<'py>>> {
+    let (rows, width) = positions.as_array().dim();
+    let positions = positions.as_slice().map_err(|_| PyValueError::new_err("positions must be contiguous"))?;
+    if width != CHOICES || n_bins >= EMPTY as usize || rows >= EMPTY as usize {
+        return Err(PyValueError::new_err("positions are n × 3, rows and bins fewer than 2^32 - 1"));
+    }
+    if positions.iter().any(|&bin| bin < 0 || bin as usize >= n_bins) {
+        return Err(PyValueError::new_err("a position is outside [0, n_bins)"));
+    }
+    let placed = py.detach(|| {
+        let narrow: Vec<u32> = positions.iter().map(|&bin| bin as u32).collect();
+        let occupant = place(&narrow, n_bins)?;
+        let mut row_of = vec![-1i64; n_bins];
+        let mut choice_of = vec![0u8; n_bins];
+        for (bin, &row) in occupant.iter().enumerate().filter(|(_, &row)| row != EMPTY) {
+            row_of[bin] = i64::from(row);
+            let bins = &narrow[row as usize * CHOICES..(row as usize + 1) * CHOICES];
+            choice_of[bin] = bins.iter().position(|&other| other as usize == bin)? as u8;
+        }
+        Some((row_of, choice_of))
+    });
+    Ok(placed.map(|(row_of, choice_of)| (row_of.into_pyarray(py), choice_of.into_pyarray(py))))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(bin_positions, module)?)?;
+    module.add_function(wrap_pyfunction!(cuckoo_place, module)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_distinct_even_in_the_smallest_table() {
+        for index in 0..200u8 {
+            let mut bins = bins_of(&[7; SEED_BYTES], &[index; KEY_BYTES], 3);
+            bins.sort_unstable();
+            assert_eq!(bins, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_row_moves_others_out_of_its_way() {
+        let positions = [0, 1, 2, 0, 1, 2, 0, 1, 2];
+        assert!(place(&positions, 3).is_some());
+        let crowded = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2];
+        assert!(place(&crowded, 4).is_none());
+    }
 }
