@@ -1,0 +1,91 @@
+"""The commitment to rows: RFC 9162's tree, kernel against reference, and what the root must and must not depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cleanroom.protocols.commitment import merkle_root
+from cleanroom.protocols.reference import commitment as reference
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "merkle" / "rfc9162" / "certificate-transparency.json"
+KEY = bytes(range(32))
+
+
+def root(rows: list[bytes], padded: int, key: bytes = KEY) -> bytes:
+    offsets = np.cumsum([0, *(len(row) for row in rows)]).astype(np.uint64)
+    return merkle_root(key=key, data=b"".join(rows), offsets=offsets, padded=padded)
+
+
+def test_the_tree_is_that_of_certificate_transparency() -> None:
+    vectors = json.loads(VECTORS.read_text(encoding="utf-8"))
+    leaves = [hashlib.sha256(b"\x00" + bytes.fromhex(item)).digest() for item in vectors["inputs"]]
+    assert len(vectors["roots"]) == len(leaves) == 8
+    for count, expected in enumerate(vectors["roots"], start=1):
+        assert reference.tree_root(leaves[:count]).hex() == expected
+
+
+@pytest.mark.parametrize("padded", [1, 2, 3, 7, 8, 1023, 1024, 1025, 3000])
+def test_kernel_equals_reference(padded: int) -> None:
+    rng = np.random.default_rng(padded)
+    for count in {0, 1, padded // 2, padded}:
+        rows = [rng.bytes(int(length)) for length in rng.integers(0, 90, count)]
+        assert root(rows, padded) == reference.merkle_root(KEY, rows, padded)
+
+
+def test_unchanged_rows_give_an_unchanged_root_and_any_change_another() -> None:
+    rows = [b"alpha", b"beta", b"", b"gamma"]
+    same = root(rows, 8)
+    assert root(list(rows), 8) == same
+    changed = {
+        "a byte": [b"alphb", *rows[1:]],
+        "a bound between rows": [b"alphab", b"eta", *rows[2:]],
+        "the order": [rows[1], rows[0], *rows[2:]],
+        "one row fewer": rows[:3],
+        "an empty row more": [*rows, b""],
+    }
+    roots = {root(other, 8) for other in changed.values()}
+    assert same not in roots
+    assert len(roots) == len(changed)
+    assert root(rows, 16) != same
+    assert root(rows, 8, key=bytes(32)) != same
+
+
+def test_equal_rows_and_padding_have_unequal_leaves() -> None:
+    # With equal leaves a subtree of padding would have a root that anybody can compute from its leaf.
+    assert root([b"x"], 1) != root([b"y"], 1)
+    two = root([b"x", b"x"], 2)
+    leaf = root([b"x"], 1)
+    assert two != hashlib.sha256(b"\x01" + leaf + leaf).digest()
+    padding = root([], 1)
+    assert root([], 2) != hashlib.sha256(b"\x01" + padding + padding).digest()
+
+
+def test_data_may_be_any_buffer() -> None:
+    offsets = np.array([0, 2, 5], np.uint64)
+    expected = merkle_root(key=KEY, data=b"abcde", offsets=offsets, padded=4)
+    for data in (bytearray(b"abcde"), memoryview(b"abcde"), np.frombuffer(b"abcde", np.uint8)):
+        assert merkle_root(key=KEY, data=data, offsets=offsets, padded=4) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "offsets", "padded", "message"),
+    [
+        (b"short", [0, 5], 4, "32 bytes"),
+        (KEY, [0, 5], 0, "padded"),
+        (KEY, [0, 1, 5], 1, "padded"),
+        (KEY, [], 4, "offsets"),
+        (KEY, [1, 5], 4, "offsets"),
+        (KEY, [0, 4], 4, "offsets"),
+        (KEY, [0, 6], 4, "offsets"),
+        (KEY, [0, 3, 2, 5], 4, "offsets"),
+        (KEY, [0, 2**64 - 1, 5], 4, "offsets"),
+    ],
+)
+def test_malformed_arguments_are_refused(key: bytes, offsets: list[int], padded: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        merkle_root(key=key, data=b"abcde", offsets=np.array(offsets, np.uint64), padded=padded)
