@@ -79,3 +79,30 @@ def cuckoo_place(
 def row_keys(
     person: NDArray[np.uint8], weight_class: int, level: NDArray[np.uint8], node: NDArray[np.int64]
 ) -> NDArray[np.uint8]: ...
+def person_keys(
+    offsets: NDArray[np.int32],
+    data: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
+    *,
+    kind: str,
+    rule: str,
+    country: str | None,
+    form: str,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
+def text_keys(
+    offsets: NDArray[np.int32], data: NDArray[np.uint8], valid: NDArray[np.bool_], *, tag: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
+
+# --- parse.rs
+def parse_times(
+    offsets: NDArray[np.int32], data: NDArray[np.uint8], valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]: ...
+def parse_amounts(
+    offsets: NDArray[np.int32], data: NDArray[np.uint8], valid: NDArray[np.bool_], *, places: int, limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]: ...
+def round_amounts(
+    values: NDArray[np.float64], valid: NDArray[np.bool_], *, places: int, limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]: ...
+
+# --- sort.rs
+def sort_rows(rows: NDArray[np.uint64]) -> NDArray[np.uint64]: ...

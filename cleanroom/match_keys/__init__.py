@@ -2,4 +2,23 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from cleanroom.match_keys.people import MALFORMED, NULL, PERSON_BYTES, VALID, People, PersonKeys
+from cleanroom.match_keys.reference import person_key, row_key, shared_form
+from cleanroom.match_keys.rules import COUNTRIES, HASHES, RULES, FullRule, full_rule
+
+__all__ = [
+    "COUNTRIES",
+    "HASHES",
+    "MALFORMED",
+    "NULL",
+    "PERSON_BYTES",
+    "RULES",
+    "VALID",
+    "FullRule",
+    "People",
+    "PersonKeys",
+    "full_rule",
+    "person_key",
+    "row_key",
+    "shared_form",
+]

@@ -9,10 +9,14 @@ mod base_ot;
 mod cuckoo;
 mod digest;
 mod merkle;
+mod normalise;
 mod okvs;
 mod ot;
+mod parse;
 mod ristretto;
 mod rlwe;
+mod sort;
+mod text;
 
 #[pymodule]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -25,5 +29,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     cuckoo::register(module)?;
     rlwe::register(module)?;
     digest::register(module)?;
+    parse::register(module)?;
+    sort::register(module)?;
     Ok(())
 }

@@ -1,0 +1,169 @@
+"""The binding: where one party's data lies and which of its columns is what. Private to the party, never sent."""
+
+from __future__ import annotations
+
+import glob
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pyarrow as pa
+
+from cleanroom.errors import DataError
+
+__all__ = ["Binding", "ColumnName", "Constant", "load_binding"]
+
+_TIME_ZONE: Final = "time_zone"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnName:
+    """A standard name that is read from a column of the source."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A standard name that has the same text in every row: written in single quotes."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A source and its columns by standard name.
+
+    Either `pattern` (a file or a glob, relative to `folder`) or `table` is set. `name` is what messages call the
+    binding.
+    """
+
+    name: str
+    columns: Mapping[str, ColumnName | Constant]
+    time_zone: str | None = None
+    pattern: str | None = None
+    folder: Path | None = None
+    table: pa.Table | None = field(default=None, repr=False)
+
+    @staticmethod
+    def from_table(table: pa.Table | pd.DataFrame, columns: Mapping[str, str]) -> Binding:
+        """Binds an Arrow table or a pandas frame.
+
+        Args:
+            table: the rows; a frame's index is not read.
+            columns: as the `[columns]` section of a binding file, `time_zone` included.
+
+        Raises:
+            DataError: `columns` is not of that form, or the frame has a column of mixed types.
+        """
+        bound, time_zone = _columns(columns, "table")
+        rows = table if isinstance(table, pa.Table) else _from_frame(table)
+        return Binding(name="table", columns=bound, time_zone=time_zone, table=rows)
+
+    def files(self) -> list[Path]:
+        """The files of the source, sorted by path; empty for a table.
+
+        Raises:
+            DataError: nothing matches.
+        """
+        if self.pattern is None or self.folder is None:
+            return []
+        path = self.folder / self.pattern
+        if path.is_file():
+            return [path]
+        # The folder is not part of the owner's pattern: its own brackets are no wildcards.
+        found = glob.glob(self.pattern, root_dir=self.folder, recursive=True)  # noqa: PTH207 (pathlib skips nothing else)
+        files = sorted(file for file in (self.folder / match for match in found) if file.is_file())
+        if not files:
+            raise DataError(f"{self.name}: source.path: expected a file or a glob that matches files, found none")
+        return files
+
+    def label(self, file: Path) -> str:
+        """What messages call a file: its path from the binding's folder where it lies below it; one line."""
+        folder = self.folder
+        shown = file.relative_to(folder) if folder is not None and file.is_relative_to(folder) else file
+        return "".join(character if character.isprintable() else "?" for character in str(shown))
+
+
+def load_binding(path: str | Path) -> Binding:
+    """Reads a binding file.
+
+    Raises:
+        DataError: the file is missing or not TOML, or a key is missing, unknown or of the wrong type.
+    """
+    path = Path(path)
+    name = path.name
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{name}: expected a readable binding file ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: expected UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{name}: expected TOML{_position(error)}") from None
+    for key in content:
+        if key not in ("source", "columns"):
+            raise DataError(f"{name}: expected [source] and [columns], found the unknown key {key!r}")
+    source = _section(content, "source", name)
+    for key in source:
+        if key != "path":
+            raise DataError(f"{name}: source: expected only path, found the unknown key {key!r}")
+    pattern = source.get("path")
+    if not isinstance(pattern, str) or not pattern:
+        raise DataError(f"{name}: source.path: expected a file or a glob in quotes")
+    columns, time_zone = _columns(_section(content, "columns", name), name)
+    return Binding(name=name, columns=columns, time_zone=time_zone, pattern=pattern, folder=path.resolve().parent)
+
+
+def _position(error: tomllib.TOMLDecodeError) -> str:
+    """Where the parser stopped, without what it read there (a message may quote the text)."""
+    _, _, where = str(error).rpartition("(at ")
+    return f" (at {where}" if where.startswith(("line ", "end of document")) else ""
+
+
+def _section(content: dict[str, Any], key: str, name: str) -> dict[str, Any]:  # TOML holds values of any type
+    section = content.get(key)
+    if not isinstance(section, dict):
+        raise DataError(f"{name}: expected a section [{key}]")
+    return section
+
+
+def _columns(columns: Mapping[str, Any], name: str) -> tuple[dict[str, ColumnName | Constant], str | None]:
+    """Splits a `[columns]` section into columns and the time zone; types of values are checked here."""
+    bound: dict[str, ColumnName | Constant] = {}
+    time_zone: str | None = None
+    for key, value in columns.items():
+        if not isinstance(value, str) or not value:
+            raise DataError(f"{name}: columns.{key}: expected the name of a column, or a constant in single quotes")
+        if key == _TIME_ZONE:
+            _check_zone(value, name)
+            time_zone = value
+        elif len(value) >= 2 and value[0] == value[-1] == "'":
+            bound[key] = Constant(value[1:-1].strip())
+        else:
+            bound[key] = ColumnName(value)
+    return bound, time_zone
+
+
+def _check_zone(zone: str, name: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise DataError(f"{name}: columns.{_TIME_ZONE}: expected an IANA time zone such as Asia/Shanghai") from None
+
+
+def _from_frame(frame: pd.DataFrame) -> pa.Table:
+    """Converts a frame column by column, so that a fault names its column and no value."""
+    names, arrays = [], []
+    for position, name in enumerate(frame.columns):
+        try:
+            array = pa.array(frame.iloc[:, position], from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            raise DataError(f"table, column {name}: expected values of one type") from None
+        names.append(str(name))
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, names=names)

@@ -1,0 +1,125 @@
+"""What both sides' readers share: the bound columns, people, and the words that rows are sorted by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.agreement.model import Agreement
+from cleanroom.data.binding import Binding, Constant
+from cleanroom.data.summary import FilterSummary
+from cleanroom.errors import AgreementError, DataError
+from cleanroom.match_keys.rules import RULES
+
+__all__ = [
+    "ReadProgress",
+    "Words",
+    "check_invalid",
+    "check_names",
+    "differs",
+    "identifier_of",
+    "keys_of",
+    "micros",
+    "signed_of",
+    "signed_word",
+    "words_of",
+    "zone_of",
+]
+
+ReadProgress = Callable[[str, int], None]
+"""(step, rows so far): called after every stretch of rows."""
+
+Words = NDArray[np.uint64]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SIGN: Final = np.uint64(1 << 63)
+
+
+def identifier_of(agreement: Agreement) -> str:
+    """The standard name of the identifier that people are matched on.
+
+    Raises:
+        AgreementError: several identifiers.
+    """
+    if len(agreement.match.identifiers) != 1:
+        raise AgreementError("match.identifiers: more than one is not built yet")
+    return agreement.match.identifiers[0].type
+
+
+def check_names(
+    binding: Binding, needed: tuple[str, ...], optional: tuple[str, ...], constants: tuple[str, ...]
+) -> None:
+    """Checks the names of a binding's columns against what the agreement gives this side to bind.
+
+    Columns of identifiers that the agreement does not match on may be bound as well.
+
+    Raises:
+        DataError: a needed name is missing, a name is unknown, or a constant stands where rows differ.
+    """
+    known = {*needed, *optional, *RULES}
+    for name, bound in binding.columns.items():
+        if name not in known:
+            expected = ", ".join([*needed, *optional, "time_zone"])
+            raise DataError(f"{binding.name}: columns: expected {expected}; found the unknown name {name!r}")
+        if isinstance(bound, Constant) and name not in constants:
+            raise DataError(f"{binding.name}: columns.{name}: expected the name of a column, found a quoted constant")
+    for name in needed:
+        if name not in binding.columns:
+            raise DataError(f"{binding.name}: columns.{name}: expected the name of a column, found nothing")
+
+
+def check_invalid(agreement: Agreement, binding: Binding, summary: FilterSummary) -> None:
+    """Stops where too large a share of identifiers is null or malformed.
+
+    Raises:
+        DataError: the share is above the agreement's `max_invalid`.
+    """
+    invalid = summary.invalid_identifiers
+    if invalid > agreement.match.max_invalid * summary.rows:
+        name = identifier_of(agreement)
+        raise DataError(
+            f"{binding.name}: columns.{name}: expected at most a share of {agreement.match.max_invalid} of null or "
+            f"malformed identifiers, found {invalid} in {summary.rows} rows"
+        )
+
+
+def zone_of(agreement: Agreement, binding: Binding) -> str:
+    """The zone that naive times are read in."""
+    return binding.time_zone or agreement.time.zone
+
+
+def micros(time: datetime) -> int:
+    """A time of the agreement as microseconds UTC."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def words_of(keys: NDArray[np.uint8]) -> Words:
+    """Keys n × 16 bytes as n × 2 words whose order is that of the bytes."""
+    return np.ascontiguousarray(keys).view(">u8").astype(np.uint64)
+
+
+def keys_of(words: Words) -> NDArray[np.uint8]:
+    """The inverse of `words_of`."""
+    return np.ascontiguousarray(words[:, :2].astype(">u8")).view(np.uint8).reshape(len(words), 16)
+
+
+def signed_word(values: NDArray[np.int64]) -> Words:
+    """Signed integers as words of the same order."""
+    return values.view(np.uint64) ^ _SIGN
+
+
+def signed_of(words: Words) -> NDArray[np.int64]:
+    """The inverse of `signed_word`."""
+    return (words ^ _SIGN).view(np.int64)
+
+
+def differs(rows: Words) -> NDArray[np.bool_]:
+    """Which of n rows differ from the row before; the first one does."""
+    changed = np.ones(len(rows), dtype=np.bool_)
+    if len(rows) > 1:
+        changed[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return changed

@@ -1,0 +1,252 @@
+"""A source as a stream of stretches of rows: CSV files, Parquet files or a table, in order, never whole in memory.
+
+CSV is UTF-8 with a header line, comma and double quotes (RFC 4180), optionally gzip; Parquet is known by its magic
+bytes, whatever the file is called. Files of a glob are read one after the other, sorted by path.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, cast
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from cleanroom.data.binding import Binding, ColumnName, Constant
+from cleanroom.data.columns import Field
+from cleanroom.errors import DataError
+
+__all__ = ["BATCH_ROWS", "Stretch", "stretches"]
+
+BATCH_ROWS: Final = 1 << 17
+"""Rows of one stretch of Parquet or of a table."""
+
+_CSV_BLOCK_BYTES: Final = 8 << 20  # also the longest row
+_HEADER_BYTES: Final = 1 << 20
+_PARQUET_MAGIC: Final = b"PAR1"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Consecutive rows of one file: the bound columns by standard name, constants repeated."""
+
+    rows: int
+    fields: Mapping[str, Field] = field(repr=False)
+
+
+def stretches(binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
+    """Reads the columns that `names` are bound to, in the order of the source.
+
+    Raises:
+        DataError: a file is missing, empty or damaged, or lacks a column; or there is no row at all.
+    """
+    total = 0
+    if binding.table is not None:
+        for stretch in _from_table(binding.table, binding, names):
+            total += stretch.rows
+            yield stretch
+    for file in binding.files():
+        for stretch in _from_file(file, binding, names):
+            total += stretch.rows
+            yield stretch
+    if total == 0:
+        raise DataError(f"{binding.name}: source: expected at least one row, found none")
+
+
+def _from_file(file: Path, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
+    origin = binding.label(file)
+    try:
+        with file.open("rb") as stream:
+            magic = stream.read(4)
+        if magic == _PARQUET_MAGIC:
+            yield from _from_parquet(file, origin, binding, names)
+        elif file.suffix == ".parquet":
+            raise DataError(f"{origin}: expected a Parquet file, found other content")
+        else:
+            yield from _from_csv(file, origin, binding, names, packed=magic.startswith(_GZIP_MAGIC))
+    except OSError as error:
+        raise DataError(f"{origin}: expected a readable file ({error.strerror or 'damaged'})") from None
+
+
+def _positions(columns: list[str], origin: str, binding: Binding, names: tuple[str, ...]) -> dict[str, int]:
+    """Where each bound column stands in the file; a constant has no entry."""
+    positions: dict[str, int] = {}
+    for name in names:
+        bound = binding.columns[name]
+        if not isinstance(bound, ColumnName):
+            continue
+        # The file's own column names stay out of the message: without a header line they are data.
+        count = columns.count(bound.name)
+        if count == 0:
+            raise DataError(f"{origin}, column {bound.name}: expected a column of this name (bound as {name})")
+        if count > 1:
+            raise DataError(f"{origin}, column {bound.name}: expected one column of this name, found {count}")
+        positions[name] = columns.index(bound.name)
+    return positions
+
+
+def _stretch(
+    binding: Binding, names: tuple[str, ...], origin: str, first_row: int, rows: int, columns: Mapping[str, pa.Array]
+) -> Stretch:
+    fields: dict[str, Field] = {}
+    for name in names:
+        bound = binding.columns[name]
+        if isinstance(bound, Constant):
+            # One dictionary entry stands for every row.
+            indices = pa.array([0], pa.int32()).take(pa.repeat(pa.scalar(0, pa.int32()), rows))
+            values = pa.DictionaryArray.from_arrays(indices, pa.array([bound.text]))
+            fields[name] = Field(origin=origin, column=name, first_row=first_row, values=values)
+        else:
+            fields[name] = Field(origin=origin, column=bound.name, first_row=first_row, values=columns[name])
+    return Stretch(rows=rows, fields=fields)
+
+
+def _from_table(table: pa.Table, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
+    positions = _positions(table.column_names, binding.name, binding, names)
+    chosen = table.select(sorted(set(positions.values())))
+    first_row = 1
+    for batch in chosen.to_batches(max_chunksize=BATCH_ROWS):
+        columns = {name: batch.column(sorted(set(positions.values())).index(at)) for name, at in positions.items()}
+        yield _stretch(binding, names, binding.name, first_row, batch.num_rows, columns)
+        first_row += batch.num_rows
+
+
+def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
+    damaged = f"{origin}: expected a complete Parquet file, found one that is cut short or damaged"
+    try:
+        parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+    except (pa.ArrowException, OSError):
+        raise DataError(damaged) from None
+    with parquet:
+        schema = parquet.schema_arrow
+        positions = _positions(schema.names, origin, binding, names)
+        wanted = [schema.names[at] for at in sorted(set(positions.values()))]
+        first_row = 1
+        try:
+            for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False):
+                columns = {name: batch.column(schema.names[at]) for name, at in positions.items()}
+                yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
+                first_row += batch.num_rows
+        except (pa.ArrowException, OSError):
+            raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages") from None
+
+
+def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...], *, packed: bool) -> Iterator[Stretch]:
+    header, more = _csv_header(file, origin, packed=packed)
+    positions = _positions(header, origin, binding, names)
+    if not more:
+        return
+    last = len(header) - 1
+    keys = [f"c{position}" for position in sorted({*positions.values(), last})]
+    ragged: list[int | None] = []
+
+    def on_ragged(row: pa_csv.InvalidRow) -> str:
+        # Its text is data: only the number is kept. Arrow counts the header line too.
+        ragged.append(row.number)
+        return "error"
+
+    first_row = 1
+    with _Watched(file, packed=packed) as stream:
+        try:
+            reader = pa_csv.open_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=pa_csv.ReadOptions(
+                    use_threads=False,
+                    column_names=[f"c{position}" for position in range(len(header))],
+                    skip_rows_after_names=1,
+                    block_size=_CSV_BLOCK_BYTES,
+                ),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_ragged),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=keys,
+                    column_types={key: pa.binary() for key in keys},
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            )
+            for batch in reader:
+                if batch.num_rows == 0:
+                    continue
+                columns = {name: batch.column(f"c{at}") for name, at in positions.items()}
+                yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
+                first_row += batch.num_rows
+                stream.last_value = batch.column(f"c{last}")[-1].as_py() or b""
+        except (EOFError, gzip.BadGzipFile):
+            raise DataError(f"{origin}, after row {first_row - 1}: expected a complete gzip file") from None
+        except (pa.ArrowException, OSError, ValueError):
+            if stream.broken:
+                raise DataError(f"{origin}, after row {first_row - 1}: expected a complete gzip file") from None
+            if ragged:
+                row = first_row if ragged[0] is None else ragged[0] - 1
+                raise DataError(f"{origin}, row {row}: expected {len(header)} columns as in the header") from None
+            raise DataError(
+                f"{origin}, row {first_row} or after: expected CSV rows of at most {_CSV_BLOCK_BYTES >> 20} MiB"
+            ) from None
+        if stream.unterminated():
+            raise DataError(f"{origin}, row {first_row - 1}: expected a closing quote before the end of the file")
+
+
+def _csv_header(file: Path, origin: str, *, packed: bool) -> tuple[list[str], bool]:
+    """The names in the header line, and whether anything follows it."""
+    try:
+        with _Watched(file, packed=packed) as stream:
+            head = stream.read(_HEADER_BYTES)
+    except (EOFError, OSError):
+        raise DataError(f"{origin}: expected a complete gzip file") from None
+    if head.startswith(_WIDE_MARKS):
+        raise DataError(f"{origin}: expected UTF-8, found the mark of UTF-16")
+    if not head.strip():
+        raise DataError(f"{origin}: expected a header line, found an empty file")
+    text = io.StringIO(head.decode("utf-8-sig", errors="surrogateescape"), newline="")
+    try:
+        reader = csv.reader(text, strict=True)
+        header = next((row for row in reader if row), [])
+        more = any(True for row in reader if row) or len(head) == _HEADER_BYTES
+    except csv.Error:
+        # What follows the header is for the real reader to judge; a header that is none has no names.
+        more = True
+        text.seek(0)
+        header = next(csv.reader(text), [])
+    if any(not name.isprintable() for name in header):
+        raise DataError(f"{origin}: expected a header line in UTF-8")
+    return [name.strip() for name in header], more
+
+
+class _Watched(io.RawIOBase):
+    """A file as it is read: unpacks gzip, counts quotes, remembers how the stream broke."""
+
+    def __init__(self, file: Path, *, packed: bool) -> None:
+        super().__init__()
+        opened = gzip.open if packed else open
+        self._stream = cast(IO[bytes], opened(file, "rb"))
+        self._quotes = 0
+        self.broken = False
+        self.last_value = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except (EOFError, OSError):
+            self.broken = True
+            raise
+        self._quotes += data.count(b'"')
+        return data
+
+    def unterminated(self) -> bool:
+        """Whether the last row swallowed the rest of the file for want of a closing quote."""
+        return self._quotes % 2 == 1 and (b"\n" in self.last_value or b"\r" in self.last_value)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

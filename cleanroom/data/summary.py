@@ -1,0 +1,30 @@
+"""What became of every row that was read: the filtered-row summary, the party's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FilterSummary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterSummary:
+    """Counts of rows; each row that was read is in exactly one of the others.
+
+    Filters apply in the order of the fields. `duplicates` are equal touches, or lines merged into an outcome with the
+    same event id. `out_of_scope` is 0 on the outcome side.
+    """
+
+    rows: int
+    null_identifiers: int
+    malformed_identifiers: int
+    other_event: int
+    out_of_scope: int
+    out_of_period: int
+    duplicates: int
+    kept: int
+
+    @property
+    def invalid_identifiers(self) -> int:
+        """Null and malformed together: what `max_invalid` bounds."""
+        return self.null_identifiers + self.malformed_identifiers
