@@ -23,6 +23,7 @@ from cleanroom.agreement.sections import (
 )
 from cleanroom.agreement.table import Table
 from cleanroom.errors import AgreementError
+from cleanroom.identity import read_certificate
 
 __all__ = ["load_agreement", "parse_agreement"]
 
@@ -35,7 +36,7 @@ def load_agreement(path: Path, *, on: date | None = None, any_age: bool = False)
     Args:
         path: the TOML file; relative certificate paths start at its folder.
         on: the day on which it has to be valid; absent: today in the agreement's zone.
-        any_age: accept one that is past `valid_until` (an auditor reads old agreements).
+        any_age: accept one that is past `valid_until`, or whose certificates are (an auditor reads old agreements).
 
     Raises:
         AgreementError: with one line, `FILE: KEY: what is wrong`.
@@ -128,3 +129,8 @@ def _check_valid(agreement: Agreement, on: date | None) -> None:
     today = datetime.now(UTC).astimezone(ZoneInfo(agreement.time.zone)).date() if on is None else on
     if today > agreement.valid_until:
         raise AgreementError(f"valid_until: the agreement expired on {agreement.valid_until}")
+    for party in agreement.parties:
+        where = f"parties.{party.name}.certificate"
+        not_after = read_certificate(party.certificate_pem, where=where).not_after.date()
+        if today > not_after:
+            raise AgreementError(f"{where}: the certificate expired on {not_after}")

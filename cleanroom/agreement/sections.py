@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import zoneinfo
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -72,8 +72,6 @@ def read_parties(tables: dict[str, object], folder: Path) -> tuple[PartyEntry, P
                 min_people=least,
             )
         )
-        if certificate.not_after < datetime.now(UTC):
-            raise AgreementError(f"{where_certificate}: the certificate has expired")
     first, second = entries
     if first.role is second.role:
         raise AgreementError(f"parties: expected one exposure and one outcome side, found {first.role.value} twice")

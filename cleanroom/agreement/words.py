@@ -1,0 +1,207 @@
+"""An agreement in words: what is counted, what each side will learn, and what nobody learns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import cleanroom.plan  # as a module: the plan imports this package's model
+from cleanroom.agreement.checks import agreement_warnings
+from cleanroom.agreement.model import Agreement, Measure, Metric, Noise, PartyEntry, Role
+from cleanroom.errors import AgreementError
+
+__all__ = ["describe"]
+
+_WIDTH = 100
+_SHOWN_GROUPS = 12
+
+
+def describe(agreement: Agreement, party: str | None = None, *, errors: Sequence[str] = ()) -> str:
+    """Explains an agreement to the people who sign it.
+
+    Args:
+        agreement: the agreement.
+        party: whose view to take ("you"); None for a neutral one.
+        errors: sentences on the expected error of each metric (`cleanroom.release`), shown with the noise.
+
+    Returns:
+        Paragraphs under plain headings, lines of at most 100 characters where words allow it.
+
+    Raises:
+        AgreementError: if there is no such party.
+    """
+    if party is not None and agreement.party(party) is None:
+        names = " and ".join(entry.name for entry in agreement.parties)
+        raise AgreementError(f"parties: there is no party {party!r}; the parties are {names}")
+    sections = [
+        (f"Agreement {agreement.name}", _frame(agreement)),
+        ("What is counted", _counted(agreement)),
+        ("What is released", [*_released(agreement), *errors]),
+    ]
+    sections += [(_learner(entry, party), _learns(agreement, entry)) for entry in agreement.parties]
+    sections.append(("What nobody learns", _hidden()))
+    sections.append(("What this cannot stop", _limits(agreement)))
+    warnings = agreement_warnings(agreement)
+    if warnings:
+        sections.append(("Warnings", list(warnings)))
+    return "\n\n".join(_section(heading, lines) for heading, lines in sections) + "\n"
+
+
+def _section(heading: str, lines: Iterable[str]) -> str:
+    wrapped = (
+        textwrap.fill(
+            line,
+            _WIDTH,
+            initial_indent="- ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines
+    )
+    return "\n".join([heading, *wrapped])
+
+
+def _frame(agreement: Agreement) -> list[str]:
+    lines = [
+        f"purpose: {agreement.purpose}",
+        f"valid until {agreement.valid_until}; SHA-256 {agreement.hash.hex()}",
+    ]
+    for entry in agreement.parties:
+        data = "who was touched, when, in which group" if entry.role is Role.EXPOSURE else "who did what, when"
+        side = f"{entry.name} is the {entry.role.value} side: it holds {data}"
+        lines.append(f"{side}; certificate SHA-256 {entry.fingerprint.hex()}")
+    return lines
+
+
+def _counted(agreement: Agreement) -> list[str]:
+    time, exposure, rules = agreement.time, agreement.exposure, agreement.release
+    (identifier,) = agreement.match.identifiers
+    form = ", ".join(
+        part
+        for part in (
+            identifier.rule and f"rule {identifier.rule}",
+            identifier.country and f"country {identifier.country}",
+            identifier.hash and f"as {identifier.hash}",
+        )
+        if part
+    )
+    people = f"people are matched by {identifier.type}" + (f" ({form})" if form else "")
+    period = f"from {exposure.start.isoformat()} to {exposure.end.isoformat()}"
+    touches = f"touches of kind {_list(exposure.events)} {period}"
+    share = f"{float(agreement.match.max_invalid) * 100:.4g} %"
+    if exposure.instants is not None:
+        touches += f", at {_count(len(exposure.instants), 'agreed time')} only"
+    lines = [
+        f"{people}; a run stops if more than {share} of a file's identifiers are unusable",
+        f"{touches}, by {exposure.group_by}: {_groups(exposure.groups)}",
+        f"a person counts in at most {_count(rules.max_groups_per_person, 'group')}; "
+        "further memberships are dropped by a keyed rule",
+        f"outcomes from {time.start.isoformat()} to {time.end.isoformat()}, in ticks of {time.resolution.value} "
+        f"({'calendar dates in ' + time.zone if time.resolution.value == '1d' else 'elapsed time'})",
+    ]
+    lines += [f"{metric.name}: {_metric(agreement, metric)}" for metric in agreement.metrics]
+    return lines
+
+
+def _metric(agreement: Agreement, metric: Metric) -> str:
+    if metric.measure is Measure.MATCHED:
+        return "people of the group whom the outcome side knows at all"
+    anchor = "first" if agreement.exposure.anchor == "first_touch" else "last"
+    when = f"within {metric.window} of a person's {anchor} touch in the group"
+    if metric.measure is Measure.PEOPLE:
+        return f"people with at least one {metric.event} {when}"
+    if metric.measure is Measure.EVENTS:
+        return f"events of kind {metric.event} {when}, at most {metric.cap} a person and group"
+    precision = agreement.outcome.precision or 1
+    money = f" {agreement.outcome.currency}" if agreement.outcome.currency else ""
+    cap = f"{(metric.cap or 0) * precision}{money}"
+    what = f"the sum of {agreement.outcome.value} over events of kind {metric.event}"
+    return f"{what} {when}, at most {cap} a person and group"
+
+
+def _released(agreement: Agreement) -> list[str]:
+    rules = agreement.release
+    groups, metrics = len(agreement.exposure.groups), len(agreement.metrics)
+    cells = f"one figure for each of {_count(groups, 'group')} and {_count(metrics, 'metric')}; no totals"
+    if rules.noise is Noise.NONE:
+        return [
+            cells,
+            f"a figure is shown only if at least {_count(rules.min_people, 'person')} stand behind it, compared in "
+            "secret: of a suppressed figure only that it was suppressed is learned",
+            "no noise is added: shown figures are exact, and a second run of this kind over the same time is refused",
+        ]
+    automatic = len(cleanroom.plan.plan_of(agreement).columns) - len(agreement.metrics)
+    cost = f"epsilon {rules.epsilon:g}" + (f" and delta {rules.delta:g}" if rules.noise is Noise.GAUSSIAN else "")
+    lines = [
+        cells,
+        f"a figure is shown only if the noised count of people behind it is at least {rules.min_people}",
+        f"each side adds its own {rules.noise.value} noise to every figure; the whole release costs each person "
+        f"{cost}, charged to both sides' ledgers",
+    ]
+    if automatic:
+        noun = "column of people counts is" if automatic == 1 else "columns of people counts are"
+        lines.append(f"{automatic} more {noun} opened, noised and paid for: the thresholds of figures need them")
+    return lines
+
+
+def _learner(entry: PartyEntry, party: str | None) -> str:
+    if party is None:
+        return f"What {entry.name} learns"
+    return f"What you, {entry.name}, learn" if entry.name == party else f"What the other side, {entry.name}, learns"
+
+
+def _learns(agreement: Agreement, entry: PartyEntry) -> list[str]:
+    recipient = entry.name in agreement.release.recipients
+    table = (
+        "the released table, signed by both sides"
+        if recipient
+        else "not the released table: only which figures were suppressed"
+    )
+    bounds = agreement.protocol
+    other = bounds.rows_outcome if entry.role is Role.EXPOSURE else bounds.rows_exposure
+    lines = [
+        table,
+        f"that the other side's prepared data fits {other} rows, the agreed bound; not how many there are",
+        "whether the other side's prepared data changed between two runs of this agreement",
+    ]
+    if recipient and agreement.release.noise is not Noise.NONE:
+        lines.append("the noised count of people behind every figure, also where it is below the threshold")
+    return lines
+
+
+def _hidden() -> list[str]:
+    return [
+        "which people both sides know, or how many, beyond what a released figure says",
+        "any identifier, event, time or amount of the other side, for any single person",
+        "how many rows of the other side were filtered, capped or unmatched; each sees its own counts only",
+    ]
+
+
+def _limits(agreement: Agreement) -> list[str]:
+    lines = [
+        "a side that prepares false data: its input is committed to, so an audit can find it, but nothing prevents it",
+        "a side that stops after the other's shares were opened: it may have the table alone",
+    ]
+    if agreement.release.noise is not Noise.NONE:
+        lines.append("what is charged stays charged, even if a run fails after the opening began")
+    else:
+        lines.append(
+            "someone who subtracts exact figures, of nested windows for instance: the difference may be few people"
+        )
+    return lines
+
+
+def _groups(groups: tuple[str, ...]) -> str:
+    shown = ", ".join(groups[:_SHOWN_GROUPS])
+    more = f" and {len(groups) - _SHOWN_GROUPS} more" if len(groups) > _SHOWN_GROUPS else ""
+    return f"{_count(len(groups), 'group')} ({shown}{more}); other labels are ignored"
+
+
+def _list(words: tuple[str, ...]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _count(number: int, noun: str) -> str:
+    plural = "people" if noun == "person" else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
