@@ -1,0 +1,425 @@
+"""The ledger: what this identity has spent, with whom, under which limit, and the releases it has stored.
+
+One SQLite file, `ledger.sqlite`, beside the identity's key; write-ahead log, every commit flushed to the disk. A run
+is charged before its first opening, in the same transaction that checks the limit, so that neither two runs at once
+nor a crash after the opening can spend more than is written down. A charge is never taken back.
+
+Charges add up by basic composition: the epsilons and deltas of all runs with one partner inside the limit's period are
+summed exactly, as decimals. A run without noise has no epsilon: it is recorded with its period, and a second one with
+the same partner over an overlapping period is refused, unless it is the same agreement on the same inputs, which
+opens the same cells again and nothing new.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from cleanroom.agreement.model import Agreement, Noise, PartyEntry
+from cleanroom.errors import BudgetError, CleanroomError, UsageError
+from cleanroom.release.accounting import PrivacyCost
+
+__all__ = ["Ledger", "Limit", "Run", "Spending", "StoredRelease", "parse_period"]
+
+LEDGER_FILE: Final = "ledger.sqlite"
+SCHEMA_VERSION: Final = 1
+DEFAULT_PERIOD: Final = timedelta(days=365)
+_BUSY_SECONDS: Final = 30.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_SCHEMA: Final = """
+CREATE TABLE charges (
+    id INTEGER PRIMARY KEY,
+    partner BLOB NOT NULL,
+    partner_name TEXT NOT NULL,
+    agreement_hash BLOB NOT NULL,
+    agreement_name TEXT NOT NULL,
+    session BLOB NOT NULL UNIQUE,
+    own_root BLOB NOT NULL,
+    peer_root BLOB NOT NULL,
+    noise TEXT NOT NULL,
+    epsilon TEXT,
+    delta TEXT,
+    period_start INTEGER NOT NULL,
+    period_end INTEGER NOT NULL,
+    charged_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE limits (
+    partner BLOB PRIMARY KEY,
+    epsilon TEXT NOT NULL,
+    delta TEXT NOT NULL,
+    period_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE releases (
+    id INTEGER PRIMARY KEY,
+    partner BLOB NOT NULL,
+    agreement_hash BLOB NOT NULL,
+    own_root BLOB NOT NULL,
+    peer_root BLOB NOT NULL,
+    session BLOB NOT NULL,
+    stored_at INTEGER NOT NULL,
+    UNIQUE (partner, agreement_hash, own_root, peer_root)
+) STRICT;
+CREATE TABLE release_files (
+    release INTEGER NOT NULL REFERENCES releases (id),
+    name TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (release, name)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What identifies an executed run, for a charge or a stored release."""
+
+    session_id: bytes  # 32 bytes
+    own_root: bytes  # 32 bytes: this side's input commitment
+    peer_root: bytes  # 32 bytes: the peer's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What may be spent with one partner inside a sliding period."""
+
+    epsilon: Decimal
+    delta: Decimal
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What has been spent with one partner.
+
+    `epsilon`, `delta` and `runs` count the limit's period that ends now, or 365 days where no limit is set;
+    `runs_without_noise` counts them for ever, because their exact figures do not age.
+    """
+
+    partner: bytes  # fingerprint of the partner's certificate, 32 bytes
+    partner_name: str
+    epsilon: Decimal
+    delta: Decimal
+    runs: int
+    runs_without_noise: int
+    period: timedelta
+    limit: Limit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRelease:
+    """A finished run's files, returned instead of executing an exact repeat."""
+
+    session_id: bytes
+    own_root: bytes
+    peer_root: bytes
+    stored_at: datetime
+    files: Mapping[str, bytes] = field(repr=False)
+
+
+def parse_period(text: str) -> timedelta:
+    """Reads a period such as `365d`.
+
+    Raises:
+        UsageError: anything else than a positive number of days.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,5})d", text)
+    if match is None:
+        raise UsageError(f"--period: a number of days such as 365d expected, {text!r} found")
+    return timedelta(days=int(match.group(1)))
+
+
+class Ledger:
+    """The ledger of one identity. Use it as a context manager, or close it.
+
+    `now` is always passed in: a ledger has no clock of its own.
+    """
+
+    def __init__(self, identity: Path) -> None:
+        """Opens the ledger of an identity, and creates it if there is none.
+
+        Args:
+            identity: the folder of the identity.
+
+        Raises:
+            CleanroomError: the file is no ledger, is from a newer version, or the disk refuses.
+        """
+        self._path = identity / LEDGER_FILE
+        try:
+            # the owner alone may read it, from the moment it exists; SQLite gives its log files the same mode
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise CleanroomError(f"{self._path}: the ledger cannot be opened or created") from error
+        try:
+            with self._faults():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA fullfsync = ON")
+                self._db.execute("PRAGMA foreign_keys = ON")
+            with self._transaction():
+                (version,) = self._db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    for statement in _SCHEMA.split(";"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                elif version != SCHEMA_VERSION:
+                    raise CleanroomError(
+                        f"{self._path}: ledger version {SCHEMA_VERSION} expected, version {version} found"
+                    )
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def check(
+        self, agreement: Agreement, cost: PrivacyCost, partner: PartyEntry, *, own_root: bytes, now: datetime
+    ) -> None:
+        """Refuses, before connecting, a run that could only be refused later.
+
+        A run whose input is that of a stored release of the same agreement passes: it may turn out to be an exact
+        repeat, which costs nothing. If it does not, `charge` refuses it.
+
+        Raises:
+            BudgetError: the limit or the release policy does not allow the run.
+        """
+        with self._transaction():
+            known = self._db.execute(
+                "SELECT 1 FROM releases WHERE partner = ? AND agreement_hash = ? AND own_root = ?",
+                (partner.fingerprint, agreement.hash, own_root),
+            ).fetchone()
+            if known is None:
+                self._allow(agreement, cost, partner, own_root, None, now)
+
+    def charge(
+        self, agreement: Agreement, cost: PrivacyCost, partner: PartyEntry, *, run: Run, now: datetime
+    ) -> None:
+        """Charges a run durably: when this returns, the charge is on the disk. Call it before the first opening.
+
+        Raises:
+            BudgetError: the limit or the release policy does not allow the run; nothing was charged.
+        """
+        with self._transaction():
+            self._allow(agreement, cost, partner, run.own_root, run.peer_root, now)
+            self._db.execute(
+                "INSERT INTO charges (partner, partner_name, agreement_hash, agreement_name, session, own_root,"
+                " peer_root, noise, epsilon, delta, period_start, period_end, charged_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    partner.fingerprint,
+                    partner.name,
+                    agreement.hash,
+                    agreement.name,
+                    run.session_id,
+                    run.own_root,
+                    run.peer_root,
+                    cost.noise.value,
+                    None if cost.epsilon is None else str(_decimal(cost.epsilon)),
+                    None if cost.delta is None else str(_decimal(cost.delta)),
+                    _microseconds(agreement.time.start),
+                    _microseconds(agreement.time.end),
+                    _microseconds(now),
+                ),
+            )
+
+    def store(
+        self,
+        agreement: Agreement,
+        partner: PartyEntry,
+        *,
+        run: Run,
+        files: Mapping[str, bytes],
+        now: datetime,
+    ) -> None:
+        """Stores a finished run's files, for an exact repeat. A repeat of a stored run replaces nothing.
+
+        Raises:
+            CleanroomError: the disk refuses.
+        """
+        with self._transaction():
+            cursor = self._db.execute(
+                "INSERT INTO releases (partner, agreement_hash, own_root, peer_root, session, stored_at)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    partner.fingerprint,
+                    agreement.hash,
+                    run.own_root,
+                    run.peer_root,
+                    run.session_id,
+                    _microseconds(now),
+                ),
+            )
+            if cursor.rowcount == 1:
+                self._db.executemany(
+                    "INSERT INTO release_files (release, name, data) VALUES (?, ?, ?)",
+                    [(cursor.lastrowid, name, data) for name, data in files.items()],
+                )
+
+    def stored(
+        self, agreement: Agreement, partner: PartyEntry, *, own_root: bytes, peer_root: bytes
+    ) -> StoredRelease | None:
+        """Returns the stored release of this agreement on these inputs, or None."""
+        with self._transaction():
+            row = self._db.execute(
+                "SELECT id, session, stored_at FROM releases"
+                " WHERE partner = ? AND agreement_hash = ? AND own_root = ? AND peer_root = ?",
+                (partner.fingerprint, agreement.hash, own_root, peer_root),
+            ).fetchone()
+            if row is None:
+                return None
+            files = self._db.execute(
+                "SELECT name, data FROM release_files WHERE release = ? ORDER BY rowid", (row[0],)
+            ).fetchall()
+        return StoredRelease(
+            session_id=row[1],
+            own_root=own_root,
+            peer_root=peer_root,
+            stored_at=_EPOCH + timedelta(microseconds=row[2]),
+            files={name: data for name, data in files},
+        )
+
+    def set_limit(self, partner: bytes, limit: Limit) -> None:
+        """Sets the limit with a partner.
+
+        Args:
+            partner: fingerprint of its certificate, 32 bytes.
+            limit: replaces the one before; what was spent stays spent.
+
+        Raises:
+            UsageError: a negative amount, a delta above 1, or no period.
+        """
+        if len(partner) != 32:
+            raise UsageError("partner: the 32-byte fingerprint of a certificate expected")
+        amounts = limit.epsilon.is_finite() and limit.delta.is_finite()
+        if not amounts or limit.epsilon < 0 or not 0 <= limit.delta <= 1 or limit.period <= timedelta(0):
+            raise UsageError("limit: epsilon >= 0, delta between 0 and 1 and a period of at least a day expected")
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO limits (partner, epsilon, delta, period_us) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (partner) DO UPDATE SET epsilon = excluded.epsilon, delta = excluded.delta,"
+                " period_us = excluded.period_us",
+                (partner, str(limit.epsilon), str(limit.delta), limit.period // timedelta(microseconds=1)),
+            )
+
+    def spending(self, *, now: datetime) -> tuple[Spending, ...]:
+        """Returns what has been spent with every partner that was charged or has a limit, by fingerprint."""
+        with self._transaction():
+            known = "SELECT partner FROM charges UNION SELECT partner FROM limits ORDER BY 1"
+            return tuple(self._spent(partner, now) for (partner,) in self._db.execute(known).fetchall())
+
+    def spent_with(self, partner: bytes, *, now: datetime) -> Spending:
+        """Returns what has been spent with one partner.
+
+        Args:
+            partner: fingerprint of its certificate, 32 bytes.
+            now: the end of the period.
+        """
+        with self._transaction():
+            return self._spent(partner, now)
+
+    def _allow(
+        self,
+        agreement: Agreement,
+        cost: PrivacyCost,
+        partner: PartyEntry,
+        own_root: bytes,
+        peer_root: bytes | None,
+        now: datetime,
+    ) -> None:
+        if cost.noise is Noise.NONE:
+            overlapping = self._db.execute(
+                "SELECT agreement_hash, agreement_name, own_root, peer_root FROM charges"
+                " WHERE partner = ? AND noise = 'none' AND period_start < ? AND period_end > ?",
+                (partner.fingerprint, _microseconds(agreement.time.end), _microseconds(agreement.time.start)),
+            ).fetchall()
+            for agreement_hash, name, earlier_own, earlier_peer in overlapping:
+                same = agreement_hash == agreement.hash and earlier_own == own_root
+                if not same or (peer_root is not None and earlier_peer != peer_root):
+                    raise BudgetError(
+                        f"release.noise: a run without noise ({name!r}) over an overlapping period was made with"
+                        f" {partner.name}; exact figures of two such runs could be subtracted"
+                    )
+            return
+        spent = self._spent(partner.fingerprint, now)
+        if spent.limit is None or cost.epsilon is None or cost.delta is None:
+            return
+        for what, used, wanted, limit in (
+            ("epsilon", spent.epsilon, _decimal(cost.epsilon), spent.limit.epsilon),
+            ("delta", spent.delta, _decimal(cost.delta), spent.limit.delta),
+        ):
+            if used + wanted > limit:
+                raise BudgetError(
+                    f"release.{what}: {used} of {limit} is spent with {partner.name} within"
+                    f" {spent.limit.period.days} days, and this run would cost {wanted}"
+                )
+
+    def _spent(self, partner: bytes, now: datetime) -> Spending:
+        row = self._db.execute(
+            "SELECT epsilon, delta, period_us FROM limits WHERE partner = ?", (partner,)
+        ).fetchone()
+        limit = None
+        if row is not None:
+            limit = Limit(epsilon=Decimal(row[0]), delta=Decimal(row[1]), period=timedelta(microseconds=row[2]))
+        period = DEFAULT_PERIOD if limit is None else limit.period
+        charges = self._db.execute(
+            "SELECT partner_name, noise, epsilon, delta, charged_at FROM charges WHERE partner = ? ORDER BY id",
+            (partner,),
+        ).fetchall()
+        # a charge dated after now (a clock that was set back) counts: it must not become free
+        recent = [charge for charge in charges if charge[4] > _microseconds(now - period)]
+        noised = [charge for charge in recent if charge[1] != Noise.NONE.value]
+        return Spending(
+            partner=partner,
+            partner_name=charges[-1][0] if charges else "",
+            epsilon=sum((Decimal(charge[2]) for charge in noised), Decimal(0)),
+            delta=sum((Decimal(charge[3]) for charge in noised), Decimal(0)),
+            runs=len(recent),
+            runs_without_noise=sum(charge[1] == Noise.NONE.value for charge in charges),
+            period=period,
+            limit=limit,
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One writer at a time: what is checked inside stays true until it is committed."""
+        with self._faults():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled back already
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CleanroomError(f"{self._path}: the ledger refused ({type(error).__name__})") from error
+
+
+def _decimal(amount: float) -> Decimal:
+    """The decimal that the agreement's text stands for: the shortest one that reads back as this float."""
+    return Decimal(repr(amount))
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

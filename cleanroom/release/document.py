@@ -1,0 +1,263 @@
+"""release.json: the released table with what it takes to check it, and the bytes that the signatures cover.
+
+Layout (version 1): `version`, `agreement`, `parameters`, `metrics`, `rows` (declared metrics), `gates` (automatic
+gates), `record` (what both sides know of the opening), `openings` (each side's commitments, and the shares and salts
+of the opened cells), `files` (SHA-256 of the CSV and of the Parquet file), `signatures`.
+
+Canonical bytes are JSON with sorted keys, no spaces, UTF-8. A "release" signature covers the whole document without
+`signatures`; an "opening" signature covers `record` alone: that is what a side that is not a recipient can vouch for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.agreement.model import Agreement, Measure, Role
+from cleanroom.errors import DataError, PeerError
+from cleanroom.plan import Plan
+from cleanroom.release.accounting import privacy_cost
+from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings
+from cleanroom.release.opening import Opening, SideOpening
+from cleanroom.release.table import ReleaseRow, csv_bytes, gate_rows, release_rows
+from cleanroom.release.terms import ReleaseTerms, terms_of
+
+__all__ = [
+    "DOCUMENT_VERSION",
+    "canonical",
+    "check_document",
+    "opening_record",
+    "release_document",
+    "suppression_rows",
+]
+
+DOCUMENT_VERSION: Final = 1
+Json = dict[str, Any]  # a parsed JSON object: its values are of any JSON type
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Returns the canonical bytes of a JSON object."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def opening_record(agreement: Agreement, terms: ReleaseTerms, opening: Opening, session_id: bytes) -> Json:
+    """What both sides know of an opening, recipients or not: enough to tell that both hold the same run."""
+    return {
+        "agreement": agreement.hash.hex(),
+        "session": session_id.hex(),
+        "terms": terms.digest.hex(),
+        "commitments": {
+            "exposure": hashlib.sha256(opening.exposure.commitments.tobytes()).hexdigest(),
+            "outcome": hashlib.sha256(opening.outcome.commitments.tobytes()).hexdigest(),
+        },
+        "passed": np.packbits(opening.passed.reshape(-1), bitorder="little").tobytes().hex(),
+    }
+
+
+def release_document(
+    agreement: Agreement,
+    plan: Plan,
+    terms: ReleaseTerms,
+    opening: Opening,
+    *,
+    session_id: bytes,
+    files: Mapping[str, str],
+) -> Json:
+    """Builds release.json, all but its signatures.
+
+    Args:
+        agreement: the signed agreement.
+        plan: its plan.
+        terms: its release terms.
+        opening: a recipient's opening.
+        session_id: 32 bytes.
+        files: SHA-256 (hex) by name of the files that it vouches for.
+    """
+    rules = agreement.release
+    cost = privacy_cost(agreement, plan)
+    return {
+        "version": DOCUMENT_VERSION,
+        "agreement": {"name": agreement.name, "purpose": agreement.purpose, "hash": agreement.hash.hex()},
+        "parameters": {
+            "noise": terms.noise.value,
+            "epsilon": cost.epsilon,
+            "delta": cost.delta,
+            "min_people": terms.min_people,
+            "max_groups_per_person": rules.max_groups_per_person,
+            "max_windows": rules.max_windows,
+            "multiplier": cost.multiplier,
+            "recipients": list(rules.recipients),
+            "currency": agreement.outcome.currency,
+            "precision": None if agreement.outcome.precision is None else str(agreement.outcome.precision),
+        },
+        "metrics": [
+            {
+                "name": column.name,
+                "measure": column.measure.value,
+                "event": column.event,
+                "window_ticks": column.window_ticks,
+                "cap": column.cap,
+                "gate": plan.columns[column.gate].name,
+                "automatic": not column.declared,
+                "money": column.measure is Measure.SUM,
+                "noise_scale": terms.scales[j],
+            }
+            for j, column in enumerate(plan.columns)
+        ],
+        "rows": [_row(row) for row in release_rows(agreement, plan, terms, opening)],
+        "gates": [_row(row) for row in gate_rows(agreement, plan, terms, opening)],
+        "record": opening_record(agreement, terms, opening, session_id),
+        "openings": {"exposure": _side(opening.exposure), "outcome": _side(opening.outcome)},
+        "files": dict(files),
+    }
+
+
+def suppression_rows(agreement: Agreement, plan: Plan, opening: Opening) -> list[Json]:
+    """The suppression bits in words, for a side that is not a recipient: group, metric, status; no value."""
+    return [
+        {"group": group, "metric": column.name, "status": "released" if opening.passed[g, j] else "suppressed"}
+        for g, group in enumerate(agreement.exposure.groups)
+        for j, column in enumerate(plan.columns)
+        if column.declared
+    ]
+
+
+def check_document(document: Json, agreement: Agreement, plan: Plan, files: Mapping[str, bytes]) -> Opening:
+    """Checks everything in a release.json that can be checked without a key: for `audit verify`.
+
+    Every opened share must be the committed one, every figure the sum of two opened shares, every suppression the
+    verdict of its gate, every hash that of its file. Signatures are checked apart (`signatures.check_signatures`).
+
+    Args:
+        document: the parsed release.json.
+        agreement: the agreement that it must belong to.
+        plan: its plan.
+        files: the bytes of the files beside it, by name.
+
+    Returns:
+        The opening that it records.
+
+    Raises:
+        DataError: the document is malformed, or something in it does not follow from the rest.
+    """
+    terms = terms_of(agreement, plan)
+    try:
+        session_id = bytes.fromhex(document["record"]["session"])
+        opening = _read_opening(document, terms)
+        recorded_terms = str(document["record"]["terms"])
+        hashes = {str(name): str(value) for name, value in document["files"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise DataError("release.json: a field is missing or not of the documented form") from error
+    for role, side in ((Role.EXPOSURE, opening.exposure), (Role.OUTCOME, opening.outcome)):
+        try:
+            check_openings(
+                session_id=session_id,
+                role=role,
+                cells=side.cells,
+                salts=side.salts,
+                shares=side.shares,
+                commitments=side.commitments,
+            )
+        except PeerError as error:
+            raise DataError(f"release.json: a share of the {role.value} side is not the committed one") from error
+    _check_gates(terms, opening)
+    expected = release_document(agreement, plan, terms, opening, session_id=session_id, files=hashes)
+    expected["record"]["terms"] = recorded_terms  # names the writer's version, which need not be this machine's
+    found = {key: value for key, value in document.items() if key != "signatures"}
+    for key in sorted(set(expected) | set(found)):
+        if key not in found or key not in expected or canonical({key: expected[key]}) != canonical({key: found[key]}):
+            raise DataError(f"release.json: {key} does not follow from the agreement and the opened shares")
+    if set(hashes) != {"release.csv", "release.parquet"}:
+        raise DataError("release.json: files must name release.csv and release.parquet")
+    for name, value in hashes.items():
+        if name not in files or hashlib.sha256(files[name]).hexdigest() != value:
+            raise DataError(f"{name}: its SHA-256 is not the one that release.json states")
+    if files["release.csv"] != csv_bytes(release_rows(agreement, plan, terms, opening)):
+        raise DataError("release.csv: does not hold the rows of release.json")
+    return opening
+
+
+def _check_gates(terms: ReleaseTerms, opening: Opening) -> None:
+    """Every verdict must be that of its gate, as far as the gates are open."""
+    gates = list(terms.gate_columns)
+    opened, values, passed = opening.opened[:, gates], opening.values[:, gates], opening.passed[:, gates]
+    if bool((opened & ((values >= terms.min_people) != passed)).any()):
+        raise DataError("release.json: a verdict is not that of its gate")
+    if bool((opening.passed != opening.passed[:, list(terms.gates)]).any()):
+        raise DataError("release.json: a cell's verdict is not its gate's")
+    must = opening.passed & np.array(terms.declared)
+    may = must.copy()
+    if terms.scales[0] > 0:
+        may[:, gates] = True
+        must[:, gates] = True
+    if bool((must & ~opening.opened).any()) or bool((opening.opened & ~may).any()):
+        raise DataError("release.json: the opened cells are not those that the verdicts allow")
+
+
+def _row(row: ReleaseRow) -> Json:
+    return {
+        "group": row.group,
+        "metric": row.metric,
+        "value": None if row.value is None or row.units is None else _number(row.value),
+        "units": row.units,
+        "std_error": _number(row.std_error),
+        "status": row.status.value,
+    }
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
+
+
+def _side(side: SideOpening) -> Json:
+    return {
+        "commitments": [row.tobytes().hex() for row in side.commitments],
+        "cells": [
+            {"cell": int(cell), "share": f"{int(share):016x}", "salt": salt.tobytes().hex()}
+            for cell, share, salt in zip(side.cells, side.shares, side.salts, strict=True)
+        ],
+    }
+
+
+def _read_opening(document: Json, terms: ReleaseTerms) -> Opening:
+    cells = terms.groups * terms.columns
+    shape = (terms.groups, terms.columns)
+    packed = np.frombuffer(bytes.fromhex(document["record"]["passed"]), dtype=np.uint8)
+    passed = np.unpackbits(packed, bitorder="little")[:cells].astype(np.bool_).reshape(shape)
+    sides = {name: _read_side(document["openings"][name], cells) for name in ("exposure", "outcome")}
+    if not np.array_equal(sides["exposure"].cells, sides["outcome"].cells):
+        raise ValueError("both sides must open the same cells")
+    opened = np.zeros(cells, dtype=np.bool_)
+    values = np.zeros(cells, dtype=np.int64)
+    both = sides["exposure"].cells
+    opened[both] = True
+    values[both] = (sides["exposure"].shares + sides["outcome"].shares).view(np.int64)
+    return Opening(
+        passed=passed,
+        opened=opened.reshape(shape),
+        values=values.reshape(shape),
+        exposure=sides["exposure"],
+        outcome=sides["outcome"],
+    )
+
+
+def _read_side(side: Json, cells: int) -> SideOpening:
+    indices = np.array([int(entry["cell"]) for entry in side["cells"]], dtype=np.int64)
+    if len(indices) and (indices.min() < 0 or indices.max() >= cells or bool((np.diff(indices) <= 0).any())):
+        raise ValueError("cells must be ascending and inside the table")
+    return SideOpening(
+        commitments=_hex_rows(side["commitments"], cells, COMMITMENT_BYTES),
+        cells=indices,
+        salts=_hex_rows([entry["salt"] for entry in side["cells"]], len(indices), SALT_BYTES),
+        shares=np.array([int(entry["share"], 16) for entry in side["cells"]], dtype=np.uint64),
+    )
+
+
+def _hex_rows(rows: list[str], count: int, width: int) -> NDArray[np.uint8]:
+    data = b"".join(bytes.fromhex(row) for row in rows)
+    return np.frombuffer(data, dtype=np.uint8).reshape(count, width)

@@ -1,0 +1,155 @@
+"""The folder of a finished run: all of its files at once, or none and one readable reason.
+
+A finished run's files are written to a hidden sibling of the folder, flushed to the disk and put in place by one
+rename, so that a killed process or a full disk leaves no half of a run. A folder that holds nothing, or nothing but
+`failure.json`, may be used (again); any other is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from cleanroom.errors import CleanroomError, UsageError
+
+__all__ = ["FAILURE_FILE", "PRIVATE_FILES", "check_out", "write_failure", "write_finished"]
+
+FAILURE_FILE: Final = "failure.json"
+PRIVATE_FILES: Final = frozenset({"audit.private"})
+"""Files that only their owner may read: mode 0600 from the moment they exist."""
+
+
+def check_out(out: Path) -> None:
+    """Checks, before any work, that a run may put its files there.
+
+    Raises:
+        UsageError: the folder holds something, is no folder, or cannot be made or written.
+    """
+    out = _resolved(out)
+    if out.exists():
+        if not out.is_dir():
+            raise UsageError(f"--out {out}: a folder expected, a file found")
+        if not os.access(out, os.W_OK | os.X_OK):
+            raise UsageError(f"--out {out}: the folder cannot be written")
+        if {entry.name for entry in out.iterdir()} - {FAILURE_FILE}:
+            raise UsageError(f"--out {out}: the folder is not empty, and a finished run is never overwritten")
+    parent = out.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not (os.access(parent, os.W_OK | os.X_OK) or _in_place(out)):
+        raise UsageError(f"--out {out}: no folder can be made in {parent}")
+
+
+def write_finished(out: Path, files: Mapping[str, bytes]) -> None:
+    """Puts a finished run's files in place together.
+
+    Args:
+        out: the folder, as `check_out` accepts it.
+        files: bytes by name; those in `PRIVATE_FILES` get mode 0600.
+
+    Raises:
+        UsageError: the folder is in use, or a name is not a plain file name.
+        CleanroomError: the disk refused; nothing is left behind.
+    """
+    check_out(out)
+    out = _resolved(out)
+    for name in files:
+        if name != Path(name).name or name in ("", ".", "..", FAILURE_FILE):
+            raise UsageError(f"{name!r} is not a plain file name")
+    with _disk_faults(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        inside = out.exists() and _in_place(out)
+        stage = (out if inside else out.parent) / f".{out.name}.partial-{secrets.token_hex(8)}"
+        try:
+            stage.mkdir()
+            for name, data in files.items():
+                _write(stage / name, data, 0o600 if name in PRIVATE_FILES else 0o644)
+            _sync(stage)
+            (out / FAILURE_FILE).unlink(missing_ok=True)
+            if inside:
+                _move_into(stage, out, list(files))
+            else:
+                stage.replace(out)
+            _sync(out.parent)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def write_failure(out: Path, error: BaseException) -> None:
+    """Leaves `failure.json` with one readable reason, where the folder and the disk allow one.
+
+    The reason also goes to the command's stderr, so a disk that refuses loses nothing.
+
+    Args:
+        out: the folder; left alone if it holds anything but an older `failure.json`.
+        error: why the run failed.
+    """
+    exit_code = error.exit_code if isinstance(error, CleanroomError) else CleanroomError.exit_code
+    reason = " ".join(str(error).split()) if isinstance(error, CleanroomError) else type(error).__name__
+    body = json.dumps({"version": 1, "exit_code": exit_code, "reason": reason}, ensure_ascii=False).encode() + b"\n"
+    with contextlib.suppress(OSError, UsageError):
+        check_out(out)
+        out = _resolved(out)
+        out.mkdir(parents=True, exist_ok=True)
+        partial = out / f".{FAILURE_FILE}.partial-{secrets.token_hex(8)}"
+        try:
+            _write(partial, body, 0o644)
+            partial.replace(out / FAILURE_FILE)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _resolved(out: Path) -> Path:
+    try:
+        return out.expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"--out {out}: not a path that can be used") from error
+
+
+def _in_place(out: Path) -> bool:
+    """Whether the folder itself cannot be replaced by a rename: a mount point, or where this process stands."""
+    return out.is_dir() and (out.is_mount() or out == Path.cwd() or not os.access(out.parent, os.W_OK | os.X_OK))
+
+
+def _move_into(stage: Path, out: Path, names: list[str]) -> None:
+    moved: list[str] = []
+    try:
+        for name in names:
+            (stage / name).replace(out / name)
+            moved.append(name)
+    except OSError:
+        for name in moved:
+            (out / name).unlink(missing_ok=True)
+        raise
+    _sync(out)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _disk_faults(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "disk error"
+        raise CleanroomError(f"--out {out}: the files could not be written ({reason})") from error

@@ -1,0 +1,126 @@
+"""The released table: one row per declared (group, metric), and its CSV and Parquet bytes.
+
+There are no totals over groups and nothing about filtered or unmatched rows. A suppressed row has no value. Money is
+in units of the currency, exact in the CSV text and in `units` of release.json; Parquet holds the nearest double.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal
+from enum import Enum
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cleanroom.agreement.model import Agreement, Measure
+from cleanroom.plan import Plan
+from cleanroom.release.opening import Opening
+from cleanroom.release.terms import ReleaseTerms
+
+__all__ = ["COLUMNS", "ReleaseRow", "Status", "csv_bytes", "gate_rows", "parquet_bytes", "release_rows"]
+
+COLUMNS: Final = ("group", "metric", "value", "std_error", "status")
+_COUNT_DIGITS: Final = Decimal("0.01")
+
+
+class Status(Enum):
+    """What became of a declared (group, metric)."""
+
+    RELEASED = "released"
+    SUPPRESSED = "suppressed"
+    NOT_ELIGIBLE = "not_eligible"
+    """Reserved for pairs that an agreement does not ask for; an agreement of version 1 asks for every pair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRow:
+    """One row of the table."""
+
+    group: str
+    metric: str
+    units: int | None = field(repr=False)  # the value in integer units; None unless released
+    value: str | None = field(repr=False)  # the value as text, in released units; None unless released
+    std_error: str  # of the value, in released units; "0" with noise none
+    status: Status
+
+
+def release_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening) -> tuple[ReleaseRow, ...]:
+    """Builds the rows of the declared metrics: groups in the agreement's order, in each the metrics in theirs."""
+    return _rows(agreement, plan, terms, opening, declared=True)
+
+
+def gate_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening) -> tuple[ReleaseRow, ...]:
+    """Builds the rows of the automatic gates, which only release.json carries.
+
+    With noise "none" their values are never opened: a gate that passed is a row without a value.
+    """
+    return _rows(agreement, plan, terms, opening, declared=False)
+
+
+def _rows(
+    agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening, *, declared: bool
+) -> tuple[ReleaseRow, ...]:
+    rows: list[ReleaseRow] = []
+    for g, group in enumerate(agreement.exposure.groups):
+        for j, column in enumerate(plan.columns):
+            if column.declared is not declared:
+                continue
+            unit = (agreement.outcome.precision or Decimal(1)) if column.measure is Measure.SUM else None
+            passed = bool(opening.passed[g, j])
+            units = int(opening.values[g, j]) if passed and opening.opened[g, j] else None
+            rows.append(
+                ReleaseRow(
+                    group=group,
+                    metric=column.name,
+                    units=units,
+                    value=None if units is None else _value_text(units, unit),
+                    std_error=_error_text(terms.std_errors[j], unit),
+                    status=Status.RELEASED if passed else Status.SUPPRESSED,
+                )
+            )
+    return tuple(rows)
+
+
+def csv_bytes(rows: tuple[ReleaseRow, ...]) -> bytes:
+    """Returns the table as UTF-8 CSV with a header, lines ended by a line feed, empty values for suppressed rows."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow([row.group, row.metric, row.value or "", row.std_error, row.status.value])
+    return text.getvalue().encode()
+
+
+def parquet_bytes(rows: tuple[ReleaseRow, ...]) -> bytes:
+    """Returns the table as Parquet: text, text, double (null where suppressed), double, text."""
+    table = pa.table(
+        {
+            "group": pa.array([row.group for row in rows], pa.string()),
+            "metric": pa.array([row.metric for row in rows], pa.string()),
+            "value": pa.array([None if row.value is None else float(row.value) for row in rows], pa.float64()),
+            "std_error": pa.array([float(row.std_error) for row in rows], pa.float64()),
+            "status": pa.array([row.status.value for row in rows], pa.string()),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="none", version="2.6")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _value_text(units: int, unit: Decimal | None) -> str:
+    return str(units) if unit is None else f"{Decimal(units) * unit:f}"
+
+
+def _error_text(std_error: float, unit: Decimal | None) -> str:
+    """Rounds an error up: counts to hundredths, money to its precision."""
+    if std_error == 0.0:
+        return "0"
+    exact = Decimal(std_error)
+    if unit is None:
+        return f"{exact.quantize(_COUNT_DIGITS, rounding=ROUND_CEILING):f}"
+    return f"{exact.quantize(Decimal(1), rounding=ROUND_CEILING) * unit:f}"
