@@ -77,6 +77,11 @@ def _chunks_of_bits(bits: Bits) -> Bits:
     return packed
 
 
+def _next_choices(bits: Bits) -> Bits:
+    """Returns the receiver's chunks for the next layer: complemented first, padded after that."""
+    return _chunks_of_bits(bits ^ np.uint8(1))
+
+
 def _report(done: int, total: int) -> Callable[[int], Progress]:
     """Counts transfers over all slices and layers."""
     return lambda more: Progress("equality", done + more, total)
@@ -143,6 +148,6 @@ def receiver(ot: OtReceiver, values: NDArray[np.uint64], *, width: int = WIDTH) 
             )
             done += flat.size
             bits = received.reshape(stop - start, count)
-            pieces = _chunks_of_bits(bits ^ np.uint8(1))
+            pieces = _next_choices(bits)
         shares[start:stop] = bits[:, 0]
     return shares
