@@ -98,12 +98,13 @@ def _elements(leaf: bytes, first: int, width: int, groups: int) -> Bytes:
     counters = b"".join((first + index).to_bytes(16, "little") for index in range(groups * width))
     planes = np.frombuffer(aes(leaf, counters), dtype=np.uint8).reshape(groups, width, 16)
     bits = np.unpackbits(planes, axis=2, bitorder="little")
-    return (bits << np.arange(width, dtype=np.uint8)[:, None]).sum(axis=1, dtype=np.uint8).reshape(-1)
+    elements: Bytes = (bits << np.arange(width, dtype=np.uint8)[:, None]).sum(axis=1, dtype=np.uint8)
+    return elements.reshape(-1)
 
 
 def _planes(elements: Bytes, width: int) -> Bytes:
     """The inverse of the layout above: groups × width × 16 bytes."""
-    bits = elements.reshape(-1, 1, GROUP) >> np.arange(width, dtype=np.uint8)[:, None] & np.uint8(1)
+    bits: Bytes = elements.reshape(-1, 1, GROUP) >> np.arange(width, dtype=np.uint8)[:, None] & np.uint8(1)
     return np.packbits(bits, axis=2, bitorder="little")
 
 

@@ -92,3 +92,34 @@ def test_each_side_alone_is_balanced(pair: OtPair) -> None:
             assert abs(int(share.sum()) - 2000) < 5 * 31.7
 
 
+def test_mutation_complement_after_padding_breaks_narrow_widths(
+    pair: OtPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver's pads become ones where the sender's are zeros, so nothing is equal; 64 bits have no pads."""
+    monkeypatch.setattr(equality, "_next_choices", lambda bits: equality._chunks_of_bits(bits) ^ np.uint8(15))
+    assert wrong(pair, 20) >= 300
+    assert wrong(pair, 64) == 0
+
+
+def test_mutation_without_the_complement_is_wrong(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equality of the shares themselves is not equality of the numbers."""
+    monkeypatch.setattr(equality, "_next_choices", equality._chunks_of_bits)
+    assert wrong(pair, 64) >= 300
+
+
+def test_mutation_without_masks_shows_the_receiver_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With zero masks the receiver's own bits are the answers, layer by layer."""
+    monkeypatch.setattr(ot.OtSender, "random_bits", lambda _, count: np.zeros(count, dtype=np.uint8))
+    pair = ot_pair("unmasked")
+    a = np.arange(4000, dtype=np.uint64)
+    shares = run(pair, a, a, 4)
+    assert shares.second.all()
+
+
+def test_masks_are_fresh_in_every_run() -> None:
+    """The sender's shares of two equal runs over one set-up are unrelated: 5 standard deviations around one half."""
+    pair = ot_pair("fresh")
+    a = np.arange(4000, dtype=np.uint64)
+    first, second = run(pair, a, a, 64), run(pair, a, a, 64)
+    assert abs(int((first.first ^ second.first).sum()) - 2000) < 5 * 31.7
+    assert {frame for *_, frame in first.frames}.isdisjoint(frame for *_, frame in second.frames)
