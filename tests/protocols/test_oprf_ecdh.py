@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import runpy
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +75,23 @@ def test_the_whole_step_equals_the_reference() -> None:
         assert answered[32 * row : 32 * row + 32] == reference.blind_evaluate(key, blinded)
         expected = reference.expand_output(reference.evaluate(key, data), SESSION, OUTPUT_BYTES)
         assert pair.first[row].tobytes() == expected
+
+
+def test_the_projects_own_vector() -> None:
+    root = Path(__file__).parents[2]
+    vector = json.loads((root / "tests/vectors/oprf_ecdh/v1/run.json").read_text(encoding="utf-8"))
+    assert runpy.run_path(str(root / "tools/oprf_ecdh_vectors.py"))["vectors"]() == vector
+    inputs = np.frombuffer(bytes.fromhex("".join(item["query"] for item in vector["bins"])), np.uint8).reshape(4, 26)
+    seeds = (bytes.fromhex(vector[name]) for name in ("receiver_seed", "sender_seed"))
+    own = [Streams(seed=seed, session_id=bytes.fromhex(vector["session_id"])) for seed in seeds]
+    size = vector["output_bytes"]
+    pair = run_pair(
+        oprf_ecdh.receiver(queries=inputs, output_bytes=size, streams=own[0]),
+        oprf_ecdh.sender(n_bins=4, output_bytes=size, streams=own[1]),
+    )
+    messages = [(step, hashlib.sha256(frame[FRAME_HEADER_BYTES:]).hexdigest()) for _, step, frame in pair.frames]
+    assert messages == [(message["step"], message["sha256"]) for message in vector["messages"]]
+    assert pair.first.tobytes().hex() == "".join(item["output"] for item in vector["bins"])
 
 
 def test_every_bin_has_a_key_of_its_own() -> None:
@@ -172,7 +193,9 @@ def replace(direction: int, start: int, content: bytes) -> Tamper:
 
 
 @pytest.mark.parametrize("direction", [0, 1])
-@pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31)])
+@pytest.mark.parametrize(
+    "element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31)], ids=["identity", "above the prime", "negative"]
+)
 def test_a_bad_element_from_the_peer_is_the_peers_fault(direction: int, element: bytes) -> None:
     with pytest.raises(PeerError, match=r"oprf: (blinded|evaluated)_element"):
         run(queries(5), tamper=replace(direction, 64, element))
