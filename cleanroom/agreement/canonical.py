@@ -102,7 +102,7 @@ def canonical_bytes(
             "events": list(outcome.events),
             "value": outcome.value,
             "currency": outcome.currency,
-            "precision": None if outcome.precision is None else str(outcome.precision),
+            "precision": None if outcome.precision is None else f"{outcome.precision:f}",
             "labels": list(outcome.labels),
         },
         "metrics": [_metric(metric) for metric in metrics],
