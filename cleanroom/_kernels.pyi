@@ -74,6 +74,35 @@ def cuckoo_place(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | None: ...
 
 # --- rlwe.rs
+class RlweSecret:
+    def __new__(cls, key: bytes, columns: int) -> RlweSecret: ...
+    def public_key(self, seed: bytes, error_key: bytes) -> bytes: ...
+    def encrypt(self, seed: bytes, error_key: bytes, first: int, messages: NDArray[np.uint64]) -> bytes: ...
+    def product_constants(self, rings: NDArray[np.uint64], columns: NDArray[np.uint32]) -> NDArray[np.uint64]: ...
+
+def rlwe_unpack(data: bytes, limbs: int, run: int) -> NDArray[np.uint64]: ...
+def rlwe_weigh_ciphertexts(
+    sums: NDArray[np.uint64],
+    ciphertexts: NDArray[np.uint64],
+    first: int,
+    class_position: NDArray[np.uint32],
+    bins: NDArray[np.int64],
+    targets: NDArray[np.int32],
+    weights: NDArray[np.int64],
+) -> None: ...
+def rlwe_weigh_elements(
+    sums: NDArray[np.uint64],
+    seed: bytes,
+    first_block: int,
+    blocks: int,
+    indptr: NDArray[np.int64],
+    bins: NDArray[np.int64],
+    weights: NDArray[np.int64],
+) -> None: ...
+def rlwe_encrypt_zeros(
+    seed: bytes, key: bytes, first: int, count: int, public_keys: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+def rlwe_switch(sums: NDArray[np.uint64], zeros: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
 
 # --- digest.rs
 def row_keys(

@@ -22,6 +22,7 @@ An answer decodes exactly while the total stays under q'/2^65, q' the 112-bit mo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -34,9 +35,14 @@ __all__ = [
     "PRIMES",
     "PRIME_BYTES",
     "STATISTICAL_BITS",
+    "decode",
+    "encode",
     "flood_bound",
+    "from_residues",
     "noise_bound",
+    "residues",
     "slack_bits",
+    "switch",
 ]
 
 DEGREE: Final = 8192
@@ -113,3 +119,37 @@ def slack_bits(*, rows: int, weight_bound: int, outputs: int) -> float:
 def _log2(value: Fraction) -> float:
     # math.log2 takes integers of any size, a Fraction would overflow as a float.
     return math.log2(value.numerator) - math.log2(value.denominator)
+
+
+def encode(message: int) -> int:
+    """Returns round(q·m/2^64), in [0, q).
+
+    Rounding, not floor(q/2^64)·m: with floor, sums of encodings are off by (q mod 2^64) times their carry past 2^64,
+    which depends on the weights and which no flood of this size covers.
+    """
+    return ((MODULUS * message + (1 << 63)) >> 64) % MODULUS
+
+
+def decode(phase: int) -> int:
+    """Returns round(2^64·x/q') mod 2^64: the word that a phase x modulo the answer's q' stands for."""
+    return ((phase << 65) + ANSWER_MODULUS) // (2 * ANSWER_MODULUS) % (1 << 64)
+
+
+def switch(value: int) -> int:
+    """Returns round(x/p) modulo the answer's q', p the third prime: x modulo q at the smaller modulus."""
+    return (2 * value + PRIMES[2]) // (2 * PRIMES[2]) % ANSWER_MODULUS
+
+
+def residues(value: int, primes: Sequence[int]) -> tuple[int, ...]:
+    """Returns the value modulo each prime."""
+    return tuple(value % prime for prime in primes)
+
+
+def from_residues(parts: Iterable[int], primes: Sequence[int]) -> int:
+    """Returns the value modulo the product of `primes` that has these residues (Chinese remainder theorem)."""
+    modulus = math.prod(primes)
+    value = 0
+    for part, prime in zip(parts, primes, strict=True):
+        rest = modulus // prime
+        value += part * rest * pow(rest, -1, prime)
+    return value % modulus
