@@ -175,7 +175,8 @@ impl RlweSecret {
 /// Raises ValueError if a residue is not under its prime or the length is not whole.
 #[pyfunction]
 fn rlwe_unpack<'py>(py: Python<'py>, data: &[u8], limbs: usize, run: usize) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    if limbs == 0 || limbs > LIMBS || run == 0 || run > DEGREE || !data.len().is_multiple_of(limbs * run * PRIME_BYTES) {
+    let shaped = (1..=LIMBS).contains(&limbs) && (1..=DEGREE).contains(&run);
+    if !shaped || data.len() % (limbs * run * PRIME_BYTES) != 0 {
         return Err(fault("the data is not a whole number of residues for every prime"));
     }
     let values = py.detach(|| {

@@ -252,10 +252,10 @@ mod tests {
                     *left = prime.mul(*left, *right);
                 }
                 prime.inverse(&mut product);
-                for i in 0..DEGREE {
+                for (i, &found) in product.iter().enumerate() {
                     let (source, negative) = if i >= k { (i - k, false) } else { (i + DEGREE - k, true) };
                     let expected = if negative { prime.sub(0, a[source]) } else { a[source] };
-                    assert_eq!(product[i], expected);
+                    assert_eq!(found, expected);
                 }
             }
         }
