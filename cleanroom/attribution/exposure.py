@@ -19,7 +19,7 @@ from cleanroom._kernels import row_keys
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import TickClock, microseconds
 from cleanroom.attribution.rows import KEY_BYTES, Lookups, key_order
-from cleanroom.attribution.runs import changes, expand, person_starts
+from cleanroom.attribution.runs import changes, distinct, expand, person_starts
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import Plan, WeightClass
@@ -27,8 +27,8 @@ from cleanroom.plan import Plan, WeightClass
 __all__ = [
     "ExposureSummary",
     "Touches",
+    "group_mark",
     "instant_ticks",
-    "keep_groups",
     "lookup_counts",
     "prepare_lookups",
 ]
@@ -155,23 +155,18 @@ def lookup_counts(
     return counts
 
 
-def keep_groups(key: bytes, person: bytes, groups: Sequence[int], labels: Sequence[str], limit: int) -> list[int]:
-    """The groups of one person that stay under the cap: those with the smallest HMAC-SHA-256(key, person ‖ label).
+def group_mark(key: bytes, person: bytes, label: str) -> bytes:
+    """HMAC-SHA-256(key, person ‖ label): under the cap, a person keeps the groups with the smallest marks.
 
     Args:
-        key: 32 bytes.
+        key: 32 secret bytes of the exposure side; an auditor who is given them repeats the choice.
         person: 16 bytes.
-        groups: positions in `labels`, distinct.
-        labels: `exposure.groups`.
-        limit: `release.max_groups_per_person`.
+        label: the group as the agreement writes it, UTF-8.
 
     Returns:
-        At most `limit` positions, ascending.
+        32 bytes.
     """
-    if len(groups) <= limit:
-        return sorted(groups)
-    marks = [(hmac.digest(key, person + labels[group].encode(), "sha256"), group) for group in groups]
-    return sorted(group for _, group in sorted(marks)[:limit])
+    return hmac.digest(key, person + label.encode(), "sha256")
 
 
 def instant_ticks(agreement: Agreement, clock: TickClock) -> NDArray[np.int64] | None:
@@ -180,7 +175,7 @@ def instant_ticks(agreement: Agreement, clock: TickClock) -> NDArray[np.int64] |
     if instants is None:
         return None
     inside = [microseconds(at) for at in instants if agreement.exposure.start <= at < agreement.exposure.end]
-    return np.unique(clock.ticks(np.array(inside, dtype=np.int64)))
+    return distinct(clock.ticks(np.array(inside, dtype=np.int64)))
 
 
 def _anchors(
@@ -222,13 +217,18 @@ def _cap_groups(agreement: Agreement, anchors: _Anchors, key: bytes, tally: _Tal
     over = np.flatnonzero(held > limit)
     if len(over) == 0:
         return anchors
-    ends = np.cumsum(held)
+    labels = agreement.exposure.groups
+    places = np.flatnonzero(held[anchors.owner] > limit)
+    people = {index: anchors.person[index].tobytes() for index in over.tolist()}
+    pairs = zip(anchors.owner[places].tolist(), anchors.group[places].tolist(), strict=True)
+    marks = b"".join(group_mark(key, people[owner], labels[group]) for owner, group in pairs)
+    words = np.frombuffer(marks, dtype=">u8").reshape(-1, 4)
+    ranked = places[np.lexsort((*words.T[::-1], anchors.owner[places]))]
+    # ranked holds each of these people's memberships together: all after the first `limit` of them go
+    first = np.flatnonzero(changes(anchors.owner[ranked]))
+    within = np.arange(len(ranked)) - np.repeat(first, held[over])
     keep = np.ones(len(anchors.owner), dtype=np.bool_)
-    for index in over.tolist():
-        places = slice(int(ends[index] - held[index]), int(ends[index]))
-        groups = anchors.group[places]
-        kept = keep_groups(key, anchors.person[index].tobytes(), groups.tolist(), agreement.exposure.groups, limit)
-        keep[places] = np.isin(groups, kept)
+    keep[ranked[within >= limit]] = False
     tally.capped_people += len(over)
     tally.capped_memberships += int((~keep).sum())
     return _Anchors(
@@ -249,7 +249,8 @@ def _lookups(
             continue
         for level, size in enumerate(tree):
             node = anchors.tick // size
-            order = np.lexsort((anchors.group, node, anchors.owner))
+            # anchors are in the order of (person, group), and the sort is stable: a key's targets ascend
+            order = np.lexsort((node, anchors.owner))
             owner, node = anchors.owner[order], node[order]
             marks = changes(owner, node)
             first = np.flatnonzero(marks)

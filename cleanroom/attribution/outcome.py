@@ -20,7 +20,7 @@ from cleanroom.agreement.model import Agreement, Measure
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.exposure import instant_ticks
 from cleanroom.attribution.rows import KEY_BYTES, Rows, key_order
-from cleanroom.attribution.runs import changes, expand, person_starts
+from cleanroom.attribution.runs import changes, distinct, expand, person_starts
 from cleanroom.attribution.tree import cover, cover_sizes, tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import Plan, WeightClass
@@ -83,6 +83,15 @@ class _Pieces:
     vector: NDArray[np.int64] = field(repr=False)  # (k, m), never all zero
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Some rows, whose vectors many of them share."""
+
+    keys: NDArray[np.uint8] = field(repr=False)  # (n, 16)
+    piece: NDArray[np.int64] = field(repr=False)  # (n,) index into vector
+    vector: NDArray[np.int64] = field(repr=False)  # (k, m)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Tally:
     outcomes: int = 0
@@ -112,7 +121,7 @@ def prepare_rows(
     tree = tree_of(agreement)
     tally = _Tally()
     total = 0
-    parts: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = []
+    parts: list[_Part] = []
     for person in _members(plan, members):
         tally.members += len(person)
         total += len(person)
@@ -120,13 +129,13 @@ def prepare_rows(
             root = np.zeros(len(person), dtype=np.int64)
             keys = row_keys(np.ascontiguousarray(person), WeightClass.MEMBER.value, root.astype(np.uint8), root)
             known = np.array([column.weight_class is WeightClass.MEMBER for column in plan.columns], dtype=np.int64)
-            parts.append((keys, np.broadcast_to(known, (len(person), len(known)))))
+            parts.append(_Part(keys=keys, piece=root, vector=known.reshape(1, -1)))
     for pieces in _pieces(agreement, plan, batches, tally):
         total += int(cover_sizes(pieces.first, pieces.last, tree).sum())
         if total <= bound:
             piece, level, node = cover(pieces.first, pieces.last, tree)
             keys = row_keys(pieces.person[piece], WeightClass.WINDOW.value, level, node)
-            parts.append((keys, pieces.vector[piece]))
+            parts.append(_Part(keys=keys, piece=piece, vector=pieces.vector))
     if total > bound:
         raise DataError(
             f"outcome rows: at most {bound} agreed (protocol.max_rows.outcome, padded), {total} needed; "
@@ -257,7 +266,7 @@ def _cut_places(
         cuts.append(base + np.maximum(at - window.ticks + 1, period[0]))
         ends = at + 1 < period[1]
         cuts.append((base + at + 1)[ends])
-    return np.unique(np.concatenate(cuts))
+    return distinct(np.concatenate(cuts))
 
 
 def _instant_places(
@@ -275,8 +284,8 @@ def _instant_places(
         base, at = owner[chosen] * stride, tick[chosen]
         low = np.searchsorted(instants, at - window.ticks + 1, side="left")
         count = np.searchsorted(instants, at, side="right") - low
-        places.append(np.unique(np.repeat(base, count) + instants[expand(low, count)]))
-    return np.unique(np.concatenate(places))
+        places.append(distinct(np.repeat(base, count) + instants[expand(low, count)]))
+    return distinct(np.concatenate(places))
 
 
 def _vectors(
@@ -326,11 +335,17 @@ def _totals(value: NDArray[np.int64], cap: int) -> NDArray[np.int64]:
     return total
 
 
-def _assemble(parts: list[tuple[NDArray[np.uint8], NDArray[np.int64]]], columns: int) -> Rows:
-    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part[0] for part in parts)])
-    values = np.concatenate([np.zeros((0, columns), dtype=np.int64), *(part[1] for part in parts)])
+def _assemble(parts: list[_Part], columns: int) -> Rows:
+    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in parts)])
     order = key_order(keys)
     keys = keys[order]
     if not person_starts(keys).all():
         raise CleanroomError("one person reached the preparation twice")
-    return Rows(keys=keys, values=values[order])
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    values = np.empty((len(keys), columns), dtype=np.int64)
+    done = 0
+    for part in parts:
+        values[rank[done : done + len(part.keys)]] = part.vector[part.piece]
+        done += len(part.keys)
+    return Rows(keys=keys, values=values)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Measure
 from cleanroom.attribution.clock import TickClock
-from cleanroom.attribution.exposure import LAST_TOUCH, Touches, instant_ticks, keep_groups
+from cleanroom.attribution.exposure import LAST_TOUCH, Touches, group_mark, instant_ticks
 from cleanroom.attribution.outcome import Outcomes
 from cleanroom.plan import Column, Plan
 
@@ -59,7 +59,8 @@ def plain_join(
         if len(ticks) > limit:
             if group_cap_key is None:
                 raise ValueError("group_cap_key: needed, a person has more groups than the agreed cap")
-            kept = keep_groups(group_cap_key, person, list(ticks), labels, limit)
+            marks = {group_mark(group_cap_key, person, labels[group]): group for group in ticks}
+            kept = [marks[mark] for mark in sorted(marks)[:limit]]
             anchors[person] = {group: ticks[group] for group in kept}
     known = {person for batch in members for person in _persons(batch) if person in anchors}
     done = _outcomes(clock, outcomes, anchors.keys())

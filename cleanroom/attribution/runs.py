@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["changes", "expand", "person_starts"]
+__all__ = ["changes", "distinct", "expand", "person_starts"]
 
 
 def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
@@ -30,6 +30,12 @@ def person_starts(person: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Marks the first of every run of equal 16-byte keys: (n, 16) uint8 -> (n,) bool."""
     halves = np.ascontiguousarray(person).view(np.uint64).reshape(-1, 2)
     return changes(halves[:, 0], halves[:, 1])
+
+
+def distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The distinct numbers, ascending: (n,) int64 -> (k,) int64. Sorts, which beats `numpy.unique` by hashing here."""
+    ranked = np.sort(numbers)
+    return ranked[changes(ranked)]
 
 
 def expand(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
