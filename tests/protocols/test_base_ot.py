@@ -69,7 +69,7 @@ def test_keys_disagree_between_labels_and_sessions(change: dict[str, str]) -> No
 @pytest.mark.parametrize("name", ["identity", "negative", "not below the prime", "not on the curve"])
 @pytest.mark.parametrize("party", [0, 1])
 def test_bad_elements_are_the_peer_s_fault(name: str, party: int) -> None:
-    """RFC 9496, appendix A.3, has one of each kind."""
+    """RFC 9496, appendix A.2, has one of each kind."""
     encoding = {
         "identity": bytes(32),
         "negative": bytes.fromhex("0100000000000000000000000000000000000000000000000000000000000000"),
