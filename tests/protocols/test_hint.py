@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cleanroom.protocols import cuckoo, hint
+from cleanroom.errors import CleanroomError, PeerError
+from cleanroom.protocols import cuckoo, hint, okvs
+from cleanroom.protocols.reference import okvs as reference
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.wire import CHUNK_BYTES, FRAME_HEADER_BYTES, Progress, Protocol, Send
 from tests.harness import Run, run_pair
 
 Bytes = NDArray[np.uint8]
@@ -132,3 +136,276 @@ def test_matches_decode_to_the_targets_and_misses_do_not(
 ) -> None:
     world = make_world(exposure=exposure, outcome=outcome, overlap=overlap, columns=columns, rows_outcome=rows_outcome)
     assert check_functionality(world) == overlap
+
+
+def test_the_table_goes_in_chunks_and_has_the_stated_size() -> None:
+    world = make_world(exposure=10, outcome=4, overlap=2, columns=5, rows_outcome=8000)
+    assert check_functionality(world) == 2
+    sizes = [length - FRAME_HEADER_BYTES for sender, _, length in world.run.lengths() if sender == 0]
+    assert len(sizes) == 3
+    assert max(sizes) <= CHUNK_BYTES
+    assert sum(sizes) == hint.wire_bytes(rows_outcome=8000, columns=5)
+    assert len(sizes) == len(world.run.frames)  # the receiver says nothing
+
+
+def shape_of_work(world: World) -> tuple[object, ...]:
+    """What an observer of the wire or of the clock sees: frames, and how much was evaluated when."""
+    return tuple(world.run.lengths()), tuple((inputs.shape, bins.shape) for inputs, bins in world.evaluator.asked)
+
+
+def test_sizes_and_work_depend_on_public_bounds_alone() -> None:
+    worlds = [
+        make_world(exposure=exposure, outcome=outcome, overlap=overlap, rows_outcome=1500)
+        for exposure, outcome, overlap in ((40, 0, 0), (40, 7, 7), (900, 1500, 800), (1, 1025, 0))
+    ]
+    assert len({shape_of_work(world) for world in worlds}) == 1
+    unpadded = [make_world(outcome=outcome, rows_outcome=outcome) for outcome in (30, 31)]
+    assert len({shape_of_work(world) for world in unpadded}) == 2  # what a sender that does not pad would show
+
+
+def test_padding_rows_are_real_points_of_their_own_domain() -> None:
+    world = make_world(exposure=40, outcome=30, rows_outcome=100)
+    inputs = np.concatenate([inputs for inputs, _ in world.evaluator.asked])
+    bins = np.concatenate([bins for _, bins in world.evaluator.asked])
+    assert inputs[:, 17].tolist() == [cuckoo.REAL_DOMAIN] * 90 + [cuckoo.PADDING_DOMAIN] * 210
+    assert len({bytes(row) for row in inputs}) == 300
+    assert len({bytes(row[:16]) for row in inputs}) == 100
+    np.testing.assert_array_equal(inputs[:, 16], np.tile([0, 1, 2], 100))
+    keys = np.ascontiguousarray(inputs[::3, :16])
+    np.testing.assert_array_equal(bins, cuckoo.positions(keys, world.seed, world.n_bins).ravel())
+
+
+def test_fresh_seeds_give_fresh_targets_masks_padding_and_tables() -> None:
+    first, second = make_world(run=0), make_world(run=1)
+    for mine, other in zip((*first.run.first, *first.run.second), (*second.run.first, *second.run.second), strict=True):
+        assert not np.intersect1d(mine, other).size
+    keys = [{bytes(row[:16]) for row in world.evaluator.asked[0][0] if row[17] == 2} for world in (first, second)]
+    assert not keys[0] & keys[1]
+    assert first.run.frames[0] != second.run.frames[0]
+
+
+def test_a_run_can_be_replayed() -> None:
+    assert make_world().run.frames == make_world().run.frames
+
+
+def test_targets_masks_and_what_a_miss_decodes_to_are_uniform() -> None:
+    world = make_world(exposure=600, outcome=400, overlap=0, columns=1, rows_outcome=512)
+    for words in (*world.run.first, *world.run.second):
+        bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1), axis=1)
+        scores = (2.0 * bits.sum(axis=0) - len(bits)) / np.sqrt(len(bits))
+        assert np.abs(scores).max() < 4.5  # 64 standard normal scores: one run in 2,000 would exceed it
+        assert len(np.unique(words)) == words.size
+
+
+@dataclass
+class Opened:
+    """What the sender sent, as the receiver may read it at any key."""
+
+    seed: bytes
+    table: Words
+    shape: okvs.Shape
+
+    def decode(self, inputs: Bytes) -> Words:
+        return okvs.decode(np.ascontiguousarray(inputs), self.table, seed=self.seed, shape=self.shape)
+
+
+def open_hint(keys: Bytes, evaluator: KeyedHash, n_bins: int) -> Opened:
+    generator: Protocol[tuple[Words, Words]] = hint.sender(
+        streams=streams("sender"),
+        keys=keys,
+        values=np.ones((len(keys), evaluator.columns), dtype=np.uint64),
+        rows_outcome=len(keys),
+        n_bins=n_bins,
+        bin_seed=cuckoo.bin_seed(session_id=SESSION),
+        evaluator=evaluator,
+    )
+    payloads = [event.payload for event in generator if isinstance(event, Send)]
+    label = b"cleanroom/hint/table/v1" + bytes(4)
+    seed = hashlib.sha256(label + SESSION + payloads[0]).digest()[:16]
+    shape = okvs.shape_of(3 * len(keys), 1 + evaluator.columns)
+    table = np.frombuffer(b"".join(payloads[1:]), dtype="<u8").reshape(shape.columns, shape.words).astype(np.uint64)
+    return Opened(seed=seed, table=table, shape=shape)
+
+
+def one_answer_tells_membership(evaluator: KeyedHash, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """The attack on coinciding positions: one answer at j, tried at the other j' in the same bin.
+
+    Positions that coincide cannot happen, so the test makes them: every row has its first bin twice.
+    """
+    true_positions = cuckoo.positions
+
+    def coinciding(keys: Bytes, seed: bytes, n_bins: int) -> NDArray[np.int64]:
+        found = true_positions(keys, seed, n_bins)
+        found[:, 1] = found[:, 0]
+        return found
+
+    monkeypatch.setattr(cuckoo, "positions", coinciding)
+    members, strangers = make_rows(20), make_rows(20, 1000)
+    opened = open_hint(members, evaluator, n_bins=60)
+    told = []
+    for rows in (members, strangers):
+        inputs = cuckoo.row_inputs(rows, np.zeros(len(rows), np.uint8))
+        bins = coinciding(rows, cuckoo.bin_seed(session_id=SESSION), 60)[:, 0]
+        answers = evaluator.evaluate(np.ascontiguousarray(inputs[0::3]), bins).view("<u8")
+        first, second = opened.decode(inputs[0::3]) ^ answers, opened.decode(inputs[1::3]) ^ answers
+        told.append(int((first == second).all(axis=1).sum()))
+    return told[0], told[1]
+
+
+def test_the_oprf_input_holds_the_position_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert one_answer_tells_membership(KeyedHash(1), monkeypatch) == (0, 0)
+    assert one_answer_tells_membership(KeyedHash(1, with_choice=False), monkeypatch) == (20, 0)
+
+
+def equal_targets_in_one_bin(evaluator: KeyedHash) -> int:
+    """The attack with two answers: a second row of a bin is asked in the slot of another bin."""
+    n_bins, members = 30, make_rows(20)
+    opened = open_hint(members, evaluator, n_bins)
+    inputs = cuckoo.row_inputs(members, np.zeros(20, np.uint8))
+    bins = cuckoo.positions(members, cuckoo.bin_seed(session_id=SESSION), n_bins).ravel()
+    asked_at = np.where(np.arange(60) % 2 == 0, bins, (bins + 1) % n_bins)
+    targets = (opened.decode(inputs) ^ evaluator.evaluate(inputs, asked_at).view("<u8"))[:, 0]
+    pairs = [(one, two) for one in range(0, 60, 2) for two in range(1, 60, 2) if bins[one] == bins[two]]
+    assert len(pairs) > 10
+    return sum(int(targets[one] == targets[two]) for one, two in pairs)
+
+
+def test_an_answer_from_another_bin_is_worthless() -> None:
+    assert equal_targets_in_one_bin(KeyedHash(1)) == 0
+    assert equal_targets_in_one_bin(KeyedHash(1, key_a_bin=False)) > 10
+
+
+def test_free_positions_of_the_sent_table_are_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def zeros(open_table: Opened) -> int:
+        return int((open_table.table == 0).all(axis=1).sum())
+
+    assert zeros(open_hint(make_rows(50), KeyedHash(2), 60)) == 0
+
+    def encode_with_zeros(keys: Bytes, values: Words, *, seed: bytes, fill_key: bytes, shape: okvs.Shape) -> Words:
+        fill = np.zeros((shape.columns, shape.words), dtype=np.uint64)
+        table = reference.solve(keys, values, seed=seed, fill=fill, shape=shape)
+        assert table is not None
+        return table
+
+    monkeypatch.setattr(okvs, "encode", encode_with_zeros)
+    assert zeros(open_hint(make_rows(50), KeyedHash(2), 60)) > 200
+
+
+def test_a_seed_without_solution_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[tuple[bytes, bytes]] = []
+    true_encode = okvs.encode
+
+    def fail_once(keys: Bytes, values: Words, *, seed: bytes, fill_key: bytes, shape: okvs.Shape) -> Words | None:
+        seeds.append((seed, fill_key))
+        return None if len(seeds) == 1 else true_encode(keys, values, seed=seed, fill_key=fill_key, shape=shape)
+
+    monkeypatch.setattr(okvs, "encode", fail_once)
+    assert check_functionality(make_world()) == 10
+    assert len(seeds) == len(set(seeds)) == 2
+    assert seeds[0][1] != seeds[1][1]
+
+
+def test_equal_keys_end_in_one_readable_line() -> None:
+    with pytest.raises(CleanroomError, match="distinct"):
+        open_hint(np.zeros((2, 16), np.uint8), KeyedHash(1), 60)
+
+
+@pytest.mark.parametrize(
+    ("keys", "values", "rows_outcome"),
+    [
+        (make_rows(3), np.zeros((3, 1), np.uint64), 2),
+        (make_rows(3), np.zeros((2, 1), np.uint64), 4),
+        (make_rows(3), np.zeros(3, np.uint64), 4),
+        (make_rows(3)[:, :15], np.zeros((3, 1), np.uint64), 4),
+        (make_rows(0), np.zeros((0, 1), np.uint64), 0),
+    ],
+)
+def test_the_sender_refuses_malformed_arguments(keys: Bytes, values: Words, rows_outcome: int) -> None:
+    generator = hint.sender(
+        streams=streams("sender"),
+        keys=keys,
+        values=values,
+        rows_outcome=rows_outcome,
+        n_bins=60,
+        bin_seed=bytes(32),
+        evaluator=KeyedHash(1),
+    )
+    with pytest.raises(ValueError, match="expected"):
+        next(generator)
+
+
+def test_the_receiver_refuses_malformed_arguments() -> None:
+    for answers in (np.zeros((2, 8), np.uint8), np.zeros((3, 12), np.uint8), np.zeros((3, 0), np.uint8)):
+        queries = np.zeros((3, cuckoo.INPUT_BYTES), np.uint8)
+        generator = hint.receiver(streams=streams("receiver"), queries=queries, answers=answers, rows_outcome=1)
+        with pytest.raises(ValueError, match="expected"):
+            next(generator)
+
+
+def test_a_bucket_opens_each_stream_once() -> None:
+    shared = streams("sender")
+
+    def targets(bucket: int) -> Words:
+        generator = hint.sender(
+            streams=shared,
+            keys=make_rows(2),
+            values=np.ones((2, 1), np.uint64),
+            rows_outcome=2,
+            n_bins=60,
+            bin_seed=cuckoo.bin_seed(session_id=SESSION, bucket=bucket),
+            evaluator=KeyedHash(1),
+            bucket=bucket,
+        )
+        while True:
+            try:
+                next(generator)
+            except StopIteration as stop:
+                return np.asarray(stop.value[0])
+
+    assert not np.intersect1d(targets(0), targets(1)).size
+    with pytest.raises(AssertionError, match="opened twice"):
+        targets(1)
+
+
+@pytest.mark.parametrize("at", range(FRAME_HEADER_BYTES))
+def test_a_changed_header_is_the_peer_s_fault(at: int) -> None:
+    with pytest.raises(PeerError):
+        tampered(lambda frame: frame[:at] + bytes([frame[at] ^ 1]) + frame[at + 1 :])
+
+
+@pytest.mark.parametrize("change", [lambda frame: frame[:-1], lambda frame: frame + b"x", lambda frame: b""])
+def test_a_frame_of_another_length_is_the_peer_s_fault(change: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(PeerError):
+        tampered(change)
+
+
+def tampered(change: Callable[[bytes], bytes]) -> None:
+    evaluator = KeyedHash(1)
+    sender = hint.sender(
+        streams=streams("sender"),
+        keys=make_rows(2),
+        values=np.ones((2, 1), np.uint64),
+        rows_outcome=2,
+        n_bins=60,
+        bin_seed=bytes(32),
+        evaluator=evaluator,
+    )
+    queries = np.zeros((60, cuckoo.INPUT_BYTES), np.uint8)
+    answers = np.zeros((60, hint.output_bytes(1)), np.uint8)
+    receiver = hint.receiver(streams=streams("receiver"), queries=queries, answers=answers, rows_outcome=2)
+    run_pair(sender, receiver, lambda sender, number, frame: change(frame) if number == 1 else frame)
+
+
+def test_progress_is_reported_in_rows() -> None:
+    generator = hint.sender(
+        streams=streams("sender"),
+        keys=make_rows(0),
+        values=np.zeros((0, 1), np.uint64),
+        rows_outcome=2500,
+        n_bins=60,
+        bin_seed=bytes(32),
+        evaluator=KeyedHash(1),
+    )
+    reports = [event for event in generator if isinstance(event, Progress)]
+    assert [report.done for report in reports] == [1024, 2048, 2500]
+    assert {report.total for report in reports} == {2500}
