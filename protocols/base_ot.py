@@ -4,8 +4,8 @@ Functionality: the sender gets two random keys for each transfer, the receiver t
 Security: semi-honest here; the protocol itself is secure against a malicious peer in the random-oracle model under the
 Diffie-Hellman assumption. What each learns: the sender nothing of the choices, the receiver nothing of the other keys.
 Rounds: one message each way, the receiver first. Bytes a transfer: 64 to the sender, 32 to the receiver.
-Source: Masny and Rindal, "Endemic Oblivious Transfer", ePrint 2019/706, section 5 (from a Diffie-Hellman agreement),
-over ristretto255 (RFC 9496).
+Source: Masny and Rindal, "Endemic Oblivious Transfer", ePrint 2019/706 (from a Diffie-Hellman agreement), over
+ristretto255 (RFC 9496).
 
 For transfer i and choice b the receiver draws a scalar a and an element R of unknown logarithm and sends (r_0, r_1)
 with r_{1-b} = R and r_b = a·G - H_b(R). The sender draws y, sends Y = y·G and computes, for both slots c, key_c =

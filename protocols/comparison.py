@@ -6,7 +6,8 @@ Security: semi-honest, in the 1-of-16 transfer model of `ot`. What each learns: 
 gets is masked with a fresh bit of the sender's, and that bit is the sender's share.
 Rounds: one exchange for the chunks and one for each of four levels of the tree, for each slice.
 Bytes: 20 a transfer, 31 transfers a number: 620 bytes.
-Source: Rathee et al., "CrypTFlow2", ePrint 2020/1002, sections 3.1 (comparison) and 4.1 (most significant bit).
+Source: Rathee et al., "CrypTFlow2", ePrint 2020/1002, section 3 (comparison by a tree, and the most significant
+bit from it).
 
 With y = x - t, the answer is the complement of the top bit of y. The top bit of a sum of shares is the XOR of the
 shares' top bits and of the carry out of the lower 63 bits, and that carry is [α < β] with α = 2^63 - 1 - (sender's
