@@ -185,10 +185,11 @@ class Sender:
 
     def __init__(self, *, streams: Streams, shape: Shape) -> None:
         self._shape = shape
-        self._seed = streams.key(step=_STEP, purpose="public elements")
-        self._error_key = streams.key(step=_STEP, purpose="errors")
-        self._key_error_key = streams.key(step=_STEP, purpose="public key errors")
-        self._secret = _kernels.RlweSecret(streams.key(step=_STEP, purpose="secrets"), shape.columns)
+        self._seed = streams.key(step=_STEP, direction="sender", purpose="public elements")
+        self._error_key = streams.key(step=_STEP, direction="sender", purpose="errors")
+        self._key_error_key = streams.key(step=_STEP, direction="sender", purpose="public key errors")
+        secret_key = streams.key(step=_STEP, direction="sender", purpose="secrets")
+        self._secret = _kernels.RlweSecret(secret_key, shape.columns)
         self._blocks = 0
 
     def setup(self) -> Protocol[None]:
@@ -248,9 +249,9 @@ class Receiver:
 
     def __init__(self, *, streams: Streams, shape: Shape) -> None:
         self._shape = shape
-        self._zero_key = streams.key(step=_STEP, purpose="encryptions of zero")
-        self._flood_key = streams.key(step=_STEP, purpose="floods")
-        self._mask_key = streams.key(step=_STEP, purpose="masks")
+        self._zero_key = streams.key(step=_STEP, direction="receiver", purpose="encryptions of zero")
+        self._flood_key = streams.key(step=_STEP, direction="receiver", purpose="floods")
+        self._mask_key = streams.key(step=_STEP, direction="receiver", purpose="masks")
         self._seed = b""
         self._public_keys: NDArray[np.uint64] = np.zeros((0, len(PRIMES), DEGREE), dtype=np.uint64)
         self._rings: NDArray[np.uint64] = np.zeros((shape.targets, len(PRIMES), DEGREE), dtype=np.uint64)

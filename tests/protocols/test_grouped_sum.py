@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,12 +44,15 @@ from cleanroom.protocols.rlwe import (
     noise_bound,
     switch,
 )
-from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import Run, run_pair
 
 Words = NDArray[np.uint64]
 SumRun = Run[Words, Words]
+ROOT = Path(__file__).resolve().parents[2]
+VECTOR = ROOT / "tests/vectors/grouped_sum/v1/run.json"
+TOOL = ROOT / "tools/grouped_sum_vectors.py"
 SESSION = bytes(range(32))
 _SECRET = _kernels.RlweSecret
 
@@ -177,62 +186,45 @@ def test_lengths_are_a_function_of_public_parameters() -> None:
 # --- agreement with the reference
 
 
-def _reference_keys(shape: Shape) -> tuple[list[list[int]], bytes, list[list[int]]]:
-    """Secrets, public seed and public keys of party 1, from the reference."""
-    streams = _streams(1)
-    seed = streams.key(step="grouped_sum", purpose="public elements")
-    secrets = reference.secrets(streams.key(step="grouped_sum", purpose="secrets"), shape.columns)
-    error_key = streams.key(step="grouped_sum", purpose="public key errors")
-    element = reference.public_element(seed, 0)
-    keys = []
-    for column, secret in enumerate(secrets):
-        draws = reference.Draws(error_key, column)
-        keys.append(reference.encrypt(element, secret, draws.many(draws.error), [0] * DEGREE))
-    return secrets, seed, keys
+def test_every_message_is_the_vector_s() -> None:
+    vector = json.loads(VECTOR.read_text())
+    shape = Shape(
+        groups=vector["groups"],
+        class_position=tuple(vector["class_position"]),
+        rows=vector["rows"],
+        weight_bound=vector["weight_bound"],
+        entries=100,  # public, but on no message
+    )
+    words = [hashlib.sha256(b"share %d %d" % (i // 2, i % 2)).digest()[:8] for i in range(2 * vector["bins"])]
+    shares = np.frombuffer(b"".join(words), dtype="<u8").reshape(-1, 2).astype(np.uint64)
+    session = bytes.fromhex(vector["session_id"])
+    run = run_pair(
+        sender(
+            streams=Streams(seed=bytes.fromhex(vector["sender_seed"]), session_id=session), shape=shape, shares=shares
+        ),
+        receiver(
+            streams=Streams(seed=bytes.fromhex(vector["receiver_seed"]), session_id=session),
+            shape=shape,
+            n_bins=len(shares),
+            weights=_weights(*vector["weights"]),
+        ),
+    )
+    for message in vector["messages"]:
+        payload = _payloads(run, message["step"].removeprefix("grouped_sum."))
+        assert len(payload) == message["bytes"]
+        assert hashlib.sha256(payload).hexdigest() == message["sha256"], message["step"]
+    assert [[str(word) for word in row] for row in run.first.tolist()] == vector["sender_share"]
+    assert [[str(word) for word in row] for row in run.second.tolist()] == vector["receiver_share"]
 
 
-def test_every_message_is_the_reference_s() -> None:
-    shape = _shape(1, (0, 1), entries=6)
-    n_bins = DEGREE + 2
-    shares = _shares(n_bins, 2)
-    weights = _weights((0, 0, 7), (5, 0, -4096), (DEGREE + 1, 0, 11), (5, 1, 3), (DEGREE - 1, 1, 1))
-    run = _run(shape, shares, weights)
-    secrets, seed, keys = _reference_keys(shape)
-    assert _payloads(run, "seed") == seed
-    assert _payloads(run, "public_keys") == b"".join(reference.pack(key, PRIMES) for key in keys)
-
-    error_key = _streams(1).key(step="grouped_sum", purpose="errors")
-    elements = [reference.public_element(seed, 1 + block) for block in range(2)]
-    padded = np.zeros((2 * DEGREE, 2), dtype=np.uint64)
-    padded[:n_bins] = shares
-    ciphertexts = []
-    for number in range(4):
-        block, column = divmod(number, 2)
-        draws = reference.Draws(error_key, number)
-        messages = padded[block * DEGREE : (block + 1) * DEGREE, column].tolist()
-        ciphertexts.append(reference.encrypt(elements[block], secrets[column], draws.many(draws.error), messages))
-    assert _payloads(run, "ciphertexts") == b"".join(reference.pack(c0, PRIMES) for c0 in ciphertexts)
-
-    streams = _streams(2)
-    zero_key = streams.key(step="grouped_sum", purpose="encryptions of zero")
-    masks = np.frombuffer(keystream(streams.key(step="grouped_sum", purpose="masks"), 16), dtype="<u8").tolist()
-    flood_data = keystream(streams.key(step="grouped_sum", purpose="floods"), 64)
-    bound = flood_bound(rows=shape.rows, weight_bound=shape.weight_bound, outputs=2)
-    answers = []
-    for target in range(2):
-        own = [(b, w) for b, t, w in zip(weights.bins, weights.targets, weights.weights, strict=True) if t == target]
-        draws = reference.Draws(zero_key, target)
-        ring, zero = reference.encrypt_zero(reference.public_element(seed, 0), [keys[target]], draws)
-        total = zero[0]
-        for block in range(2):
-            slots = [(int(b) % DEGREE, int(w)) for b, w in own if int(b) // DEGREE == block]
-            ring = reference.add(ring, reference.multiply(elements[block], reference.weight_polynomial(slots)))
-            total += sum(w * ciphertexts[2 * block + target][slot] for slot, w in slots)
-        flood = int.from_bytes(flood_data[32 * target :][:32], "little") % (2 * bound + 1) - bound
-        answers.append(reference.pack([switch(x) for x in ring], ANSWER_PRIMES))
-        answers.append(reference.pack([switch((total + flood + encode(masks[target])) % MODULUS)], ANSWER_PRIMES))
-    assert _payloads(run, "answers") == b"".join(answers)
-    assert run.second.ravel().tolist() == [-mask % (1 << 64) for mask in masks]
+def test_the_vector_is_the_reference_s() -> None:
+    written = subprocess.run(
+        [sys.executable, str(TOOL)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ).stdout
+    assert json.loads(written) == json.loads(VECTOR.read_text())
 
 
 # --- what the sender sees. Each check below is also run against the mutation that it is there to catch.
@@ -251,7 +243,7 @@ def _rings(run: SumRun, shape: Shape) -> list[bytes]:
 
 def _noises(run: SumRun, shape: Shape, encoding: Callable[[int], int] = encode) -> NDArray[np.float64]:
     """The sender's view of the noise of every output, in units of the flood's bound; one class only."""
-    secret = _SECRET(_streams(1).key(step="grouped_sum", purpose="secrets"), shape.columns)
+    secret = _SECRET(_streams(1).key(step="grouped_sum", direction="sender", purpose="secrets"), shape.columns)
     bound = flood_bound(rows=shape.rows, weight_bound=shape.weight_bound, outputs=shape.outputs)
     columns = np.arange(shape.columns, dtype=np.uint32)
     noises = []
@@ -457,3 +449,34 @@ def test_nothing_secret_is_shown() -> None:
     assert "4095" not in repr(weights)
     assert repr(_kernels.RlweSecret(bytes(32), 2)) == "RlweSecret(columns=2)"
     assert weights != _weights((1, 0, 4095))
+
+
+# --- the kernels' own refusals
+
+
+def _weigh(sums: Words, first_block: int, blocks: int, bins: list[int], weights: list[int]) -> None:
+    indptr = np.array([0, len(bins)], dtype=np.int64)
+    _kernels.rlwe_weigh_elements(
+        sums, bytes(32), first_block, blocks, indptr, np.array(bins, np.int64), np.array(weights, np.int64)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("32 bytes", lambda: _kernels.RlweSecret(bytes(31), 1)),
+        ("columns", lambda: _kernels.RlweSecret(bytes(32), 0)),
+        ("whole number", lambda: _kernels.rlwe_unpack(bytes(20), 3, 1)),
+        ("whole number", lambda: _kernels.rlwe_unpack(bytes(21), 4, 1)),
+        ("its prime", lambda: _kernels.rlwe_unpack(PRIMES[0].to_bytes(7, "little"), 1, 1)),
+        ("not reduced", lambda: _weigh(np.full((1, 3, DEGREE), PRIMES[0], np.uint64), 0, 1, [], [])),
+        ("ascending", lambda: _weigh(np.zeros((1, 3, DEGREE), np.uint64), 0, 1, [4, 3], [1, 1])),
+        ("2\\^55", lambda: _weigh(np.zeros((1, 3, DEGREE), np.uint64), 0, 1, [4], [-(1 << 63)])),
+        ("blocks a call", lambda: _weigh(np.zeros((1, 3, DEGREE), np.uint64), 0, 1 << 20, [], [])),
+        ("3 × 8192", lambda: _weigh(np.zeros((1, 2, DEGREE), np.uint64), 0, 1, [], [])),
+        ("8192", lambda: _SECRET(bytes(32), 1).encrypt(bytes(32), bytes(32), 0, np.zeros((1, 9), np.uint64))),
+    ],
+)
+def test_kernels_refuse_malformed_arguments(text: str, call: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=text):
+        call()
