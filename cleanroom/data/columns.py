@@ -142,7 +142,8 @@ def times_of(column: Field, clock: WallClock) -> NDArray[np.int64]:
         column.first_fault(~not_null(values) | (seconds < low) | (seconds >= high), _EXPECTED_TIME)
         return np.asarray(seconds, dtype=np.int64) * _MICROS
     if pa.types.is_floating(kind):
-        fractional: NDArray[np.float64] = np.nan_to_num(_numbers(values.cast(pa.float64())), nan=0.0, posinf=0.0, neginf=0.0)
+        floats = _numbers(values.cast(pa.float64()))
+        fractional: NDArray[np.float64] = np.nan_to_num(floats, nan=0.0, posinf=0.0, neginf=0.0)
         low, high = _UNIX_SECONDS
         column.first_fault(~not_null(values) | (fractional < low) | (fractional >= high), _EXPECTED_TIME)
         return np.rint(fractional * _MICROS).astype(np.int64)

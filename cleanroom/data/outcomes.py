@@ -43,11 +43,8 @@ from cleanroom.texts import Texts
 
 __all__ = ["OutcomeBatch", "OutcomeData", "read_outcome"]
 
-# While lines are merged: person (2), event, event id (2), time, value. Afterwards: person (2), event, time, event id
-# (2), value. An event id is a digest; zero stands for none.
+# person (2), event, event id (2), time, value. An event id is a digest; zero stands for none.
 _WORDS: Final = 7
-_MERGED_ORDER: Final = [0, 1, 2, 5, 3, 4, 6]
-_SUM_LIMIT: Final = 2.0**62
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -87,13 +84,13 @@ class OutcomeData:
     def batches(self) -> Iterator[OutcomeBatch]:
         """Yields all outcomes, people in the order of their keys, about a million at a time; may be called again."""
         for rows in self._outcomes.parts():
-            has_id = (rows[:, 4] | rows[:, 5]) != 0
+            has_id = (rows[:, 3] | rows[:, 4]) != 0
             yield OutcomeBatch(
                 person=keys_of(rows),
-                time_us=signed_of(rows[:, 3]),
+                time_us=signed_of(rows[:, 5]),
                 event=rows[:, 2].astype(np.int32),
                 value=rows[:, 6].astype(np.int64),
-                event_key=np.where(has_id, (rows[:, 4] >> np.uint64(1)).astype(np.int64), -1),
+                event_key=np.where(has_id, (rows[:, 3] >> np.uint64(1)).astype(np.int64), -1),
             )
 
     def members(self) -> Iterator[NDArray[np.uint8]]:
@@ -139,14 +136,14 @@ def read_outcome(
     people = Spill(2, memory_bytes=memory_bytes)
     start, end = micros(agreement.time.start), micros(agreement.time.end)
     out_of_period = 0
-    for ordered in lines.sorted_parts():
-        names = ordered[:, :2]
-        people.append(np.ascontiguousarray(names[differs(names)]))
-        merged = _merge(ordered, binding)
-        time = signed_of(merged[:, 3])
+    for unordered in lines.parts():
+        merged = _merge(unordered, binding)
+        names = merged[:, :2]
+        people.append(names[differs(names)])
+        time = signed_of(merged[:, 5])
         inside = (time >= start) & (time < end)
         out_of_period += len(merged) - int(np.count_nonzero(inside))
-        outcomes.append(_kernels.sort_rows(merged[inside]))
+        outcomes.append(merged if inside.all() else merged[inside])
     summary = FilterSummary(
         rows=reader.rows,
         null_identifiers=reader.null,
@@ -196,17 +193,18 @@ class _Reader:
         kept = valid & (event >= 0)
         other = valid & (event < 0)
         self.other_event += int(np.count_nonzero(other))
-        words = np.zeros((int(np.count_nonzero(kept)), _WORDS), dtype=np.uint64)
-        words[:, :2] = words_of(people.keys[kept])
-        words[:, 2] = event[kept].astype(np.uint64)
+        words = np.zeros((stretch.rows, _WORDS), dtype=np.uint64)
+        words[:, :2] = words_of(people.keys)
+        words[:, 2] = event
         if "event_id" in fields:
-            words[:, 3:5] = _event_ids(fields["event_id"])[kept]
-        words[:, 5] = signed_word(time[kept])
+            words[:, 3:5] = _event_ids(fields["event_id"])
+        words[:, 5] = signed_word(time)
         if self._value is not None:
-            amounts = amounts_of(fields[self._value], self._units, self._summed[event], kept)
-            words[:, 6] = amounts[kept].astype(np.uint64)
+            words[:, 6] = amounts_of(fields[self._value], self._units, self._summed[event], kept)
+        if kept.all():
+            return words, np.empty((0, 2), dtype=np.uint64)
         bystanders = _kernels.sort_rows(words_of(people.keys[other]))
-        return words, np.ascontiguousarray(bystanders[differs(bystanders)])
+        return words[kept], bystanders[differs(bystanders)]
 
 
 def _event_ids(column: Field) -> Words:
@@ -217,15 +215,12 @@ def _event_ids(column: Field) -> Words:
 
 
 def _merge(lines: Words, binding: Binding) -> Words:
-    """Merges sorted lines of one event id; returns rows in the order of words of a merged outcome, not sorted."""
-    first = differs(lines[:, :5]) | ((lines[:, 3] | lines[:, 4]) == 0)
-    starts = np.flatnonzero(first)
-    merged = lines[starts]
-    if len(starts) < len(lines):
-        if float(np.add.reduceat(lines[:, 6].astype(np.float64), starts).max()) >= _SUM_LIMIT:
-            raise DataError(f"{binding.name}: columns.event_id: expected lines of one event to add up to below 2^62")
-        merged[:, 6] = np.add.reduceat(lines[:, 6], starts)
-    return np.ascontiguousarray(merged[:, _MERGED_ORDER])
+    """Merges lines with one event id; returns outcomes in their final order."""
+    try:
+        return _kernels.merge_lines(lines)
+    except ValueError:
+        expected = "expected the lines of one event to add up to less than 2^63 units"
+        raise DataError(f"{binding.name}: columns.event_id: {expected}") from None
 
 
 def _union(people: Spill, others: Spill, memory_bytes: int) -> Spill:

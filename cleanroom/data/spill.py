@@ -115,9 +115,8 @@ class Spill:
         rows = self._merged()
         self._held = []
         self._held_rows = 0
-        heads = (rows[:, 0] >> np.uint64(56)).astype(np.uint8)
-        rows = rows[np.argsort(heads, kind="stable")]
-        ends = np.cumsum(np.bincount(heads, minlength=_PARTS))
+        rows, counts = _kernels.group_rows(rows)
+        ends = np.cumsum(counts)
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="cleanroom-", buffering=0)  # noqa: SIM115 (closed by close)

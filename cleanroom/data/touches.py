@@ -127,11 +127,11 @@ def read_exposure(
         inside = (time >= start) & (time < end)
         out_of_period += int(np.count_nonzero(kept & ~inside))
         kept &= inside
-        words = np.empty((int(np.count_nonzero(kept)), _WORDS), dtype=np.uint64)
-        words[:, :2] = words_of(people.keys[kept])
-        words[:, 2] = signed_word(time[kept])
-        words[:, 3] = group[kept].astype(np.uint64) << _HALF | event[kept].astype(np.uint64)
-        found.append(words)
+        words = np.empty((stretch.rows, _WORDS), dtype=np.uint64)
+        words[:, :2] = words_of(people.keys)
+        words[:, 2] = signed_word(time)
+        words[:, 3] = group.astype(np.uint64) << _HALF | event.astype(np.uint64)
+        found.append(words if kept.all() else words[kept])
         if progress is not None:
             progress("read", rows)
     touches = Spill(_WORDS, memory_bytes=memory_bytes)

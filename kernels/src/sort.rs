@@ -1,18 +1,30 @@
-//! Rows of 64-bit words in lexicographic order.
+//! Rows of 64-bit words: in lexicographic order, grouped by their first byte, or merged where lines are one event.
 
 use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-fn sorted<const WORDS: usize>(words: &[u64]) -> Vec<u64> {
+const PARTS: usize = 256;
+
+fn rows_of<const WORDS: usize>(words: &[u64]) -> Vec<[u64; WORDS]> {
     let mut rows = vec![[0u64; WORDS]; words.len() / WORDS];
     for (row, words) in rows.iter_mut().zip(words.chunks_exact(WORDS)) {
         row.copy_from_slice(words);
     }
+    rows
+}
+
+fn sorted<const WORDS: usize>(words: &[u64]) -> Vec<u64> {
+    let mut rows = rows_of::<WORDS>(words);
     rows.par_sort_unstable();
     rows.into_flattened()
+}
+
+fn array<'py>(py: Python<'py>, words: usize, rows: Vec<u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let array = Array2::from_shape_vec((rows.len() / words, words), rows);
+    Ok(array.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
 }
 
 /// Rows n × k (k from 2 to 8), sorted by their words from the first to the last.
@@ -31,10 +43,85 @@ fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult
         _ => return Err(PyValueError::new_err("rows have from 2 to 8 words")),
     };
     let out = py.detach(|| sort(words));
-    let out = Array2::from_shape_vec(shape, out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    array(py, shape.1, out)
+}
+
+type Grouped<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<i64>>);
+
+/// Rows n × k grouped by the top byte of their first word, otherwise in their order, and the 256 counts.
+#[pyfunction]
+fn group_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Grouped<'py>> {
+    let width = rows.as_array().dim().1;
+    let words = rows.as_slice().map_err(|_| PyValueError::new_err("rows must be contiguous"))?;
+    if width == 0 {
+        return Err(PyValueError::new_err("rows have at least one word"));
+    }
+    let (out, counts) = py.detach(|| {
+        let part = |row: &[u64]| (row[0] >> 56) as usize;
+        let mut counts = vec![0i64; PARTS];
+        words.chunks_exact(width).for_each(|row| counts[part(row)] += 1);
+        let mut next = vec![0usize; PARTS];
+        for index in 1..PARTS {
+            next[index] = next[index - 1] + counts[index - 1] as usize * width;
+        }
+        let mut out = vec![0u64; words.len()];
+        for row in words.chunks_exact(width) {
+            let at = &mut next[part(row)];
+            out[*at..*at + width].copy_from_slice(row);
+            *at += width;
+        }
+        (out, counts)
+    });
+    Ok((array(py, width, out)?, counts.into_pyarray(py)))
+}
+
+/// A line of an outcome: person (2 words), event, event id (2), time, value. Zero words are no event id.
+type Line = [u64; 7];
+
+fn same_event(one: &Line, other: &Line) -> bool {
+    one[..5] == other[..5] && (one[3] | one[4]) != 0
+}
+
+/// Lines sorted by all words to outcomes sorted by (person, event, time, event id, value); None where a sum overflows.
+fn merged(lines: &[Line]) -> Option<Vec<Line>> {
+    let mut out: Vec<Line> = Vec::with_capacity(lines.len());
+    for line in lines {
+        match out.last_mut() {
+            // The first line of an event is its earliest: time comes right after the event id.
+            Some(last) if same_event(last, line) => last[6] = last[6].checked_add(line[6])?,
+            _ => out.push(*line),
+        }
+    }
+    if out.iter().any(|row| row[6] > i64::MAX as u64) {
+        return None;
+    }
+    for events in out.chunk_by_mut(|one, other| one[..3] == other[..3]) {
+        events.sort_unstable_by_key(|row| (row[5], row[3], row[4], row[6]));
+    }
+    Some(out)
+}
+
+/// Lines n × 7 words (person, event, event id, time, value) to outcomes in the order person, event, time, event id.
+#[pyfunction]
+fn merge_lines<'py>(py: Python<'py>, lines: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    const WORDS: usize = 7;
+    let words = lines.as_slice().map_err(|_| PyValueError::new_err("lines must be contiguous"))?;
+    if lines.as_array().dim().1 != WORDS {
+        return Err(PyValueError::new_err("a line has 7 words"));
+    }
+    let out = py.detach(|| {
+        let mut rows = rows_of::<WORDS>(words);
+        rows.par_sort_unstable();
+        merged(&rows)
+    });
+    match out {
+        None => Err(PyValueError::new_err("the values of one event add up to 2^63 or more")),
+        Some(rows) => array(py, WORDS, rows.into_flattened()),
+    }
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(sort_rows, module)?)
+    module.add_function(wrap_pyfunction!(sort_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(group_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(merge_lines, module)?)
 }
