@@ -45,7 +45,7 @@ def check_capacity(agreement: Agreement) -> None:
         if rows * WEIGHT_BOUND * column.cap + noise >= SUM_LIMIT:
             raise AgreementError(
                 f"metrics[{column.name}].cap: protocol.max_rows times the cap, with noise, would pass 2^63 units; "
-                "lower one of them or raise outcome.precision"
+                "lower one of them, or raise outcome.precision or release.epsilon"
             )
     outputs = plan.groups * len(plan.columns)
     slack = slack_bits(rows=agreement.protocol.rows_exposure, weight_bound=WEIGHT_BOUND, outputs=outputs)

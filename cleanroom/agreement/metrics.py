@@ -24,6 +24,8 @@ __all__ = ["read_metrics", "read_release"]
 
 MAX_METRICS = 256  # columns travel with every row
 MAX_CAP = 2**62  # the modulus of the shares is 2^64; the overflow check says what a run can hold
+LEAST_EPSILON = 1e-6  # below it noise drowns any figure, and its bound leaves double precision
+MOST_EPSILON = 1000.0
 
 _WINDOW = re.compile("([1-9][0-9]{0,9})([dhm])")
 _MINUTES = {"d": 1440, "h": 60, "m": 1}
@@ -63,8 +65,8 @@ def read_release(table: Table, parties: tuple[PartyEntry, PartyEntry], groups: i
     delta = 0.0
     if noise is not Noise.NONE:
         epsilon = float(table.number("epsilon"))
-        if not 0 < epsilon <= 1000:
-            raise table.fault("epsilon", "expected a number above 0 and at most 1000")
+        if not LEAST_EPSILON <= epsilon <= MOST_EPSILON:
+            raise table.fault("epsilon", f"expected a number from {LEAST_EPSILON:g} to {MOST_EPSILON:g}")
     if noise is Noise.GAUSSIAN:
         delta = float(table.number("delta"))
         if not 0 < delta < 0.1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["DEFAULT_TREES", "SCHEMA", "Key", "Kind"]
+__all__ = ["COUNTRIES", "DEFAULT_TREES", "IDENTIFIER_RULES", "SCHEMA", "Key", "Kind"]
 
 
 class Kind(Enum):
@@ -53,6 +53,19 @@ def _default(kind: Kind, default: str, *choices: str) -> Key:
     return Key(kind=kind, default=default, choices=choices)
 
 
+# The first rule of a type is its default; a test holds both tables to `cleanroom.match_keys`, which applies them.
+IDENTIFIER_RULES: dict[str, tuple[str, ...]] = {
+    "phone": ("e164", "e164_digits", "national"),
+    "email": ("lower", "gmail"),
+    "idfa": ("upper", "lower"),
+    "oaid": (),
+    "caid": (),
+    "imei": (),
+    "mac": (),
+    "id": (),
+}
+COUNTRIES = ("CN", "HK", "JP", "KR", "MO", "SG", "TW", "US")
+
 SCHEMA: dict[str, dict[str, Key]] = {
     "": {
         "version": _required(Kind.INTEGER),
@@ -78,9 +91,9 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "max_invalid": _default(Kind.NUMBER, "0.01"),
     },
     "match.identifiers": {
-        "type": _required(Kind.TEXT, "phone", "email", "idfa", "oaid", "caid", "imei", "mac", "id"),
-        "rule": _default(Kind.TEXT, "e164 (phone), lower (email), none (id)"),
-        "country": _default(Kind.TEXT, "CN (phone)"),
+        "type": _required(Kind.TEXT, *IDENTIFIER_RULES),
+        "rule": _default(Kind.TEXT, "e164 (phone), lower (email), upper (idfa), none (others)"),
+        "country": _default(Kind.TEXT, "CN (phone)", *COUNTRIES),
         "hash": _default(Kind.TEXT, "none", "md5", "sha256"),
     },
     "time": {

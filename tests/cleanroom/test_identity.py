@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from cleanroom import identity as module
@@ -131,6 +131,22 @@ def test_load_refuses_a_damaged_key(tmp_path: Path, content: bytes) -> None:
     new_identity("media", tmp_path)
     (tmp_path / "media.key").write_bytes(content)
     with pytest.raises(AgreementError, match="is not a private key"):
+        load_identity(tmp_path)
+
+
+def test_load_refuses_a_key_of_another_kind(tmp_path: Path) -> None:
+    new_identity("media", tmp_path)
+    key = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "media.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(AgreementError, match=r"media\.key: expected an Ed25519 key"):
+        load_identity(tmp_path)
+
+
+def test_load_refuses_a_key_that_cannot_be_read(tmp_path: Path) -> None:
+    new_identity("media", tmp_path)
+    (tmp_path / "media.key").unlink()
+    (tmp_path / "media.key").mkdir(mode=0o700)
+    with pytest.raises(AgreementError, match=r"media\.key: cannot be read: Is a directory"):
         load_identity(tmp_path)
 
 

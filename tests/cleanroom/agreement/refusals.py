@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.cleanroom.agreement.samples import SAMPLE
+
+BLOCKS = SAMPLE[SAMPLE.index("[[metrics]]") : SAMPLE.index('[[metrics]]\nname = "known"')]
 CREDIT = ('cap = "2000.00"', 'cap = "2000.00"\nattribution = "credit"')
 
 REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
@@ -36,6 +39,8 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "unknown key of a party": ([('certificate = "shop.crt"', 'certificate = "shop.crt"\nkey = "x"')],
                                "parties.shop.key: unknown key"),
     "certificate missing": ([('certificate = "shop.crt"\n', "")], "parties.shop.certificate: is missing"),
+    "certificate a number": ([('"shop.crt"', "1")],
+                             "parties.shop.certificate: expected a text, found an integer"),
     "certificate's file missing": ([('"shop.crt"', '"none.crt"')], "parties.shop.certificate: "),
     "certificate is a folder": ([('"shop.crt"', '"."')], "parties.shop.certificate: "),
     "certificate's path has a NUL": ([('"shop.crt"', '"a\\u0000b"')], "parties.shop.certificate: "),
@@ -54,15 +59,15 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
                                "match.identifiers: expected a list of texts or tables, found a text"),
     "second identifier": ([('["id"]', '["id", "email"]')], "match.identifiers: more than one identifier is not built"),
     "identifier unknown": ([('["id"]', '["name"]')], "match.identifiers[1].type: expected one of phone"),
-    "identifier not built": ([('["id"]', '["oaid"]')], "match.identifiers[1].type: oaid is not built yet"),
+    "rule for oaid": ([('["id"]', '[{type = "oaid", rule = "upper"}]')], "match.identifiers[1].rule: oaid has none"),
     "identifier a number": ([('["id"]', "[1]")], "match.identifiers[1]: expected a table"),
     "rule of another type": ([('["id"]', '[{type = "email", rule = "e164"}]')],
                              "match.identifiers[1].rule: expected one of lower, gmail"),
     "rule for id": ([('["id"]', '[{type = "id", rule = "lower"}]')], "match.identifiers[1].rule: id has none"),
     "country for email": ([('["id"]', '[{type = "email", country = "CN"}]')],
                           "match.identifiers[1].country: belongs to phone"),
-    "country not built": ([('["id"]', '[{type = "phone", country = "US"}]')],
-                          "match.identifiers[1].country: 'US' is not built yet"),
+    "country unknown": ([('["id"]', '[{type = "phone", country = "XX"}]')],
+                        "match.identifiers[1].country: expected one of CN, HK, JP, KR, MO, SG, TW, US, found 'XX'"),
     "hash unknown": ([('["id"]', '[{type = "phone", hash = "sha1"}]')],
                      "match.identifiers[1].hash: expected one of md5, sha256"),
     "identifier's unknown key": ([('["id"]', '[{type = "phone", salt = "x"}]')],
@@ -94,6 +99,8 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "tree with zero": ([('"1d"', '"1d"\ntree = [1,0]')], "time.tree[2]: expected an integer from 1"),
     # exposure
     "no event": ([('events = ["mail"]', "events = []")], "exposure.events: expected at least one text"),
+    "events a text": ([('events = ["mail"]', 'events = "mail"')],
+                      "exposure.events: expected a list of texts, found a text"),
     "event twice": ([('events = ["mail"]', 'events = ["mail", "mail"]')], "exposure.events: 'mail' is there twice"),
     "touches begin too early": ([('events = ["mail"]', 'events = ["mail"]\nstart = 2016-12-31T00:00:00Z')],
                                 "exposure.start: lies outside [time.start, time.end)"),
@@ -154,8 +161,10 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "window in seconds": ([('"30d"', '"30s"')], "metrics[gmv_30d].window: expected a number and d, h or m"),
     "window too long": ([('"30d"', '"9999999999d"')], "metrics[gmv_30d].window: expected at most"),
     "window a number": ([('"30d"', "30")], "metrics[gmv_30d].window: expected a text, found an integer"),
-    "cap missing for events": ([("cap = 40\n", "")], "metrics[orders_15d].cap: is missing"),
-    "cap missing for sum": ([('cap = "2000.00"\n', "")], "metrics[gmv_30d].cap: is missing"),
+    "cap missing for events": ([("cap = 40\n", "")],
+                               'metrics[orders_15d].cap: is missing: measure = "events" needs a cap'),
+    "cap missing for sum": ([('cap = "2000.00"\n', "")],
+                            'metrics[gmv_30d].cap: is missing: measure = "sum" needs a cap'),
     "cap for people": ([('measure = "people"', 'measure = "people"\ncap = 1')],
                        "metrics[buyers_15d].cap: does not go with"),
     "cap of zero events": ([("cap = 40", "cap = 0")], "metrics[orders_15d].cap: expected an integer from 1"),
@@ -177,11 +186,23 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
                "metrics[gmv_30d].attribution: credit metrics are not built yet"),
     "people credited": ([('measure = "people"', 'measure = "people"\nattribution = "credit"')],
                         "metrics[buyers_15d].attribution: people cannot be credited"),
+    "metrics a table": ([('[[metrics]]\nname = "known"\nmeasure = "matched"\n', ""), (BLOCKS, ""),
+                         ("[release]", '[metrics]\nname = "x"\n[release]')],
+                        "metrics: expected a list of tables, found a table"),
+    "too many metrics": ([("[release]", "".join(f'[[metrics]]\nname = "n{number}"\nmeasure = "matched"\n'
+                                                for number in range(253)) + "[release]")],
+                         "metrics: expected at most 256, found 257"),
     # release
     "noise unknown": ([('"gaussian"', '"uniform"')], "release.noise: expected one of gaussian, laplace, none"),
     "epsilon missing": ([("epsilon = 2.0\n", "")], "release.epsilon: is missing"),
-    "epsilon zero": ([("epsilon = 2.0", "epsilon = 0")], "release.epsilon: expected a number above 0"),
-    "epsilon negative": ([("epsilon = 2.0", "epsilon = -2.0")], "release.epsilon: expected a number above 0"),
+    "epsilon zero": ([("epsilon = 2.0", "epsilon = 0")], "release.epsilon: expected a number from 1e-06 to 1000"),
+    "epsilon negative": ([("epsilon = 2.0", "epsilon = -2.0")],
+                         "release.epsilon: expected a number from 1e-06 to 1000"),
+    "epsilon tiny": ([("epsilon = 2.0", "epsilon = 9e-7")], "release.epsilon: expected a number from 1e-06 to 1000"),
+    "epsilon huge": ([("epsilon = 2.0", "epsilon = 1001")], "release.epsilon: expected a number from 1e-06 to 1000"),
+    "epsilon without any figure": ([("epsilon = 2.0", "epsilon = 1e-6"), ("delta = 1e-6", "delta = 1e-40"),
+                                    ('"2000.00"', '"1000000000.00"')],
+                                   "metrics[gmv_30d].cap: protocol.max_rows times the cap"),
     "epsilon infinite": ([("epsilon = 2.0", "epsilon = inf")], "release.epsilon: expected a finite number"),
     "epsilon a text": ([("epsilon = 2.0", 'epsilon = "2"')], "release.epsilon: expected a number, found a text"),
     "epsilon a boolean": ([("epsilon = 2.0", "epsilon = true")], "release.epsilon: expected a number, found a boolean"),

@@ -10,8 +10,9 @@ import pytest
 
 from cleanroom import identity
 from cleanroom.agreement import Agreement, Measure, Noise, Profile, Resolution, Role, load_agreement, parse_agreement
-from cleanroom.agreement.schema import SCHEMA
+from cleanroom.agreement.schema import COUNTRIES, IDENTIFIER_RULES, SCHEMA
 from cleanroom.errors import AgreementError
+from cleanroom.match_keys import rules
 from tests.cleanroom.agreement.refusals import REFUSALS
 from tests.cleanroom.agreement.samples import ON, SAMPLE, Desk
 
@@ -115,6 +116,9 @@ def test_windows_in_ticks(desk: Desk, resolution: str, window: str, ticks: int) 
         ('"phone"', ("phone", "e164", "CN", None)),
         ('{type = "phone", rule = "national", hash = "md5"}', ("phone", "national", "CN", "md5")),
         ('{type = "phone", rule = "e164", country = "CN"}', ("phone", "e164", "CN", None)),
+        ('{type = "phone", rule = "e164_digits", country = "SG"}', ("phone", "e164_digits", "SG", None)),
+        ('"idfa"', ("idfa", "upper", None, None)),
+        ('"oaid"', ("oaid", None, None, None)),
         ('"email"', ("email", "lower", None, None)),
         ('{type = "email", rule = "gmail", hash = "sha256"}', ("email", "gmail", None, "sha256")),
         ('{type = "id"}', ("id", None, None, None)),
@@ -123,6 +127,13 @@ def test_windows_in_ticks(desk: Desk, resolution: str, window: str, ticks: int) 
 def test_identifiers(desk: Desk, written: str, expected: tuple[str | None, ...]) -> None:
     (identifier,) = desk.load(('["id"]', f"[{written}]")).match.identifiers
     assert (identifier.type, identifier.rule, identifier.country, identifier.hash) == expected
+    assert rules.full_rule(identifier).country == identifier.country
+
+
+def test_the_schema_names_the_rules_that_are_applied() -> None:
+    assert IDENTIFIER_RULES == rules.RULES
+    assert COUNTRIES == rules.COUNTRIES
+    assert SCHEMA["match.identifiers"]["hash"].choices == rules.HASHES
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ def test_one_signature_is_not_enough(signed: tuple[Desk, Agreement], party: str)
         verify_signatures(desk.path, agreement)
 
 
+def test_a_signature_that_cannot_be_read(signed: tuple[Desk, Agreement]) -> None:
+    desk, agreement = signed
+    source = signature_path(desk.path, "shop")
+    source.unlink()
+    source.mkdir()
+    with pytest.raises(AgreementError, match=r"agreement\.shop\.sig: cannot be read: Is a directory"):
+        verify_signatures(desk.path, agreement)
+
+
 def test_a_change_after_signing_is_found_and_a_comment_is_none(signed: tuple[Desk, Agreement]) -> None:
     desk, _ = signed
     changed = desk.load(("epsilon = 2.0", "epsilon = 3.0"))
