@@ -349,26 +349,32 @@ fn mask_tables(cipher: &Aes128Enc, rows: &[u8], delta: &[u8], index: u64, bits: 
         |(task, (tables, rows))| {
             let first = index + (task * HASH_BATCH) as u64;
             let count = tables.len() / bits;
-            let mut inner: Vec<Block> = Vec::with_capacity(count * LEAVES);
-            for row in rows.chunks_exact(ROW).take(count) {
+            let mut blocks = [Block::default(); HASH_BATCH * LEAVES];
+            let blocks = &mut blocks[..count * LEAVES];
+            let mut pads = [0u64; HASH_BATCH * LEAVES];
+            for (keys, row) in blocks.chunks_exact_mut(LEAVES).zip(rows.chunks_exact(ROW)) {
                 let word = row_word(row);
-                inner.extend(offsets.iter().map(|offset| block_of(word ^ offset)));
+                for (key, offset) in keys.iter_mut().zip(&offsets) {
+                    *key = block_of(word ^ offset);
+                }
             }
-            cipher.encrypt_blocks(&mut inner);
-            let mut outer: Vec<Block> = Vec::with_capacity(count * LEAVES);
-            for (position, block) in inner.iter().enumerate() {
-                let tweak = tweak(first + (position / LEAVES) as u64, (position % LEAVES) as u8, 0);
-                outer.push(block_of(word_of(block) ^ tweak));
+            cipher.encrypt_blocks(blocks);
+            let each = blocks.chunks_exact_mut(LEAVES).zip(pads.chunks_exact_mut(LEAVES)).enumerate();
+            for (position, (keys, pads)) in each {
+                for (choice, (key, pad)) in keys.iter_mut().zip(pads).enumerate() {
+                    let inner = word_of(key);
+                    *pad = inner as u64;
+                    *key = block_of(inner ^ tweak(first + position as u64, choice as u8, 0));
+                }
             }
-            cipher.encrypt_blocks(&mut outer);
-            for ((tables, inner), outer) in
-                tables.chunks_exact_mut(bits).zip(inner.chunks_exact(LEAVES)).zip(outer.chunks_exact(LEAVES))
-            {
-                for (choice, (inner, outer)) in inner.iter().zip(outer).enumerate() {
-                    let pad = (word_of(inner) ^ word_of(outer)) as u64;
-                    for (bit, table) in tables.iter_mut().enumerate() {
-                        *table ^= ((pad >> bit & 1) as u16) << choice;
-                    }
+            cipher.encrypt_blocks(blocks);
+            for (pad, key) in pads.iter_mut().zip(blocks.iter()) {
+                *pad ^= word_of(key) as u64;
+            }
+            for (tables, pads) in tables.chunks_exact_mut(bits).zip(pads.chunks_exact(LEAVES)) {
+                for (bit, table) in tables.iter_mut().enumerate() {
+                    let select = |word, (choice, pad): (usize, &u64)| word | (pad >> bit & 1) << choice;
+                    *table ^= pads.iter().enumerate().fold(0u64, select) as u16;
                 }
             }
         },
