@@ -27,6 +27,7 @@ from cleanroom.attribution import (
     prepare_rows,
     row_counts,
 )
+from cleanroom.data import Binding, read_exposure, read_outcome
 from cleanroom.plan import Plan, plan_of
 from tests.cleanroom.attribution.world import KEY, OutcomeArrays, TouchArrays, make_agreement, metric, persons
 
@@ -311,3 +312,23 @@ def test_candidate_trees_cost_what_was_measured(data: Journey, resolution: Resol
     lookups = lookup_counts(agreement, plan, touches, group_cap_key=KEY, trees=list(wanted))
     rows = row_counts(agreement, plan, outcomes, [], trees=list(wanted))
     assert {tree: (lookups[tree], rows[tree]) for tree in wanted} == wanted
+
+
+def test_the_raw_lines_give_the_same_through_the_data_package(data: Journey) -> None:
+    agreement = make_agreement(
+        metrics=FUNNEL, groups=TYPES, anchor="last_touch", zone="America/New_York", tree=(1, 2, 4),
+        start=_at(2017, 1, 1, zone="America/New_York"), touch_end=_at(2017, 11, 10),
+    )  # fmt: skip
+    plan = plan_of(agreement)
+    columns = {"id": "household_id", "time": "transaction_timestamp", "event": "'order'", "time_zone": "UTC"}
+    lines = data.db.sql("select * from transactions").to_arrow_table()
+    sales = Binding.from_table(lines, {**columns, "amount": "sales_value", "event_id": "basket_id"})
+    mails = data.db.sql("select household as household_id, moment, type from touch").to_arrow_table()
+    mail = {"id": "household_id", "time": "moment", "event": "'mail'", "campaign": "type", "time_zone": "UTC"}
+    exposed = read_exposure(agreement, Binding.from_table(mails, mail))
+    bought = read_outcome(agreement, sales)
+    lookups, _ = prepare_lookups(agreement, plan, exposed.batches(), group_cap_key=KEY)
+    rows, _ = prepare_rows(agreement, plan, bought.batches(), bought.members())
+    result = join(lookups, rows, plan)
+    plain = plain_join(agreement, plan, exposed.batches(), bought.batches(), bought.members(), group_cap_key=KEY)
+    assert np.array_equal(result, plain) and result.tolist() == sql(data, agreement, plan)

@@ -291,7 +291,7 @@ def random_world(seed: int) -> World:
         if measure is Measure.MATCHED:
             metrics.append(metric(measure, event=None, ticks=None, name=f"m{number}"))
         else:
-            cap = None if measure is Measure.PEOPLE else rng.choice([1, 3, 20, 10**6, 2**62])
+            cap = None if measure is Measure.PEOPLE else rng.choice([1, 3, 20, 10**6, 2**60])
             ticks = rng.choice([1, 2, 7, 15, horizon, horizon + 5])
             metrics.append(metric(measure, event=rng.choice(events), ticks=ticks, cap=cap, name=f"m{number}"))
     agreement = make_agreement(
