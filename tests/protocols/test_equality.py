@@ -62,6 +62,12 @@ def test_several_slices_and_batches_agree_with_one(pair: OtPair, monkeypatch: py
     assert wrong(pair, 64, 1000) == 0
 
 
+@pytest.mark.slow
+def test_more_than_a_slice_at_full_size(pair: OtPair) -> None:
+    """Five million transfers, in slices and batches of the size that runs use."""
+    assert wrong(pair, 64, equality.SLICE + 1000) == 0
+
+
 def test_no_numbers_send_nothing(pair: OtPair) -> None:
     empty = np.empty(0, dtype=np.uint64)
     shares = run(pair, empty, empty, 64)
