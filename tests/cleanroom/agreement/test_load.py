@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from cleanroom import identity
 from cleanroom.agreement import Agreement, Measure, Noise, Profile, Resolution, Role, load_agreement, parse_agreement
@@ -189,6 +191,34 @@ def test_validity_is_inclusive_and_an_auditor_may_read_old_ones(desk: Desk) -> N
     desk.path.write_text(SAMPLE.replace("2027-12-31", "2001-12-31"))
     with pytest.raises(AgreementError, match="expired on 2001-12-31"):
         load_agreement(desk.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("outcome = 1000000", "outcome = 16777216"),
+        ('["id"]', '["id"]\nmax_invalid = 0'),
+        ('["id"]', '["id"]\nmax_invalid = 1'),
+        ("epsilon = 2.0", "epsilon = 1e-6"),
+        ("epsilon = 2.0", "epsilon = 1000"),
+        ("min_people = 50", "min_people = 1"),
+        ('"2000.00"', '"0.01"'),
+        ('"CNY"', '"CNY"\nprecision = "0.000000001"'),
+        ("end = 2017-12-01T00:00:00Z", "end = 2018-01-01T00:00:00Z"),
+        ('["mail"]', '["mail"]\ninstants = [2017-01-01T00:00:00Z, 2017-11-30T23:59:59.999999Z]'),
+    ],
+)
+def test_the_borders_are_inside(desk: Desk, change: tuple[str, str]) -> None:
+    assert desk.load(change).name == "complete-journey-2017"
+
+
+def test_two_certificates_of_one_key_are_refused(desk: Desk) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    for name in ("one", "two"):
+        pem = identity._self_signed(name, key).public_bytes(Encoding.PEM)
+        (desk.folder / f"{name}.pem").write_bytes(pem)
+    with pytest.raises(AgreementError, match="parties: both parties have the same certificate or key"):
+        desk.load(('"media.crt"', '"one.pem"'), ('"shop.crt"', '"two.pem"'))
 
 
 def test_expired_certificates(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
