@@ -220,8 +220,15 @@ def _scaled(column: Field, values: pa.Array, micros: int) -> NDArray[np.int64]:
 
 def _number_text(column: Field, values: pa.Array, expected: str) -> pa.StringArray:
     kind = values.type
-    if pa.types.is_decimal(kind) or pa.types.is_null(kind):
+    if pa.types.is_null(kind):
         return values.cast(pa.string())
+    if pa.types.is_decimal(kind):
+        texts = values.cast(pa.string())
+        if pc.any(pc.match_substring(texts, "E")).as_py():
+            # Arrow writes small decimals, and zeros of many places, with an exponent.
+            plain = [None if value is None else format(value, "f") for value in values.to_pylist()]
+            texts = pa.array(plain, pa.string())
+        return texts
     if not _is_text(kind):
         raise column.fault(f"{expected}, found another type")
     return texts_of(Field(origin=column.origin, column=column.column, first_row=column.first_row, values=values))

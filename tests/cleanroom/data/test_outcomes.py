@@ -1,0 +1,134 @@
+"""The outcome side: lines into events, the horizon, order, everybody whom the file names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cleanroom import _kernels
+from cleanroom.data import OutcomeData, read_outcome
+from cleanroom.errors import DataError
+from cleanroom.match_keys import person_key
+from tests.cleanroom.data.worlds import OUTCOME_COLUMNS, agreement, outcomes
+
+BY_COLUMN = OUTCOME_COLUMNS.replace("\"'order'\"", '"basket"').replace('event_id = "basket"', "")
+DAY = 86400 * 10**6
+START = 1483228800 * 10**6
+
+
+def rows_of(data: OutcomeData) -> list[tuple[bytes, int, int, int, int]]:
+    return [
+        (key.tobytes(), int(event), int(time), int(value), int(tag))
+        for batch in data.batches()
+        for key, event, time, value, tag in zip(
+            batch.person, batch.event, batch.time_us, batch.value, batch.event_key, strict=True
+        )
+    ]
+
+
+def members_of(data: OutcomeData) -> list[bytes]:
+    return [key.tobytes() for batch in data.members() for key in batch]
+
+
+def test_lines_of_one_basket_are_one_order(tmp_path: Path) -> None:
+    body = """\
+7,2017-01-03,1.50,b
+7,2017-01-02,2.25,b
+8,2017-01-04,9,b
+7,2017-01-01,1,
+7,2017-01-01,1,
+7,2017-01-05,0,c
+"""
+    data = read_outcome(agreement(), outcomes(tmp_path, body))
+    seven, eight = (person_key(type="id", form=form) for form in ("7", "8"))
+    rows = rows_of(data)
+    assert [row[:4] for row in rows if row[0] == seven] == [
+        (seven, 0, START, 100),
+        (seven, 0, START, 100),
+        (seven, 0, START + DAY, 375),
+        (seven, 0, START + 4 * DAY, 0),
+    ]
+    assert [row[:4] for row in rows if row[0] == eight] == [(eight, 0, START + 3 * DAY, 900)]
+    tags = {row[:4]: row[4] for row in rows}
+    assert tags[(seven, 0, START, 100)] == -1
+    assert tags[(seven, 0, START + DAY, 375)] == tags[(eight, 0, START + 3 * DAY, 900)] >= 0
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    summary = data.summary
+    assert (summary.rows, summary.duplicates, summary.kept) == (6, 1, 5)
+
+
+def test_merging_comes_before_the_period(tmp_path: Path) -> None:
+    body = "7,2016-12-31T23:59:59Z,1,b\n7,2017-01-01T00:00:00Z,1,b\n8,2017-12-31T23:59:59Z,1,c\n8,2018-01-01,1,c\n"
+    data = read_outcome(agreement(), outcomes(tmp_path, body + "9,2018-01-01,1,d\n"))
+    assert [row[3] for row in rows_of(data)] == [200]
+    assert (data.summary.out_of_period, data.summary.duplicates, data.summary.kept) == (2, 2, 1)
+    assert members_of(data) == sorted(person_key(type="id", form=form) for form in ("7", "8", "9"))
+
+
+def test_members_are_everybody_with_an_identifier(tmp_path: Path) -> None:
+    body = """\
+7,2017-02-01,1,order
+8,2017-02-01,x,return
+8,2017-02-01,,return
+9,2019-02-01,1,search
+,2017-02-01,1,order
+"""
+    data = read_outcome(agreement(max_invalid="1"), outcomes(tmp_path, body, columns=BY_COLUMN))
+    assert members_of(data) == sorted(person_key(type="id", form=form) for form in ("7", "8", "9"))
+    assert data.people == 3
+    summary = data.summary
+    assert (summary.null_identifiers, summary.other_event, summary.out_of_period, summary.kept) == (1, 2, 1, 1)
+
+
+def test_amounts_are_needed_where_they_are_summed(tmp_path: Path) -> None:
+    data = read_outcome(agreement(), outcomes(tmp_path, "7,2017-02-01,,search\n", columns=BY_COLUMN))
+    assert [row[1:4] for row in rows_of(data)] == [(1, START + 31 * DAY, 0)]
+    with pytest.raises(DataError, match="row 1, column paid: expected an amount, found none"):
+        read_outcome(agreement(), outcomes(tmp_path, "7,2017-02-01,,order\n", columns=BY_COLUMN))
+
+
+def test_random_files_agree_with_plain_python(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    lines = []
+    merged: dict[tuple[bytes, int, str], list[tuple[int, int]]] = defaultdict(list)
+    kinds = ("order", "search", "return")
+    for number in range(4000):
+        person, basket = int(generator.integers(0, 60)), str(generator.integers(0, 30))
+        basket = "" if basket.startswith("1") else basket
+        kind, second = int(generator.integers(0, 3)), int(generator.integers(-5000, 40_000) * 1000)
+        cents = int(generator.integers(0, 10_000))
+        lines.append(f"{person},{START // 10**6 + second},{cents / 100:.2f},{kinds[kind]},{basket}")
+        if kind < 2:
+            key = (person_key(type="id", form=str(person)), kind, basket or f"line {number}")
+            merged[key].append((START + second * 10**6, cents))
+    expected = sorted(
+        (key[0], key[1], min(time for time, _ in group), sum(value for _, value in group))
+        for key, group in merged.items()
+        if START <= min(time for time, _ in group) < START + 365 * DAY
+    )
+    text = "\n".join(lines)
+    (tmp_path / "o.csv").write_text("person,at,paid,kind,basket\n" + text)
+    columns = OUTCOME_COLUMNS.replace("\"'order'\"", '"kind"')
+    binding = outcomes(tmp_path, "", columns=columns)
+    (tmp_path / "outcomes.csv").write_text("person,at,paid,kind,basket\n" + text)
+    whole = read_outcome(agreement(), binding)
+    pieces = read_outcome(agreement(), binding, memory_bytes=1 << 12)
+    rows = rows_of(whole)
+    assert [row[:3] for row in rows] == [row[:3] for row in expected]
+    assert sorted(row[:4] for row in rows) == expected
+    assert rows_of(pieces) == rows
+    assert members_of(pieces) == members_of(whole) == sorted(person_key(type="id", form=str(n)) for n in range(60))
+    assert whole.summary == pieces.summary
+    assert whole.summary.rows == 4000
+
+
+def test_merged_values_that_do_not_fit() -> None:
+    line = np.array([[1, 2, 0, 3, 4, 5, 2**62]], dtype=np.uint64)
+    assert _kernels.merge_lines(line)[0, 6] == 2**62
+    with pytest.raises(ValueError, match="add up"):
+        _kernels.merge_lines(np.repeat(line, 2, axis=0))
+    with pytest.raises(ValueError, match="7 words"):
+        _kernels.merge_lines(line[:, :6].copy())

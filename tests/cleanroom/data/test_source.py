@@ -1,0 +1,303 @@
+"""Files as they come: formats, globs, dirt; each fault is one line with file, row and column, and never a value."""
+
+from __future__ import annotations
+
+import gzip
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom.errors import DataError
+from tests.cleanroom.data.worlds import OUTCOME_COLUMNS, TOUCH_COLUMNS, agreement, bind, outcomes, touches
+
+ROWS = "7,2017-03-01,mail,2\n8,2017-03-02,mail,1\n"
+HEADER = "person,sent_at,kind,campaign\n"
+
+
+def read(binding: Binding) -> list[tuple[bytes, int, int, int]]:
+    data = read_exposure(agreement(), binding)
+    return [
+        (key.tobytes(), int(time), int(event), int(group))
+        for batch in data.batches()
+        for key, time, event, group in zip(batch.person, batch.time_us, batch.event, batch.group, strict=True)
+    ]
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "person": [7, 8],
+            "sent_at": pd.to_datetime(["2017-03-01", "2017-03-02"]),
+            "kind": ["mail", "mail"],
+            "campaign": ["2", "1"],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ROWS,
+        ROWS.rstrip("\n"),
+        ROWS.replace("\n", "\r\n"),
+        ROWS.replace("\n", "\n\n"),
+        '"7","2017-03-01","mail","2"\n 8 ,2017-03-02 00:00:00,mail, 1\n',
+        "7,1488326400,mail,2\n8,1488412800.0,mail,1\n",
+    ],
+    ids=["plain", "no newline at the end", "CRLF", "blank lines", "quotes and spaces", "Unix seconds"],
+)
+def test_csv_as_it_comes(tmp_path: Path, body: str) -> None:
+    expected = read(touches(tmp_path, ROWS))
+    assert len(expected) == 2
+    assert read(touches(tmp_path, body)) == expected
+    assert read(touches(tmp_path, body, packed=True)) == expected
+
+
+def test_byte_order_mark_and_quoted_newlines(tmp_path: Path) -> None:
+    text = 'note,"person",sent_at,kind,campaign\r\n"a\r\nb, ""c""",7,2017-03-01,mail,2\r\n"\n",8,2017-03-02,mail,1\r\n'
+    (tmp_path / "marked.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read(bind(tmp_path, "marked.csv", TOUCH_COLUMNS)) == read(touches(tmp_path, ROWS))
+
+
+def test_parquet_frames_and_tables_are_one(tmp_path: Path) -> None:
+    expected = read(touches(tmp_path, ROWS))
+    table = pa.Table.from_pandas(frame(), preserve_index=False)
+    pq.write_table(table, tmp_path / "touches.parquet", row_group_size=1)
+    (tmp_path / "touches.data").write_bytes((tmp_path / "touches.parquet").read_bytes())
+    columns = {"id": "person", "time": "sent_at", "event": "kind", "campaign_id": "campaign"}
+    assert read(bind(tmp_path, "touches.parquet", TOUCH_COLUMNS)) == expected
+    assert read(bind(tmp_path, "touches.data", TOUCH_COLUMNS)) == expected
+    assert read(Binding.from_table(table, columns)) == expected
+    assert read(Binding.from_table(frame(), {**columns, "event": "'mail'", "time_zone": "UTC"})) == expected
+
+
+def test_glob_reads_files_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "day [1]"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "parts" / "b.csv").write_text(HEADER + "8,2017-03-02,mail,1\n")
+    (folder / "parts" / "a.csv.gz").write_bytes(gzip.compress((HEADER + "7,2017-03-01,mail,2\n").encode()))
+    (folder / "parts" / "empty.csv").write_text(HEADER)
+    assert read(bind(folder, "parts/*", TOUCH_COLUMNS)) == read(touches(tmp_path, ROWS))
+    (folder / "parts" / "b.csv").write_text(HEADER + "8,2017-03-02,mail,1\n8,soon,mail,1\n")
+    with pytest.raises(DataError, match=r"^parts/b\.csv, row 2, column sent_at: expected an ISO 8601 time"):
+        read(bind(folder, "parts/*", TOUCH_COLUMNS))
+
+
+def test_row_numbers_go_on_over_blocks(tmp_path: Path) -> None:
+    rows = [f"{person},2017-03-01,mail,{'x' * 200}" for person in range(60_000)]
+    rows[50_000] = "1,2017-03-99,mail,1"
+    with pytest.raises(DataError, match=r"^touches\.csv, row 50001, column sent_at: expected"):
+        read(touches(tmp_path, "\n".join(rows)))
+    rows[50_000] = "1,2017-03-01,mail"
+    with pytest.raises(DataError, match=r"^touches\.csv, row 50001: expected 4 columns as in the header$"):
+        read(touches(tmp_path, "\n".join(rows)))
+
+
+def test_naive_times_and_zones(tmp_path: Path) -> None:
+    binding = touches(tmp_path, ROWS, columns=TOUCH_COLUMNS + '\ntime_zone = "Asia/Shanghai"')
+    shanghai = read(binding)
+    assert [row[1] + 8 * 3600 * 10**6 for row in shanghai] == [row[1] for row in read(touches(tmp_path, ROWS))]
+    data = read_exposure(agreement(zone="Asia/Shanghai"), touches(tmp_path, ROWS))
+    assert sorted(int(time) for batch in data.batches() for time in batch.time_us) == sorted(row[1] for row in shanghai)
+
+
+def test_events_as_column_or_constant(tmp_path: Path) -> None:
+    constant = TOUCH_COLUMNS.replace('"kind"', "\"'click'\"")
+    assert {row[2] for row in read(touches(tmp_path, ROWS))} == {0}
+    assert {row[2] for row in read(touches(tmp_path, ROWS, columns=constant))} == {1}
+
+
+CANARY = "canary-4711"
+CANARY_NUMBER = "98765432101234"
+
+
+def damage(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def csv_of(body: str | bytes) -> Callable[[Path], Binding]:
+    return lambda folder: touches(folder, body)
+
+
+def paid(body: str) -> Callable[[Path], Binding]:
+    return lambda folder: outcomes(folder, body)
+
+
+def raw(content: bytes, name: str = "raw.csv") -> Callable[[Path], Binding]:
+    def make(folder: Path) -> Binding:
+        (folder / name).write_bytes(content)
+        return bind(folder, name, TOUCH_COLUMNS)
+
+    return make
+
+
+def parquet(change: Callable[[bytes], bytes]) -> Callable[[Path], Binding]:
+    def make(folder: Path) -> Binding:
+        people = [CANARY] * 5000
+        table = pa.table({"person": people, "sent_at": people, "kind": people, "campaign": people})
+        pq.write_table(table, folder / "t.parquet", use_dictionary=False, compression="none")
+        damage(folder / "t.parquet", change)
+        return bind(folder, "t.parquet", TOUCH_COLUMNS)
+
+    return make
+
+
+def framed(**columns: object) -> Callable[[Path], Binding]:
+    def make(_: Path) -> Binding:
+        bound = {"id": "person", "time": "sent_at", "event": "kind", "campaign_id": "campaign"}
+        return Binding.from_table(frame().assign(**columns), bound)
+
+    return make
+
+
+HEAD = HEADER.encode()
+GOOD = "7,2017-03-01,mail,2\n"
+
+FAULTS: list[tuple[str, Callable[[Path], Binding], str]] = [
+    ("bad time", csv_of(GOOD + f"{CANARY},{CANARY},mail,2\n"), "touches.csv, row 2, column sent_at: expected an ISO"),
+    ("no time", csv_of(GOOD + f"{CANARY},,mail,2\n"), "touches.csv, row 2, column sent_at: expected an ISO"),
+    ("huge time", csv_of(f"1,{CANARY_NUMBER},{CANARY},2\n"), "touches.csv, row 1, column sent_at: expected an ISO"),
+    ("ragged", csv_of(GOOD + f"{CANARY},2017-03-01\n"), "touches.csv, row 2: expected 4 columns as in the header"),
+    ("too wide", csv_of(GOOD + f"1,2,3,4,{CANARY}\n"), "touches.csv, row 2: expected 4 columns as in the header"),
+    (
+        "open quote",
+        csv_of(f'7,2017-03-01,mail,"2\n8,2017-03-01,{CANARY},1\n'),
+        "touches.csv, row 1: expected a closing",
+    ),
+    (
+        "early quote",
+        csv_of(f'7,"2017-03-01,mail,2\n8,2017-03-01,{CANARY},1\n'),
+        "touches.csv, row 1: expected 4 columns",
+    ),
+    (
+        "GBK id",
+        csv_of(GOOD.encode() + "会员".encode("gbk") + b",2017-03-01,mail,1\n"),
+        "row 2, column person: expected UTF-8",
+    ),
+    ("GBK event", csv_of(GOOD.encode() + b"7,2017-03-01,\xc4\xe3,1\n"), "row 2, column kind: expected UTF-8"),
+    (
+        "GBK header",
+        raw(HEAD.replace(b"kind", "事件".encode("gbk")) + b"1,2,3,4\n"),
+        "raw.csv: expected a header line in UTF-8",
+    ),
+    ("UTF-16", raw((HEADER + CANARY).encode("utf-16")), "raw.csv: expected UTF-8, found the mark of UTF-16"),
+    (
+        "no header",
+        raw(f"{CANARY},2017-03-01,mail,2\n".encode()),
+        "raw.csv, column person: expected a column of this name",
+    ),
+    (
+        "twice",
+        raw(HEAD.replace(b"kind", b"person") + b"1,2,3,4\n"),
+        "raw.csv, column person: expected one column of this",
+    ),
+    ("nothing", raw(b""), "raw.csv: expected a header line, found an empty file"),
+    ("header only", raw(HEAD), "binding.toml: source: expected at least one row, found none"),
+    ("header, no newline", raw(HEAD.strip()), "binding.toml: source: expected at least one row, found none"),
+    ("cut gzip", raw(gzip.compress(HEAD + GOOD.encode() * 9000)[:-30]), "raw.csv: expected a complete gzip file"),
+    ("bad gzip", raw(b"\x1f\x8b" + CANARY.encode()), "raw.csv: expected a complete gzip file"),
+    ("long row", csv_of(GOOD + "7" * (17 << 20)), "touches.csv, row 2 or after: expected CSV rows of at most 8 MiB"),
+    ("not Parquet", raw(HEAD, "raw.parquet"), "raw.parquet: expected a Parquet file, found other content"),
+    ("cut Parquet", parquet(lambda data: data[: len(data) // 2]), "t.parquet: expected a complete Parquet file"),
+    ("magic alone", raw(b"PAR1"), "raw.csv: expected a complete Parquet file"),
+    (
+        "torn Parquet",
+        parquet(lambda data: data[:8] + bytes(3000) + data[3008:]),
+        "t.parquet, row 1 or after: expected intact",
+    ),
+    ("other columns", framed(person=1.5), "table, column person: expected text or whole numbers"),
+    ("bad frame", framed(person=[CANARY, 7]), "table, column person: expected values of one type"),
+    ("lists", framed(sent_at=[[CANARY], [CANARY]]), "table, column sent_at: expected an ISO"),
+    ("bad amount", paid(f"1,2017-03-01,{CANARY},b\n"), "outcomes.csv, row 1, column paid: expected an amount such as"),
+    (
+        "negative",
+        paid(f"1,2017-03-01,-{CANARY_NUMBER},b\n"),
+        "outcomes.csv, row 1, column paid: expected an amount that is",
+    ),
+    (
+        "precise",
+        paid(f"1,2017-03-01,0.{CANARY_NUMBER},b\n"),
+        "outcomes.csv, row 1, column paid: expected no more digits",
+    ),
+    (
+        "huge",
+        paid(f"1,2017-03-01,{CANARY_NUMBER * 3},b\n"),
+        "outcomes.csv, row 1, column paid: expected an amount below",
+    ),
+    (
+        "no amount",
+        paid(f"{CANARY},2017-03-01,,b\n"),
+        "outcomes.csv, row 1, column paid: expected an amount, found none",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "expected"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
+def test_faults_are_one_line_without_values(tmp_path: Path, make: Callable[[Path], Binding], expected: str) -> None:
+    with pytest.raises(DataError) as caught:
+        binding = make(tmp_path)
+        if "amount" in binding.columns:
+            read_outcome(agreement(), binding)
+        else:
+            read_exposure(agreement(), binding)
+    message = str(caught.value)
+    assert expected in message
+    assert "\n" not in message
+    # What a log of the exception would hold, apart from the lines of code.
+    logged = message + "".join(traceback.format_exception_only(caught.value)) + str(caught.value.__cause__)
+    assert CANARY not in logged
+    assert CANARY_NUMBER not in logged
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^binding\.toml: source\.path: expected a file or a glob that matches"):
+        read(bind(tmp_path, "none*.csv", TOUCH_COLUMNS))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match=r"source\.path: expected a file"):
+        read(bind(tmp_path, "folder", TOUCH_COLUMNS))
+
+
+def test_too_many_invalid_identifiers(tmp_path: Path) -> None:
+    body = f"{CANARY},2017-03-01,mail,1\n" * 99 + ",2017-03-01,mail,1\n"
+    data = read_exposure(agreement(), touches(tmp_path, body))
+    assert data.summary.null_identifiers == 1
+    with pytest.raises(DataError) as caught:
+        read_exposure(agreement(), touches(tmp_path, body + ",2017-03-01,mail,1\n"))
+    assert str(caught.value) == (
+        "binding.toml: columns.id: expected at most a share of 0.01 of null or malformed identifiers, "
+        "found 2 in 101 rows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (TOUCH_COLUMNS.replace("id = ", "phone = ", 1), "columns.id: expected the name of a column, found nothing"),
+        (TOUCH_COLUMNS + '\namount = "kind"', "found the unknown name 'amount'"),
+        (TOUCH_COLUMNS.replace('"person"', "\"'7'\""), "columns.id: expected the name of a column, found a quoted"),
+        (TOUCH_COLUMNS.replace('"kind"', '"Kind"'), "touches.csv, column Kind: expected a column of this name"),
+    ],
+)
+def test_columns_that_do_not_fit(tmp_path: Path, columns: str, expected: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(touches(tmp_path, ROWS, columns=columns))
+    assert expected in str(caught.value)
+
+
+def test_other_identifiers_may_be_bound(tmp_path: Path) -> None:
+    assert len(read(touches(tmp_path, ROWS, columns=TOUCH_COLUMNS + '\nphone = "nowhere"'))) == 2
+
+
+def test_outcome_columns_are_those_of_the_agreement(tmp_path: Path) -> None:
+    without = OUTCOME_COLUMNS.replace('amount = "paid"', "")
+    with pytest.raises(DataError, match=r"columns\.amount: expected the name of a column, found nothing"):
+        read_outcome(agreement(), outcomes(tmp_path, "1,2017-03-01,1,b\n", columns=without))
+    data = read_outcome(agreement(sums=False), outcomes(tmp_path, "1,2017-03-01,x,b\n", columns=without))
+    assert data.summary.kept == 1

@@ -1,0 +1,72 @@
+"""The spill: all rows come back, in order, from memory and from disk; the disk holds no plain rows."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cleanroom import _kernels
+from cleanroom.data import spill as spill_module
+from cleanroom.data.spill import Spill
+from cleanroom.errors import DataError
+
+
+@pytest.mark.parametrize("memory_bytes", [1 << 30, 5000])
+@pytest.mark.parametrize("words", [2, 4, 7])
+def test_rows_come_back_sorted(words: int, memory_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spill_module, "_BATCH_ROWS", 500)
+    generator = np.random.default_rng(words)
+    rows = generator.integers(0, 2**64, (6000, words), dtype=np.uint64)
+    spill = Spill(words, memory_bytes=memory_bytes)
+    for start in range(0, 6000, 321):
+        spill.append(rows[start : start + 321])
+    expected = rows[np.lexsort(rows.T[::-1])]
+    parts = list(spill.sorted_parts())
+    assert len(parts) > 5
+    assert (np.concatenate(parts) == expected).all()
+    for before, after in itertools.pairwise(parts):
+        assert before[-1, 0] >> np.uint64(56) < after[0, 0] >> np.uint64(56)
+    again = Spill(words, memory_bytes=memory_bytes)
+    for part in parts:
+        again.append(part)
+    assert (np.concatenate(list(again.parts())) == expected).all()
+    spill.close()
+    assert spill.rows == 0
+    assert list(spill.parts()) == []
+
+
+def test_disk_holds_no_plain_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spill = Spill(4, memory_bytes=64)
+    row = np.array([[0x4142434445464748] * 4] * 50, dtype=np.uint64)
+    spill.append(row)
+    assert spill._file is not None
+    spill._file.seek(0)
+    stored = spill._file.read()
+    assert len(stored) == row.nbytes
+    assert row.tobytes()[:8] not in stored
+    assert len({stored[index : index + 32] for index in range(0, len(stored), 32)}) == 50
+    assert list(tmp_path.iterdir()) == []
+    assert (next(iter(spill.parts())) == row).all()
+
+
+def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("wb", buffering=0))
+    with pytest.raises(DataError, match=r"^the scratch file could not be written \(No space left on device\)$"):
+        Spill(2, memory_bytes=16).append(np.ones((9, 2), dtype=np.uint64))
+
+
+def test_kernels_refuse_other_shapes() -> None:
+    with pytest.raises(ValueError, match="from 2 to 8 words"):
+        _kernels.sort_rows(np.zeros((3, 9), dtype=np.uint64))
+    with pytest.raises(ValueError, match="at least one word"):
+        _kernels.group_rows(np.zeros((3, 0), dtype=np.uint64))
+    rows, counts = _kernels.group_rows(np.zeros((0, 2), dtype=np.uint64))
+    assert rows.shape == (0, 2)
+    assert not counts.any()

@@ -1,0 +1,143 @@
+"""Match keys: known answers, the kernel against plain Python, dirty identifiers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleanroom import _kernels
+from cleanroom.agreement.model import Identifier
+from cleanroom.errors import AgreementError
+from cleanroom.match_keys import MALFORMED, NULL, VALID, PersonKeys, full_rule, person_key, shared_form
+from cleanroom.match_keys.reference import text_key
+from cleanroom.match_keys.rules import COUNTRIES, HASHES, RULES
+from cleanroom.texts import Texts
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "match_keys" / "v1"
+
+
+def load(name: str) -> list[dict[str, Any]]:
+    content = json.loads((VECTORS / name).read_text(encoding="utf-8"))
+    assert content["source"]
+    cases: list[dict[str, Any]] = content["cases"]
+    assert cases
+    return cases
+
+
+def identifier_of(case: dict[str, Any]) -> Identifier:
+    return Identifier(type=case["type"], rule=case.get("rule"), country=case.get("country"), hash=case.get("hash"))
+
+
+@pytest.mark.parametrize("case", load("published.json"), ids=lambda case: f"{case['type']}-{case['hash']}")
+def test_published_digests(case: dict[str, Any]) -> None:
+    form = shared_form(identifier_of(case), case["text"])
+    assert form is not None
+    assert form.startswith(case["digest_head"])
+    assert form.endswith(case.get("digest_tail", ""))
+
+
+@pytest.mark.parametrize("case", load("forms.json"), ids=lambda case: f"{case['type']}-{case.get('rule')}")
+def test_own_forms_and_keys(case: dict[str, Any]) -> None:
+    identifier = identifier_of(case)
+    for text in case["texts"]:
+        assert shared_form(identifier, text) == case["form"]
+    people = PersonKeys(identifier)(pa.array(case["texts"], pa.string()))
+    if case["form"] is None:
+        assert (people.status != VALID).all()
+        assert not people.keys.any()
+        return
+    label = b"cleanroom/person/v1" + bytes([len(case["type"])]) + case["type"].encode()
+    assert hashlib.sha256(label + case["form"].encode()).digest()[:16].hex() == case["key"]
+    assert (people.status == VALID).all()
+    assert {key.tobytes().hex() for key in people.keys} == {case["key"]}
+
+
+def every_rule() -> list[Identifier]:
+    found = []
+    for kind, rules in RULES.items():
+        for rule in rules or (None,):
+            for country in (None, *COUNTRIES) if kind == "phone" else (None,):
+                if rule != "national" or country is not None:
+                    found.extend(
+                        Identifier(type=kind, rule=rule, country=country, hash=form) for form in (None, *HASHES)
+                    )
+    return found
+
+
+PIECES = st.sampled_from(
+    [
+        *"0123456789+-.() @aFgZ:\u3000\t\x1c\u2003\0é中",
+        *("86", "+86", "0086", "138", "00138000", "13800138000", "１３８", "00000000", "-0000", "02:00:00"),
+        *(":00:00:00", "gmail.com", "a.b@gmail.com", "@example.com", "null", "NaN", "deadbeef"),
+        *("d41d8cd98f00b204e9800998ecf8427e", "6D92078A", "-8246-4BA4-AE5B-76104861E7DC"),
+    ]
+)
+
+
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(st.lists(st.lists(PIECES, max_size=5).map("".join), min_size=1, max_size=20))
+def test_kernel_agrees_with_reference(texts: list[str]) -> None:
+    array = pa.array(texts, pa.string())
+    for identifier in every_rule():
+        people = PersonKeys(identifier)(array)
+        for text, key, status in zip(texts, people.keys, people.status, strict=True):
+            form = shared_form(identifier, text)
+            assert (form is not None) == (status == VALID)
+            expected = bytes(16) if form is None else person_key(type=identifier.type, form=form)
+            assert key.tobytes() == expected
+
+
+def test_null_and_malformed_are_told_apart() -> None:
+    people = PersonKeys(Identifier(type="email"))(pa.array([None, "", " ", "NULL", "nan", "a@b", "a b@c.d", "a@b.c"]))
+    assert people.status.tolist() == [NULL] * 5 + [MALFORMED] * 2 + [VALID]
+
+
+def test_slices_of_arrow_arrays() -> None:
+    array = pa.array(["1", None, "22", "333", "4"]).slice(2, 2)
+    people = PersonKeys(Identifier(type="id"))(array)
+    assert [key.tobytes() for key in people.keys] == [person_key(type="id", form=form) for form in ("22", "333")]
+
+
+def test_text_keys_agree_with_reference() -> None:
+    texts = Texts.of(pa.array(["basket 1", " basket 1\t", "", None, "é"]))
+    keys, status = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")
+    assert status.tolist() == [0, 0, 1, 1, 0]
+    for index, text in ((0, "basket 1"), (1, "basket 1"), (4, "é")):
+        assert keys[index].tobytes() == text_key(tag="event_id", text=text)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [
+        (Identifier(type="name"), "expected one of phone"),
+        (Identifier(type="phone", rule="lower"), "rule: expected one of e164"),
+        (Identifier(type="id", rule="lower"), "expected no rule"),
+        (Identifier(type="phone", country="XX"), "country: expected one of CN"),
+        (Identifier(type="email", country="CN"), "expected no country"),
+        (Identifier(type="phone", rule="national"), "expected one with the rule national"),
+        (Identifier(type="id", hash="sha1"), "hash: expected one of md5"),
+    ],
+)
+def test_rules_that_do_not_exist(identifier: Identifier, expected: str) -> None:
+    with pytest.raises(AgreementError, match=expected):
+        full_rule(identifier)
+
+
+def test_malformed_columns_are_refused() -> None:
+    texts = Texts.of(pa.array(["ab", "c"]))
+    rule = {"kind": "id", "rule": "", "country": None, "form": ""}
+    for offsets in ([0, 2], [0, 3, 2], [-1, 2, 3], [0, 2, 4], []):
+        with pytest.raises(ValueError, match="offsets"):
+            _kernels.person_keys(
+                pa.array(offsets, pa.int32()).to_numpy(),
+                texts.data,
+                texts.valid,
+                **rule,  # type: ignore[arg-type]
+            )
