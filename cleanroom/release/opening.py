@@ -39,7 +39,18 @@ from numpy.typing import NDArray
 from cleanroom.agreement.model import Noise, Role
 from cleanroom.errors import PeerError
 from cleanroom.protocols.seeds import Streams, keystream
-from cleanroom.protocols.wire import CHUNK_BYTES, Event, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
+from cleanroom.protocols.wire import (
+    CHUNK_BYTES,
+    Event,
+    Expect,
+    Message,
+    Progress,
+    Protocol,
+    ProtocolId,
+    Send,
+    chunks,
+    expect,
+)
 from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings, commit_bits, commit_shares
 from cleanroom.release.terms import ReleaseTerms
 
@@ -182,7 +193,7 @@ def _judge_gates(side: _Side, gate_cells: NDArray[np.int64]) -> Protocol[NDArray
         return bits
     packed = bytearray()
     for start, stop in chunks(length, CHUNK_BYTES):
-        packed += yield from _receive(_SUPPRESSION, stop - start)
+        packed += yield from expect(_SUPPRESSION, stop - start)
     return _unpack(bytes(packed), len(gate_cells))
 
 
@@ -233,13 +244,6 @@ def _named(protocol: Protocol[NDArray[np.uint8]]) -> Protocol[NDArray[np.uint8]]
         answer = yield event
 
 
-def _receive(message: Message, length: int) -> Protocol[bytes]:
-    payload = yield Expect(message, length)
-    if payload is None:
-        raise AssertionError("an Expect is answered with a payload")
-    return payload
-
-
 class _Side:
     """One party's state in an opening. Noised shares and salts of cells that are not opened never leave it."""
 
@@ -263,8 +267,8 @@ class _Side:
         """Sends one payload and receives one of `length` bytes, the exposure side's first."""
         if self.role is Role.EXPOSURE:
             yield Send(message, payload)
-            return (yield from _receive(message, length))
-        received = yield from _receive(message, length)
+            return (yield from expect(message, length))
+        received = yield from expect(message, length)
         yield Send(message, payload)
         return received
 
@@ -284,7 +288,7 @@ class _Side:
                 if sender is self.role:
                     yield Send(_COMMITMENTS, payload[start:stop])
                 else:
-                    received += yield from _receive(_COMMITMENTS, stop - start)
+                    received += yield from expect(_COMMITMENTS, stop - start)
         self._their_commitments = np.frombuffer(bytes(received), dtype=np.uint8).reshape(-1, COMMITMENT_BYTES)
 
     def open(self, message: Message, cells: NDArray[np.int64]) -> Protocol[None]:
@@ -298,7 +302,7 @@ class _Side:
                 if sender is self.role:
                     yield Send(message, self._encode(part))
                 else:
-                    self._take(part, (yield from _receive(message, _OPENED_BYTES * len(part))))
+                    self._take(part, (yield from expect(message, _OPENED_BYTES * len(part))))
         self._mine[cells] = True
 
     def _encode(self, cells: NDArray[np.int64]) -> bytes:

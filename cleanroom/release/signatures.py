@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cleanroom.agreement.model import Agreement, PartyEntry, Role
 from cleanroom.errors import AgreementError, DataError, PeerError
 from cleanroom.plan import Plan
-from cleanroom.protocols.wire import Expect, Message, Protocol, ProtocolId, Send
+from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 from cleanroom.release.document import canonical, opening_record, release_document
 from cleanroom.release.opening import Opening
 from cleanroom.release.table import csv_bytes, parquet_bytes, release_rows
@@ -147,9 +147,7 @@ def _entry(party: PartyEntry, kind: str, signature: bytes) -> dict[str, str]:
 def _trade(role: Role, payload: bytes) -> Protocol[bytes]:
     if role is Role.EXPOSURE:
         yield Send(_SIGNATURE, payload)
-    received = yield Expect(_SIGNATURE, SIGNATURE_BYTES)
-    if received is None:
-        raise AssertionError("an Expect is answered with a payload")
+    received = yield from expect(_SIGNATURE, SIGNATURE_BYTES)
     if role is Role.OUTCOME:
         yield Send(_SIGNATURE, payload)
     return received

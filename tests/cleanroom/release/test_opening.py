@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from cleanroom.agreement.model import Noise, Role
 from cleanroom.errors import PeerError
 from cleanroom.plan import plan_of
+from cleanroom.protocols import comparison
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Expect, Message, Protocol, ProtocolId, Send
 from cleanroom.release import opening
@@ -23,8 +27,10 @@ from cleanroom.release.opening import Opening
 from cleanroom.release.terms import ReleaseTerms, terms_of
 from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, SALES_7, make_agreement
 from tests.harness import Run, Tamper, run_pair
+from tests.protocols.ot_pairs import ot_pair
 
 SESSION = bytes(range(32))
+VECTORS = Path(__file__).parents[2] / "vectors" / "release" / "v1" / "opening.json"
 METRICS = (MATCHED, BUYERS, ORDERS, SALES_7)  # and a hidden gate, column 4
 # three groups: the second has too few buyers, the third too few people with a purchase in 7 days
 TRUTH = np.array(
@@ -327,13 +333,65 @@ def test_many_cells_go_in_chunks_and_sizes_follow_the_public_shape() -> None:
     assert again.lengths() == run.lengths()
 
 
-def test_golden_bytes() -> None:
-    digest = hashlib.sha256()
-    run, _, _ = open_pair(make_terms(Noise.NONE))
-    for _, step, frame in run.frames:
-        if step != "release.terms":  # names the version of the file writer
-            digest.update(frame)
-    assert digest.hexdigest() == "dceb4c9eff004bd425907c2f7623f42d197530e29050d3132c6d6ef2f821211c"
+@pytest.mark.parametrize("name", ["gaussian", "none", "one_recipient"])
+def test_golden_bytes(name: str) -> None:
+    case = json.loads(VECTORS.read_text())["cases"][name]
+    terms = make_terms(Noise(case["noise"]), tuple(case["recipients"]))
+    run, _, _ = open_pair(
+        terms,
+        noises=(np.array(case["noise_exposure"], dtype=np.int64), np.array(case["noise_outcome"], dtype=np.int64)),
+    )
+    found = [
+        {
+            "from": ("exposure", "outcome")[sender],
+            "step": step,
+            "length": len(frame) - FRAME_HEADER_BYTES,
+            "sha256": hashlib.sha256(frame[FRAME_HEADER_BYTES:]).hexdigest(),
+        }
+        for sender, step, frame in run.frames
+        if step not in ("release.terms", "release.comparison.clear")  # the terms name the version of the file writer
+    ]
+    assert found == case["messages"]
+    assert run.first.passed.tolist() == case["passed"]
+
+
+def test_the_golden_inputs_are_the_ones_of_these_tests() -> None:
+    vectors = json.loads(VECTORS.read_text())
+    rng = np.random.default_rng(5)
+    first = rng.integers(0, 2**64, TRUTH.shape, dtype=np.uint64)
+    assert vectors["shares_exposure"] == [[f"{int(word):016x}" for word in row] for row in first]
+    assert vectors["truth"] == TRUTH.tolist()
+
+
+@pytest.mark.parametrize("recipients", [("media", "shop"), ("shop",)])
+def test_gates_pass_the_secure_comparison(recipients: tuple[str, ...]) -> None:
+    terms = make_terms(Noise.NONE, recipients)
+    transfers = ot_pair("release", session=SESSION)
+    rng = np.random.default_rng(6)
+    first = rng.integers(0, 2**64, TRUTH.shape, dtype=np.uint64)
+    zeros = np.zeros(TRUTH.shape, dtype=np.int64)
+    run = run_pair(
+        opening.exposure(
+            terms=terms,
+            shares=first,
+            noise=zeros,
+            streams=Streams(seed=b"e" * 32, session_id=SESSION),
+            compare=partial(comparison.sender, transfers.sender),
+        ),
+        opening.outcome(
+            terms=terms,
+            shares=TRUTH.view(np.uint64) - first,
+            noise=zeros,
+            streams=Streams(seed=b"o" * 32, session_id=SESSION),
+            compare=partial(comparison.receiver, transfers.receiver),
+        ),
+    )
+    assert run.first.passed.tolist() == run.second.passed.tolist() == PASSED
+    assert run.second.values[run.second.opened].tolist() == TRUTH[run.second.opened].tolist()
+    assert all(step.startswith("release.") for _, step, _ in run.frames)
+    words = {word.astype("<u8").tobytes() for word in first[~run.second.opened]}
+    sent = b"".join(frame for sender, _, frame in run.frames if sender == 0)
+    assert not any(word in sent for word in words)
 
 
 def test_nothing_secret_is_in_a_repr() -> None:
