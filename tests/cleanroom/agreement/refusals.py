@@ -208,6 +208,7 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "epsilon a boolean": ([("epsilon = 2.0", "epsilon = true")], "release.epsilon: expected a number, found a boolean"),
     "delta missing": ([("delta = 1e-6\n", "")], "release.delta: is missing"),
     "delta zero": ([("delta = 1e-6", "delta = 0.0")], "release.delta: expected a number above 0 and below 0.1"),
+    "delta a tenth": ([("delta = 1e-6", "delta = 0.1")], "release.delta: expected a number above 0 and below 0.1"),
     "delta one": ([("delta = 1e-6", "delta = 1")], "release.delta: expected a number above 0 and below 0.1"),
     "threshold missing": ([("min_people = 50\n", "")], "release.min_people: is missing"),
     "threshold zero": ([("min_people = 50", "min_people = 0")], "release.min_people: expected an integer from 1"),

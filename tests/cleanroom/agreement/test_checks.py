@@ -74,6 +74,9 @@ def test_the_noise_bound_of_laplace_is_its_deviation(desk: Desk) -> None:
 
 def test_no_warning_without_reason(desk: Desk) -> None:
     assert agreement_warnings(desk.load()) == ()
+    assert agreement_warnings(desk.load(("min_people = 50", "min_people = 2"))) == ()
+    until = desk.media.certificate.not_after.date()
+    assert agreement_warnings(desk.load(("valid_until = 2027-12-31", f"valid_until = {until}"))) == ()
 
 
 @pytest.mark.parametrize(

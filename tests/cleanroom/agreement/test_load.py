@@ -203,6 +203,7 @@ def test_validity_is_inclusive_and_an_auditor_may_read_old_ones(desk: Desk) -> N
         ("epsilon = 2.0", "epsilon = 1000"),
         ("min_people = 50", "min_people = 1"),
         ('"2000.00"', '"0.01"'),
+        ("[release]", "".join(f'[[metrics]]\nname = "n{n}"\nmeasure = "matched"\n' for n in range(252)) + "[release]"),
         ('"CNY"', '"CNY"\nprecision = "0.000000001"'),
         ("end = 2017-12-01T00:00:00Z", "end = 2018-01-01T00:00:00Z"),
         ('["mail"]', '["mail"]\ninstants = [2017-01-01T00:00:00Z, 2017-11-30T23:59:59.999999Z]'),
