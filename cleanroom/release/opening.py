@@ -151,6 +151,8 @@ def _open(
     shape = (terms.groups, terms.columns)
     if shares.shape != shape or noise.shape != shape:
         raise ValueError(f"shares and noise: {shape[0]} × {shape[1]} cells expected")
+    if terms.noise is Noise.NONE and bool(noise.any()):
+        raise ValueError("noise none takes no noise")
     if not terms.recipients:
         raise ValueError("a release needs a recipient")
     side = _Side(role, terms, streams, (shares.astype(np.uint64) + noise.astype(np.int64).view(np.uint64)).reshape(-1))

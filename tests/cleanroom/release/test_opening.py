@@ -410,3 +410,31 @@ def test_arrays_of_another_shape_are_refused(wrong: tuple[int, int]) -> None:
     )
     with pytest.raises(ValueError, match="cells expected"):
         next(protocol)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": np.ones((3, 5), dtype=np.int64)}, "takes no noise"),
+        ({"compare": None}, "needs the secure comparison"),
+        ({"terms": replace(make_terms(Noise.NONE), recipients=frozenset())}, "needs a recipient"),
+    ],
+)
+def test_calls_that_make_no_sense_are_refused(change: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {
+        "terms": make_terms(Noise.NONE),
+        "shares": TRUTH.view(np.uint64),
+        "noise": np.zeros((3, 5), dtype=np.int64),
+        "streams": Streams(seed=b"e" * 32, session_id=SESSION),
+        "compare": comparison_double(1)[0],
+    }
+    terms = make_terms(Noise.NONE)
+    peer = opening.outcome(
+        terms=terms,
+        shares=TRUTH.view(np.uint64),
+        noise=np.zeros((3, 5), dtype=np.int64),
+        streams=Streams(seed=b"o" * 32, session_id=SESSION),
+        compare=comparison_double(1)[1],
+    )
+    with pytest.raises(ValueError, match=message):
+        run_pair(opening.exposure(**(given | change)), peer)
