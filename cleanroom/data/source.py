@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +102,7 @@ def _stretch(
         bound = binding.columns[name]
         if isinstance(bound, Constant):
             # One dictionary entry stands for every row.
-            indices = pa.array([0], pa.int32()).take(pa.repeat(pa.scalar(0, pa.int32()), rows))
+            indices = pa.repeat(pa.scalar(0, pa.int32()), rows)
             values = pa.DictionaryArray.from_arrays(indices, pa.array([bound.text]))
             fields[name] = Field(origin=origin, column=name, first_row=first_row, values=values)
         else:
@@ -179,11 +180,10 @@ def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...],
                 yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
                 first_row += batch.num_rows
                 stream.last_value = batch.column(f"c{last}")[-1].as_py() or b""
-        except (EOFError, gzip.BadGzipFile):
-            raise DataError(f"{origin}, after row {first_row - 1}: expected a complete gzip file") from None
         except (pa.ArrowException, OSError, ValueError):
             if stream.broken:
-                raise DataError(f"{origin}, after row {first_row - 1}: expected a complete gzip file") from None
+                expected = "expected a complete gzip file" if packed else "expected a readable file"
+                raise DataError(f"{origin}, after row {first_row - 1}: {expected}") from None
             if ragged:
                 row = first_row if ragged[0] is None else ragged[0] - 1
                 raise DataError(f"{origin}, row {row}: expected {len(header)} columns as in the header") from None
@@ -199,8 +199,8 @@ def _csv_header(file: Path, origin: str, *, packed: bool) -> tuple[list[str], bo
     try:
         with _Watched(file, packed=packed) as stream:
             head = stream.read(_HEADER_BYTES)
-    except (EOFError, OSError):
-        raise DataError(f"{origin}: expected a complete gzip file") from None
+    except OSError:
+        raise DataError(f"{origin}: expected a {'complete gzip' if packed else 'readable'} file") from None
     if head.startswith(_WIDE_MARKS):
         raise DataError(f"{origin}: expected UTF-8, found the mark of UTF-16")
     if not head.strip():
@@ -237,9 +237,9 @@ class _Watched(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         try:
             data = self._stream.read(size)
-        except (EOFError, OSError):
+        except (EOFError, OSError, zlib.error) as error:
             self.broken = True
-            raise
+            raise OSError("the stream is damaged") from error
         self._quotes += data.count(b'"')
         return data
 

@@ -24,7 +24,7 @@ __all__ = ["MEMORY_BYTES", "Spill"]
 
 Words = NDArray[np.uint64]
 
-MEMORY_BYTES: Final = 128 << 20
+MEMORY_BYTES: Final = 64 << 20
 """What one spill holds in memory before it writes."""
 
 _PARTS: Final = 256

@@ -157,6 +157,7 @@ def framed(**columns: object) -> Callable[[Path], Binding]:
 
 
 HEAD = HEADER.encode()
+NOISE = gzip.compress(HEAD + b"".join(b"%d,2017-03-01,mail,1\n" % (n * 7919**3 % 10**12) for n in range(200_000)))
 GOOD = "7,2017-03-01,mail,2\n"
 
 FAULTS: list[tuple[str, Callable[[Path], Binding], str]] = [
@@ -201,6 +202,8 @@ FAULTS: list[tuple[str, Callable[[Path], Binding], str]] = [
     ("header only", raw(HEAD), "binding.toml: source: expected at least one row, found none"),
     ("header, no newline", raw(HEAD.strip()), "binding.toml: source: expected at least one row, found none"),
     ("cut gzip", raw(gzip.compress(HEAD + GOOD.encode() * 9000)[:-30]), "raw.csv: expected a complete gzip file"),
+    ("cut long gzip", raw(NOISE[: len(NOISE) // 2]), "raw.csv, after row "),
+    ("torn gzip", raw(NOISE[:-400_000] + bytes(4000) + NOISE[-396_000:]), "raw.csv, after row "),
     ("bad gzip", raw(b"\x1f\x8b" + CANARY.encode()), "raw.csv: expected a complete gzip file"),
     ("long row", csv_of(GOOD + "7" * (17 << 20)), "touches.csv, row 2 or after: expected CSV rows of at most 8 MiB"),
     ("not Parquet", raw(HEAD, "raw.parquet"), "raw.parquet: expected a Parquet file, found other content"),
