@@ -148,8 +148,8 @@ def receiver(
         ValueError: an argument is malformed.
         PeerError: a message is not of the expected kind or length.
     """
-    width = answers.shape[1]
-    if len(answers) != len(queries) or width < 8 or width % 8:
+    width = answers.shape[-1]
+    if answers.shape != (len(queries), width) or width < 8 or width % 8:
         raise ValueError("one answer a query, of 8 + 8m bytes, expected")
     shape = okvs.shape_of(cuckoo.CHOICES * rows_outcome, width // 8)
     fresh = yield Expect(SEED, SEED_MESSAGE_BYTES)

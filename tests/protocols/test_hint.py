@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cleanroom.errors import CleanroomError, PeerError
@@ -137,6 +139,17 @@ def check_functionality(world: World) -> int:
 def test_matches_decode_to_the_targets_and_misses_do_not(
     exposure: int, outcome: int, overlap: int, columns: int, rows_outcome: int
 ) -> None:
+    world = make_world(exposure=exposure, outcome=outcome, overlap=overlap, columns=columns, rows_outcome=rows_outcome)
+    assert check_functionality(world) == overlap
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(st.data())
+def test_any_two_sets_meet_exactly_in_their_intersection(data: st.DataObject) -> None:
+    exposure, outcome = data.draw(st.integers(0, 25)), data.draw(st.integers(0, 25))
+    overlap = data.draw(st.integers(0, min(exposure, outcome)))
+    rows_outcome = max(1, outcome) + data.draw(st.integers(0, 9))
+    columns = data.draw(st.integers(1, 4))
     world = make_world(exposure=exposure, outcome=outcome, overlap=overlap, columns=columns, rows_outcome=rows_outcome)
     assert check_functionality(world) == overlap
 
@@ -338,7 +351,12 @@ def test_the_sender_refuses_malformed_arguments(keys: Bytes, values: Words, rows
 
 
 def test_the_receiver_refuses_malformed_arguments() -> None:
-    for answers in (np.zeros((2, 8), np.uint8), np.zeros((3, 12), np.uint8), np.zeros((3, 0), np.uint8)):
+    for answers in (
+        np.zeros((2, 8), np.uint8),
+        np.zeros((3, 12), np.uint8),
+        np.zeros((3, 0), np.uint8),
+        np.zeros(3, np.uint8),
+    ):
         queries = np.zeros((3, cuckoo.INPUT_BYTES), np.uint8)
         generator = hint.receiver(streams=streams("receiver"), queries=queries, answers=answers, rows_outcome=1)
         with pytest.raises(ValueError, match="expected"):
