@@ -25,7 +25,7 @@ use sample::Stream;
 const ELEMENT: usize = LIMBS * DEGREE;
 const ANSWER_ELEMENT: usize = ANSWER_LIMBS * DEGREE;
 /// Blocks of one call: their products are added before they are reduced.
-const MAX_BLOCKS: usize = 1024;
+const MAX_BLOCKS: usize = 512;
 /// Sum of |weight| that one call may hold, under the smallest prime.
 const MAX_WEIGHT: u128 = 1 << 55;
 const MAX_COLUMNS: usize = 1 << 16;
@@ -70,7 +70,7 @@ fn check_entries(bins: &[i64], weights: &[i64], low: i64, high: i64) -> PyResult
 /// The blocks of a call as a range of bins.
 fn bin_range(first_block: u64, blocks: usize) -> PyResult<(i64, i64)> {
     if blocks > MAX_BLOCKS || first_block >= 1 << 40 {
-        return Err(fault("at most 1024 blocks a call, numbered under 2^40"));
+        return Err(fault("at most 512 blocks a call, numbered under 2^40"));
     }
     let low = first_block as i64 * DEGREE as i64;
     Ok((low, low + (blocks * DEGREE) as i64))

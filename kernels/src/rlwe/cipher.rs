@@ -144,7 +144,7 @@ pub fn weigh_elements(sum: &mut [u64], elements: &[Element], first_block: u64, w
             prime.forward(&mut residues);
             let totals = &mut totals[i * DEGREE..(i + 1) * DEGREE];
             for ((total, &w), &a) in totals.iter_mut().zip(&residues).zip(&element[i]) {
-                *total += w as u128 * a as u128; // < 2^117 each, at most 2^10 of them a call
+                *total += w as u128 * a as u128; // < 53p * p < 2^118 each, at most 2^9 of them a call
             }
         }
     }
