@@ -92,6 +92,7 @@ def release_document(
             "max_windows": rules.max_windows,
             "multiplier": cost.multiplier,
             "recipients": list(rules.recipients),
+            "resolution": agreement.time.resolution.value,
             "currency": agreement.outcome.currency,
             "precision": None if agreement.outcome.precision is None else str(agreement.outcome.precision),
         },

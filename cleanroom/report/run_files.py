@@ -1,0 +1,286 @@
+"""The files of a finished run as values: release.json, which both sides hold, and local.json, a party's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cleanroom.agreement.model import Measure, Noise, Resolution
+from cleanroom.errors import DataError
+from cleanroom.release.table import Status
+
+__all__ = ["Cell", "Own", "ReportedMetric", "RunFiles", "Signature"]
+
+RELEASE_FILE: Final = "release.json"
+LOCAL_FILE: Final = "local.json"
+RELEASE_VERSION: Final = 1
+LOCAL_VERSION: Final = 1
+
+_HASH_CHARACTERS: Final = 64
+_SHORT: Final = {Resolution.DAY: "d", Resolution.HOUR: "h", Resolution.MINUTE: "min"}
+_LARGER: Final = {
+    Resolution.DAY: (),
+    Resolution.HOUR: ((24, "d"),),
+    Resolution.MINUTE: ((1440, "d"), (60, "h")),
+}
+_MALFORMED: Final = (
+    ArithmeticError,  # numbers out of range, decimals that are none
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+T = TypeVar("T")
+Json = Mapping[str, Any]  # a parsed JSON object: its values are of any JSON type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedMetric:
+    """A column of the release."""
+
+    name: str
+    measure: Measure
+    event: str | None
+    window_ticks: int | None
+    cap: int  # per person and group, integer units
+    gate: str
+    automatic: bool
+
+    @property
+    def of_people(self) -> bool:
+        """Whether it counts people, so that its own count is its threshold."""
+        return self.measure in (Measure.PEOPLE, Measure.MATCHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One figure of the release; `value` and `units` are None unless it was released."""
+
+    value: float | None = field(repr=False)
+    units: int | None = field(repr=False)
+    std_error: float
+    status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """That a party signed, and what it covers; checking it is the work of `audit verify`."""
+
+    party: str
+    covers: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """local.json: the party's own account."""
+
+    party: str
+    role: str
+    profile: str
+    backend: str
+    counts: Mapping[str, Mapping[str, int]] = field(repr=False)
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """A finished run, as far as a report shows it."""
+
+    name: str
+    purpose: str
+    agreement_hash: str
+    session: str
+    noise: Noise
+    epsilon: float | None
+    delta: float | None
+    multiplier: float
+    min_people: int
+    max_groups_per_person: int
+    recipients: tuple[str, ...]
+    currency: str | None
+    precision: Decimal | None
+    resolution: Resolution
+    metrics: tuple[ReportedMetric, ...]  # declared first, then automatic gates
+    groups: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell] = field(repr=False)  # (group, metric), automatic gates included
+    signatures: tuple[Signature, ...]
+    own: Own | None
+
+    @staticmethod
+    def of(files: Mapping[str, bytes]) -> RunFiles:
+        """Reads a run from its files' bytes by name; only release.json is required.
+
+        Raises:
+            DataError: release.json is missing, or a file is not of the documented form.
+        """
+        if RELEASE_FILE not in files:
+            raise DataError(f"{RELEASE_FILE} is missing: only a recipient of the release has a report")
+        local = files.get(LOCAL_FILE)
+        own = None if local is None else _parsed(LOCAL_FILE, local, _own)
+        return _parsed(RELEASE_FILE, files[RELEASE_FILE], lambda document: _run(document, own))
+
+    @staticmethod
+    def read(folder: Path) -> RunFiles:
+        """Reads a run from its folder.
+
+        Raises:
+            DataError: there is no finished run of a recipient, or a file is not of the documented form.
+        """
+        if not folder.is_dir():
+            raise DataError(f"{folder}: expected the folder of a finished run")
+        files: dict[str, bytes] = {}
+        for name in (RELEASE_FILE, LOCAL_FILE):
+            try:
+                files[name] = (folder / name).read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise DataError(f"{folder / name}: cannot be read: {error.strerror}") from None
+        try:
+            return RunFiles.of(files)
+        except DataError as error:
+            raise DataError(f"{folder}: {error}") from None
+
+    @property
+    def parties(self) -> tuple[str, str]:
+        """Both parties' names, the exposure side's first."""
+        return self.signatures[0].party, self.signatures[1].party
+
+    @property
+    def declared(self) -> tuple[ReportedMetric, ...]:
+        """The metrics that the agreement asks for."""
+        return tuple(metric for metric in self.metrics if not metric.automatic)
+
+    def window(self, metric: ReportedMetric) -> str | None:
+        """A metric's window for people to read, such as "15 d"; None for matched."""
+        if metric.window_ticks is None:
+            return None
+        for size, unit in _LARGER[self.resolution]:
+            if metric.window_ticks % size == 0:
+                return f"{metric.window_ticks // size} {unit}"
+        return f"{metric.window_ticks} {_SHORT[self.resolution]}"
+
+
+def _parsed(name: str, data: bytes, build: Callable[[Json], T]) -> T:
+    fault = DataError(f"{name}: not of the documented form (version {RELEASE_VERSION})")
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict):
+            raise fault
+        return build(document)
+    except _MALFORMED:
+        raise fault from None
+
+
+def _run(document: Json, own: Own | None) -> RunFiles:
+    if document["version"] != RELEASE_VERSION:
+        raise ValueError("another version")
+    parameters, agreement = document["parameters"], document["agreement"]
+    rows = [*document["rows"], *document["gates"]]
+    cells = {(_text(row["group"]), _text(row["metric"])): _cell(row) for row in rows}
+    metrics = tuple(sorted(map(_metric, document["metrics"]), key=lambda metric: metric.automatic))
+    groups = tuple(dict.fromkeys(group for group, _ in cells))
+    wanted = {(group, metric.name) for group in groups for metric in metrics}
+    if not cells or len(cells) != len(rows) or set(cells) != wanted:
+        raise ValueError("one row for each group and metric")
+    signatures = tuple(
+        Signature(party=_text(entry["party"]), covers=_text(entry["covers"]), signature=_hex(entry["signature"], 128))
+        for entry in document["signatures"]
+    )
+    if len({entry.party for entry in signatures[:2]}) != 2:
+        raise ValueError("signatures of both parties")
+    precision = parameters["precision"]
+    return RunFiles(
+        name=_text(agreement["name"]),
+        purpose=_text(agreement["purpose"]),
+        agreement_hash=_hex(agreement["hash"], _HASH_CHARACTERS),
+        session=_hex(document["record"]["session"], _HASH_CHARACTERS),
+        noise=Noise(parameters["noise"]),
+        epsilon=_optional(_number, parameters["epsilon"]),
+        delta=_optional(_number, parameters["delta"]),
+        multiplier=_number(parameters["multiplier"]),
+        min_people=_whole(parameters["min_people"]),
+        max_groups_per_person=_whole(parameters["max_groups_per_person"]),
+        recipients=tuple(_text(name) for name in parameters["recipients"]),
+        currency=_optional(_text, parameters["currency"]),
+        precision=None if precision is None else Decimal(_text(precision)),
+        resolution=Resolution(parameters["resolution"]),
+        metrics=metrics,
+        groups=groups,
+        cells=cells,
+        signatures=signatures,
+        own=own,
+    )
+
+
+def _own(document: Json) -> Own:
+    if document["version"] != LOCAL_VERSION:
+        raise ValueError("another version")
+    return Own(
+        party=_text(document["party"]),
+        role=_text(document["role"]),
+        profile=_text(document["profile"]),
+        backend=_text(document["backend"]),
+        counts={
+            _text(part): {_text(name): _whole(count) for name, count in counts.items()}
+            for part, counts in document["counts"].items()
+        },
+        warnings=tuple(_text(line) for line in document["warnings"]),
+    )
+
+
+def _metric(entry: Json) -> ReportedMetric:
+    return ReportedMetric(
+        name=_text(entry["name"]),
+        measure=Measure(entry["measure"]),
+        event=_optional(_text, entry["event"]),
+        window_ticks=_optional(_whole, entry["window_ticks"]),
+        cap=_whole(entry["cap"]),
+        gate=_text(entry["gate"]),
+        automatic=entry["automatic"] is True,
+    )
+
+
+def _cell(row: Json) -> Cell:
+    return Cell(
+        value=_optional(_number, row["value"]),
+        units=_optional(_whole, row["units"]),
+        std_error=_number(row["std_error"]),
+        status=Status(row["status"]),
+    )
+
+
+def _optional(read: Callable[[Any], T], value: Any) -> T | None:  # any JSON value; `read` checks it
+    return None if value is None else read(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text expected")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("a whole number expected")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < float("inf"):
+        raise ValueError("a number expected")
+    return float(value)
+
+
+def _hex(value: object, length: int) -> str:
+    text = _text(value)
+    if len(text) != length or set(text) - set("0123456789abcdef"):
+        raise ValueError("lower-case hexadecimal expected")
+    return text

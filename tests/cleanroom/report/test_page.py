@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import pytest
+
+from cleanroom.agreement.model import Noise
+from cleanroom.errors import DataError, UsageError
+from cleanroom.report import RunFiles, render_report
+from tests.cleanroom.report.samples import sample_agreement, sample_files
+
+
+def outside_scripts(page: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_the_page_shows_every_figure_and_what_it_stands_on() -> None:
+    run = RunFiles.of(sample_files())
+    page = outside_scripts(render_report([run]))
+    for metric in run.declared:
+        assert metric.name in page
+        for group in run.groups:
+            cell = run.cells[group, metric.name]
+            assert cell.units is None or f"{cell.units:,}" in page or metric.name == "sales_15d"
+    assert f"{run.cells['c0', 'sales_15d'].value:,.2f}" in page
+    for text in (run.agreement_hash, run.session, "signature of media", "signature of shop", "Own data of media"):
+        assert text in page
+    assert "a person who is in several groups counts in each" in page
+    assert "6,589" in page
+
+
+def test_a_suppressed_group_has_no_figure_in_table_or_chart() -> None:
+    run = RunFiles.of(sample_files())
+    assert {run.cells["c3", metric.name].value for metric in run.declared} == {None}
+    page = render_report([run])
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    funnel = next(figure for figure in figures if figure["id"].endswith("funnel"))
+    for trace in funnel["data"]:
+        assert [value is None for value in trace["x"]] == [False, False, False, True, False]
+
+
+def test_the_page_asks_nobody_for_anything() -> None:
+    page = outside_scripts(render_report([RunFiles.of(sample_files())]))
+    assert not re.search(r"https?:|//\w|\b(src|href|action)=|@import|url\(", page)
+    assert "default-src 'none'" in html.unescape(page)
+
+
+def test_the_same_runs_give_the_same_bytes() -> None:
+    files = sample_files()
+    assert render_report([RunFiles.of(files)]) == render_report([RunFiles.of(dict(reversed(files.items())))])
+
+
+def test_labels_are_text_and_never_markup() -> None:
+    agreement = sample_agreement(name="</script><script>alert(1)</script>")
+    page = render_report([RunFiles.of(sample_files(agreement))])
+    assert "alert(1)</script>" not in page
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in page
+
+
+def test_several_runs_stand_side_by_side() -> None:
+    first = RunFiles.of(sample_files())
+    second = RunFiles.of(sample_files(sample_agreement(name="second partner"), session=b"\x33" * 32, seed=2))
+    page = outside_scripts(render_report([first, second]))
+    assert "People are not deduplicated across partners" in page
+    assert page.count('id="both-') == len(first.declared)
+    assert 'id="both-' not in render_report([first])
+
+
+def test_both_sides_of_one_run_are_one_run() -> None:
+    page = outside_scripts(render_report([RunFiles.of(sample_files()), RunFiles.of(sample_files(party="shop"))]))
+    assert "side by side" not in page
+    assert "Own data of media" in page
+    assert "Own data of shop" in page
+
+
+def test_two_releases_of_one_session_are_refused() -> None:
+    with pytest.raises(DataError, match="different releases of session"):
+        render_report([RunFiles.of(sample_files(seed=1)), RunFiles.of(sample_files(seed=2))])
+
+
+def test_without_noise_figures_are_called_exact() -> None:
+    page = outside_scripts(render_report([RunFiles.of(sample_files(sample_agreement(noise=Noise.NONE)))]))
+    assert "the figures are exact" in page
+    assert "±" not in page
+
+
+def test_a_report_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least one"):
+        render_report([])
