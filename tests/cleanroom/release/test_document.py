@@ -333,3 +333,14 @@ def test_csv_and_parquet_bytes_are_stable() -> None:
     assert digest == "e132354e856ca46983ecc24c5d358bd1e535d2c266228269721ffdb329a24e0c"
     assert parquet_bytes(rows) == parquet_bytes(rows)
     assert "900" not in repr(rows)
+
+
+def test_an_auditor_finds_shares_that_only_add_up() -> None:
+    agreement, plan = make_world()
+    files = finish(agreement, plan)[0].files
+    document = json.loads(files["release.json"])
+    for side, step in (("exposure", 1), ("outcome", -1)):
+        cell = document["openings"][side]["cells"][0]
+        cell["share"] = f"{(int(cell['share'], 16) + step) % 2**64:016x}"
+    with pytest.raises(DataError, match="not the committed one"):
+        check_document(document, agreement, plan, files)
