@@ -1,0 +1,123 @@
+"""The handshake refuses every difference, and no random stream is opened twice."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cleanroom.errors import AgreementError, PeerError
+from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.session import HELLO_BYTES, Hello, confirm, handshake, seed_commitment
+from cleanroom.protocols.transcript import Direction, Transcript
+from tests.harness import run_pair
+
+EXPOSURE = Hello(
+    exposure=True,
+    profile=1,
+    rows_exposure=1024,
+    rows_outcome=4096,
+    columns=3,
+    groups=2,
+    agreement_hash=bytes(32),
+    seed_commitment=seed_commitment(b"\1" * 32),
+    input_root=b"\2" * 32,
+)
+OUTCOME = dataclasses.replace(
+    EXPOSURE, exposure=False, seed_commitment=seed_commitment(b"\3" * 32), input_root=b"\4" * 32
+)
+
+
+def test_both_sides_name_the_same_session() -> None:
+    run = run_pair(
+        handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=OUTCOME, nonce=b"b" * 32, stored={})
+    )
+    assert run.first.id == run.second.id
+    assert run.first.peer_root == b"\4" * 32 and run.second.peer_root == b"\2" * 32
+    assert run.first.stored is None
+    other = run_pair(
+        handshake(own=EXPOSURE, nonce=b"c" * 32, stored={}), handshake(own=OUTCOME, nonce=b"b" * 32, stored={})
+    )
+    assert other.first.id != run.first.id
+    assert len(EXPOSURE.encode()) == HELLO_BYTES == len(OUTCOME.encode())
+
+
+@pytest.mark.parametrize("mine", [b"r" * 32, None])
+@pytest.mark.parametrize("theirs", [b"r" * 32, b"s" * 32, None])
+def test_a_stored_release_counts_only_if_both_sides_hold_it(mine: bytes | None, theirs: bytes | None) -> None:
+    run = run_pair(
+        handshake(own=EXPOSURE, nonce=b"a" * 32, stored={} if mine is None else {b"\4" * 32: mine}),
+        handshake(own=OUTCOME, nonce=b"b" * 32, stored={} if theirs is None else {b"\2" * 32: theirs}),
+    )
+    expected = mine if mine is not None and mine == theirs else None
+    assert run.first.stored == run.second.stored == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"profile": 2},
+        {"rows_exposure": 2048},
+        {"rows_outcome": 1},
+        {"columns": 4},
+        {"groups": 3},
+        {"exposure": True},
+    ],
+)
+def test_a_peer_that_differs_is_refused(change: dict[str, int]) -> None:
+    other = dataclasses.replace(OUTCOME, **change)  # type: ignore[arg-type]
+    frames = run_pair if other.exposure is False else None
+    if frames is None:  # both claim to be the exposure side: both would speak first
+        first = handshake(own=EXPOSURE, nonce=b"a" * 32, stored={})
+        next(first)
+        next(first)
+        with pytest.raises(PeerError, match="same role"):
+            first.send(other.encode())
+        return
+    with pytest.raises(PeerError):
+        frames(handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=other, nonce=b"b" * 32, stored={}))
+
+
+def test_another_agreement_is_an_agreement_error() -> None:
+    other = dataclasses.replace(OUTCOME, agreement_hash=b"\1" * 32)
+    with pytest.raises(AgreementError):
+        run_pair(
+            handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=other, nonce=b"b" * 32, stored={})
+        )
+
+
+def test_a_reflected_nonce_is_refused() -> None:
+    with pytest.raises(PeerError, match="nonce"):
+        run_pair(
+            handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=OUTCOME, nonce=b"a" * 32, stored={})
+        )
+
+
+def test_confirm_refuses_a_transcript_that_differs() -> None:
+    one, two = Transcript(from_exposure=Direction.SENT), Transcript(from_exposure=Direction.RECEIVED)
+    one.record("x", Direction.SENT, b"frame")
+    two.record("x", Direction.RECEIVED, b"frame")
+    run = run_pair(confirm(transcript=one, exposure=True), confirm(transcript=two, exposure=False))
+    assert run.first == run.second
+    two.record("x", Direction.RECEIVED, b"another")
+    with pytest.raises(PeerError, match="transcripts differ"):
+        run_pair(confirm(transcript=one, exposure=True), confirm(transcript=two, exposure=False))
+
+
+def test_a_stream_opens_once_and_depends_on_every_part_of_its_label() -> None:
+    streams = Streams(seed=bytes(32), session_id=bytes(32))
+    label = {"step": "hint", "purpose": "T", "direction": "", "bucket": 0, "attempt": 0}
+    keys = {streams.key(**label)}  # type: ignore[arg-type]
+    for part, value in {"step": "mux", "purpose": "r", "direction": "x", "bucket": 1, "attempt": 1}.items():
+        keys.add(streams.key(**{**label, part: value}))  # type: ignore[arg-type]
+    assert len(keys) == 6
+    with pytest.raises(AssertionError, match="twice"):
+        streams.key(**label)  # type: ignore[arg-type]
+    assert Streams(seed=b"\1" * 32, session_id=bytes(32)).key(step="hint", purpose="T") not in keys
+    assert Streams(seed=bytes(32), session_id=b"\1" * 32).key(step="hint", purpose="T") not in keys
+
+
+def test_keystream_is_chacha20_from_block_zero() -> None:
+    # RFC 8439 appendix A.1, test vector 1: key 0, nonce 0, counter 0.
+    assert keystream(bytes(32), 8).hex() == "76b8e0ada0f13d90"
+    assert keystream(bytes(32), 100)[:64] == keystream(bytes(32), 64)
