@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 
 from cleanroom.errors import PeerError, UsageError
-from cleanroom.identity import Identity, server_name
+from cleanroom.identity import Certificate, Identity
 from cleanroom.link import MAX_MESSAGE_BYTES, Link
 
 __all__ = ["Address", "connect", "listen"]
@@ -51,12 +51,12 @@ class Address:
 class _Server(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types for Flight
     """Accepts the first exchange of the pinned peer and hands it to the listening link."""
 
-    def __init__(self, address: Address, identity: Identity, peer_certificate: bytes, link: _ListeningLink) -> None:
+    def __init__(self, address: Address, identity: Identity, peer: Certificate, link: _ListeningLink) -> None:
         super().__init__(
             address.uri(),
             tls_certificates=[(identity.certificate_pem, identity.key_pem)],
             verify_client=True,
-            root_certificates=peer_certificate,
+            root_certificates=peer.pem,
         )
         self._link = link
 
@@ -123,13 +123,13 @@ class _FlightLink(Link):
 class _ListeningLink(_FlightLink):
     """The end that listens."""
 
-    def __init__(self, address: Address, identity: Identity, peer_certificate: bytes) -> None:
+    def __init__(self, address: Address, identity: Identity, peer: Certificate) -> None:
         super().__init__()
         self._attached = threading.Event()
         self._pumped = threading.Event()
         self._lock = threading.Lock()
         try:
-            self._server = _Server(address, identity, peer_certificate, self)
+            self._server = _Server(address, identity, peer, self)
         except (pa.ArrowException, OSError):
             raise PeerError(f"cannot listen on {address.host}:{address.port}: taken, or not of this machine") from None
 
@@ -196,7 +196,7 @@ def listen(
     address: Address,
     *,
     identity: Identity,
-    peer_certificate: bytes,
+    peer: Certificate,
     timeout: float,
     ready: threading.Event | None = None,
 ) -> Link:
@@ -205,14 +205,14 @@ def listen(
     Args:
         address: where to listen.
         identity: this party's certificate and key.
-        peer_certificate: PEM; the only certificate that is let in.
+        peer: the only certificate that is let in.
         timeout: seconds to wait.
         ready: set once the port is bound.
 
     Raises:
         PeerError: the address is taken, or nobody with that certificate came in time.
     """
-    link = _ListeningLink(address, identity, peer_certificate)
+    link = _ListeningLink(address, identity, peer)
     if ready is not None:
         ready.set()
     try:
@@ -223,7 +223,7 @@ def listen(
     return link
 
 
-def connect(address: Address, *, identity: Identity, peer_certificate: bytes, timeout: float) -> Link:
+def connect(address: Address, *, identity: Identity, peer: Certificate, timeout: float) -> Link:
     """Connects to the listening peer; a refused connection is tried again until the time is over.
 
     Raises:
@@ -233,10 +233,10 @@ def connect(address: Address, *, identity: Identity, peer_certificate: bytes, ti
     while True:
         client = fl.FlightClient(
             address.uri(),
-            tls_root_certs=peer_certificate,
+            tls_root_certs=peer.pem,
             cert_chain=identity.certificate_pem,
             private_key=identity.key_pem,
-            override_hostname=server_name(peer_certificate),
+            override_hostname=peer.name,
             generic_options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 1024)],
         )
         try:

@@ -29,7 +29,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cleanroom.errors import AgreementError, UsageError
 
-__all__ = ["NAME_PATTERN", "Certificate", "Identity", "load_identity", "new_identity", "read_certificate"]
+__all__ = [
+    "NAME_PATTERN",
+    "Certificate",
+    "Identity",
+    "load_identity",
+    "new_identity",
+    "read_certificate",
+    "signed_bytes",
+]
 
 # Names become file names (STEM.NAME.sig) and a DNS name of 63 characters at most (RFC 1035, section 2.3.4).
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -74,7 +82,7 @@ class Certificate:
             AgreementError: if it is not this certificate's signature of this message for this purpose.
         """
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, _to_be_signed(purpose, message))
+            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, signed_bytes(purpose, message))
         except InvalidSignature:
             raise AgreementError(f"the signature of the {purpose} is not by the key of {self.name}") from None
 
@@ -112,7 +120,7 @@ class Identity:
         Returns:
             64 bytes, to be checked by `Certificate.verify`.
         """
-        return _private_key(self.key_pem).sign(_to_be_signed(purpose, message))
+        return _private_key(self.key_pem).sign(signed_bytes(purpose, message))
 
     def derive_key(self, *, purpose: str, agreement_hash: bytes) -> bytes:
         """Derives a secret that only this identity has, for one agreement and one purpose (HKDF-SHA-256, RFC 5869).
@@ -283,7 +291,8 @@ def _private_key(pem: bytes, *, where: str = "the identity's key") -> Ed25519Pri
     return key
 
 
-def _to_be_signed(purpose: str, message: bytes) -> bytes:
+def signed_bytes(purpose: str, message: bytes) -> bytes:
+    """The bytes that a signature of a message for a purpose is over."""
     return _SIGNATURE_LABEL + purpose.encode() + b"\x00" + message
 
 

@@ -207,9 +207,7 @@ class Ledger:
             if known is None:
                 self._allow(agreement, cost, partner, own_root, None, now)
 
-    def charge(
-        self, agreement: Agreement, cost: PrivacyCost, partner: PartyEntry, *, run: Run, now: datetime
-    ) -> None:
+    def charge(self, agreement: Agreement, cost: PrivacyCost, partner: PartyEntry, *, run: Run, now: datetime) -> None:
         """Charges a run durably: when this returns, the charge is on the disk. Call it before the first opening.
 
         Raises:
@@ -370,9 +368,7 @@ class Ledger:
                 )
 
     def _spent(self, partner: bytes, now: datetime) -> Spending:
-        row = self._db.execute(
-            "SELECT epsilon, delta, period_us FROM limits WHERE partner = ?", (partner,)
-        ).fetchone()
+        row = self._db.execute("SELECT epsilon, delta, period_us FROM limits WHERE partner = ?", (partner,)).fetchone()
         limit = None
         if row is not None:
             limit = Limit(epsilon=Decimal(row[0]), delta=Decimal(row[1]), period=timedelta(microseconds=row[2]))

@@ -25,6 +25,7 @@ __all__ = ["ProgressReport"]
 
 _TITLES = {
     "data": "read and normalise",
+    "connect": "find the peer",
     "session": "handshake",
     "bins": "cuckoo bins",
     "oprf": "oblivious PRF",

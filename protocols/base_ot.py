@@ -33,8 +33,8 @@ __all__ = ["ELEMENT_BYTES", "KEY_BYTES", "RECEIVER_ELEMENTS", "SENDER_ELEMENTS",
 
 ELEMENT_BYTES: Final = 32
 KEY_BYTES: Final = 16
-RECEIVER_ELEMENTS: Final = Message(protocol=ProtocolId.BASE_OT, type=1, step="base-ot.receiver-elements")
-SENDER_ELEMENTS: Final = Message(protocol=ProtocolId.BASE_OT, type=2, step="base-ot.sender-elements")
+RECEIVER_ELEMENTS: Final = Message(protocol=ProtocolId.BASE_OT, type=1, step="base_ot.receiver_elements")
+SENDER_ELEMENTS: Final = Message(protocol=ProtocolId.BASE_OT, type=2, step="base_ot.sender_elements")
 
 
 def domain(streams: Streams, label: str) -> bytes:
@@ -57,7 +57,7 @@ def sender(*, streams: Streams, label: str, count: int) -> Protocol[NDArray[np.u
     Raises:
         PeerError: an element is not canonical, or is the identity.
     """
-    key = streams.key(step="base-ot", direction="sender", purpose=label)
+    key = streams.key(step="base_ot", direction="sender", purpose=label)
     elements = yield Expect(RECEIVER_ELEMENTS, count * 2 * ELEMENT_BYTES)
     assert elements is not None
     yield Send(SENDER_ELEMENTS, _kernels.base_ot_sender_message(key, count).tobytes())
@@ -82,7 +82,7 @@ def receiver(*, streams: Streams, label: str, choices: NDArray[np.uint8]) -> Pro
     Raises:
         PeerError: an element is not canonical, or is the identity.
     """
-    key = streams.key(step="base-ot", direction="receiver", purpose=label)
+    key = streams.key(step="base_ot", direction="receiver", purpose=label)
     binding = domain(streams, label)
     own = _kernels.base_ot_receiver_message(key, binding, choices).tobytes()
     yield Send(RECEIVER_ELEMENTS, own)

@@ -31,9 +31,9 @@ from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Pro
 
 __all__ = ["CHOICE", "LAST", "REPLY", "exposure", "outcome", "slice_bins"]
 
-CHOICE: Final = Message(protocol=ProtocolId.MUX, type=1, step="mux.exposure-correction")
-REPLY: Final = Message(protocol=ProtocolId.MUX, type=2, step="mux.outcome-correction-and-difference")
-LAST: Final = Message(protocol=ProtocolId.MUX, type=3, step="mux.exposure-difference")
+CHOICE: Final = Message(protocol=ProtocolId.MUX, type=1, step="mux.exposure_correction")
+REPLY: Final = Message(protocol=ProtocolId.MUX, type=2, step="mux.outcome_correction_and_difference")
+LAST: Final = Message(protocol=ProtocolId.MUX, type=3, step="mux.exposure_difference")
 MAX_WORDS: Final = 2048
 """Words a bin: with more, one group of transfers would not fit a payload."""
 

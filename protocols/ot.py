@@ -67,7 +67,7 @@ BATCH: Final = CHUNK_BYTES // ROW_BYTES
 """Transfers of one correction message with 4-bit choices: 65,536."""
 SUM_BYTES: Final = TREES * DEPTH * 2 * ROW_BYTES
 
-TREE_SUMS: Final = Message(protocol=ProtocolId.OT, type=1, step="ot.tree-sums")
+TREE_SUMS: Final = Message(protocol=ProtocolId.OT, type=1, step="ot.tree_sums")
 
 Bytes = NDArray[np.uint8]
 

@@ -14,23 +14,40 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from cleanroom.errors import AgreementError, PeerError
 from cleanroom.protocols.transcript import Transcript
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 
-__all__ = ["HELLO_BYTES", "Hello", "Session", "confirm", "handshake", "seed_commitment"]
+__all__ = [
+    "HELLO_BYTES",
+    "Hello",
+    "Seal",
+    "Session",
+    "StoredSession",
+    "Verify",
+    "confirm",
+    "handshake",
+    "seal_transcript",
+    "seed_commitment",
+]
 
 PROTOCOL_VERSION: Final = 1
 NONCE_BYTES: Final = 32
-_HELLO: Final = struct.Struct("<HBBQQII32s32s32s")
+_HELLO: Final = struct.Struct("<HBBQQII32s32s32s32s")
 HELLO_BYTES: Final = _HELLO.size
+
+Verify: TypeAlias = Callable[[bytes, bytes], None]
+"""(digest, signature): raises PeerError if the signature is not the peer's over the digest."""
+StoredSession: TypeAlias = Callable[[bytes], bytes | None]
 
 _HELLO_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=1, step="session.hello")
 _NONCE_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=2, step="session.nonce")
 _CONFIRM_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=3, step="session.confirm")
+_SEAL_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=5, step="session.seal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +61,7 @@ class Hello:
     columns: int
     groups: int
     agreement_hash: bytes
+    terms_digest: bytes  # of what both sides would open and write; see `cleanroom.release.terms`
     seed_commitment: bytes
     input_root: bytes
 
@@ -58,6 +76,7 @@ class Hello:
             self.columns,
             self.groups,
             self.agreement_hash,
+            self.terms_digest,
             self.seed_commitment,
             self.input_root,
         )
@@ -72,7 +91,7 @@ class Session:
     peer_root: bytes
     peer_seed_commitment: bytes
     own_nonce: bytes = field(repr=False)
-    stored: bytes | None  # SHA-256 of the stored release that both sides hold, or None
+    stored: bytes | None  # id of the earlier session whose release both sides hold for these inputs, or None
 
     def digest(self, purpose: str) -> bytes:
         """Returns 32 public bytes bound to the session, one value a purpose (a bin seed, say)."""
@@ -94,16 +113,16 @@ def _exchange(message: Message, payload: bytes, *, first: bool) -> Protocol[byte
     return theirs
 
 
-def handshake(*, own: Hello, nonce: bytes, stored: dict[bytes, bytes]) -> Protocol[Session]:
+def handshake(*, own: Hello, nonce: bytes, stored: StoredSession) -> Protocol[Session]:
     """Runs the handshake.
 
     Args:
         own: this side's hello.
         nonce: 32 bytes, fresh.
-        stored: peer's input root -> SHA-256 of the release stored for it and this side's present root.
+        stored: peer's input root -> id of the session whose release is stored for both present roots, or None.
 
     Returns:
-        The session; `stored` is set only if both sides named the same stored release.
+        The session; `stored` is set only if both sides named the same earlier session.
 
     Raises:
         AgreementError: the peer runs another agreement.
@@ -111,7 +130,9 @@ def handshake(*, own: Hello, nonce: bytes, stored: dict[bytes, bytes]) -> Protoc
     """
     mine = own.encode()
     theirs = yield from _exchange(_HELLO_MESSAGE, mine, first=own.exposure)
-    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, commitment, root = _HELLO.unpack(theirs)
+    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, terms, commitment, root = _HELLO.unpack(
+        theirs
+    )
     if version != PROTOCOL_VERSION:
         raise PeerError(f"session: protocol version {PROTOCOL_VERSION} expected, {version} found")
     if agreement != own.agreement_hash:
@@ -121,7 +142,9 @@ def handshake(*, own: Hello, nonce: bytes, stored: dict[bytes, bytes]) -> Protoc
     found = (profile, n_exposure, n_outcome, columns, groups)
     if found != (own.profile, own.rows_exposure, own.rows_outcome, own.columns, own.groups):
         raise PeerError("session: the peer's profile or sizes differ although its agreement does not")
-    known = stored.get(root)
+    if terms != own.terms_digest:
+        raise PeerError("session: the peer derives other release terms, or writes files with another pyarrow version")
+    known = stored(root)
     claim = bytes(NONCE_BYTES) if known is None else known
     answer = yield from _exchange(_NONCE_MESSAGE, nonce + claim, first=own.exposure)
     peer_nonce, peer_claim = answer[:NONCE_BYTES], answer[NONCE_BYTES:]
@@ -138,6 +161,35 @@ def handshake(*, own: Hello, nonce: bytes, stored: dict[bytes, bytes]) -> Protoc
         own_nonce=nonce,
         stored=known if known is not None and known == peer_claim else None,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Both sides' signatures over the transcript of everything before the seal."""
+
+    digest: bytes  # 32 bytes
+    messages: int  # entries of the transcript that the digest covers
+    exposure: bytes  # 64 bytes
+    outcome: bytes  # 64 bytes
+
+
+def seal_transcript(
+    *, transcript: Transcript, exposure: bool, sign: Callable[[bytes], bytes], verify: Verify
+) -> Protocol[Seal]:
+    """Signs the transcript and takes the peer's signature: the last exchange of a run.
+
+    Args:
+        transcript: everything so far.
+        exposure: this side's role.
+        sign: signs the digest with this side's identity.
+        verify: checks the peer's signature over a digest; raises PeerError if it does not hold.
+    """
+    digest, messages = transcript.digest(), len(transcript.entries)
+    own = sign(digest)
+    theirs = yield from _exchange(_SEAL_MESSAGE, own, first=exposure)
+    verify(digest, theirs)
+    first, second = (own, theirs) if exposure else (theirs, own)
+    return Seal(digest=digest, messages=messages, exposure=first, outcome=second)
 
 
 def confirm(*, transcript: Transcript, exposure: bool) -> Protocol[bytes]:

@@ -243,6 +243,8 @@ def _named(protocol: Protocol[NDArray[np.uint8]]) -> Protocol[NDArray[np.uint8]]
             return bits
         if isinstance(event, Send | Expect) and not event.message.step.startswith("release."):
             event = replace(event, message=replace(event.message, step=f"release.{event.message.step}"))
+        elif isinstance(event, Progress):
+            event = replace(event, step=f"release.{event.step}")
         answer = yield event
 
 

@@ -14,12 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from cleanroom.agreement.model import Agreement, PartyEntry, Role
 from cleanroom.errors import AgreementError, DataError, PeerError
+from cleanroom.identity import read_certificate
 from cleanroom.plan import Plan
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 from cleanroom.release.document import canonical, opening_record, release_document
@@ -27,12 +24,14 @@ from cleanroom.release.opening import Opening
 from cleanroom.release.table import csv_bytes, parquet_bytes, release_rows
 from cleanroom.release.terms import ReleaseTerms
 
-__all__ = ["SIGNATURE_BYTES", "Sign", "SignedRelease", "check_signatures", "sign_release"]
+__all__ = ["SIGNATURE_BYTES", "SIGNATURE_PURPOSE", "Sign", "SignedRelease", "check_signatures", "sign_release"]
 
 Sign: TypeAlias = Callable[[bytes], bytes]
 """Signs a statement with the party's identity: 64 bytes of Ed25519. A replay answers with the recorded signature."""
 
 SIGNATURE_BYTES: Final = 64
+SIGNATURE_PURPOSE: Final = "release"
+"""What an identity signs a statement for."""
 _SIGNATURE: Final = Message(protocol=ProtocolId.RELEASE, type=8, step="release.signature")
 _LABEL: Final = b"cleanroom/release/signature/v1"
 _KINDS: Final = {"release": b"\x00", "opening": b"\x01"}
@@ -92,8 +91,8 @@ def sign_release(
     signature = sign(statement)
     received = yield from _trade(role, signature)
     try:
-        _public_key(peer).verify(received, statement)
-    except InvalidSignature:
+        _verify(peer, statement, received)
+    except AgreementError:
         raise PeerError(f"release: {peer.name}'s signature is not over the release that this side holds") from None
     signatures = [_entry(mine, kind, signature), _entry(peer, kind, received)]
     if role is Role.OUTCOME:
@@ -131,8 +130,8 @@ def check_signatures(document: Mapping[str, Any], agreement: Agreement) -> None:
         if party is None or (name, kind) not in found:
             raise AgreementError(f"release.json: the signature of {name} over its {kind} is missing")
         try:
-            _public_key(party).verify(found[name, kind], statements[kind])
-        except InvalidSignature:
+            _verify(party, statements[kind], found[name, kind])
+        except AgreementError:
             raise AgreementError(f"release.json: the signature of {name} over its {kind} does not hold") from None
 
 
@@ -153,11 +152,7 @@ def _trade(role: Role, payload: bytes) -> Protocol[bytes]:
     return received
 
 
-def _public_key(party: PartyEntry) -> Ed25519PublicKey:
-    try:
-        key = x509.load_pem_x509_certificate(party.certificate_pem).public_key()
-    except ValueError as error:
-        raise AgreementError(f"parties.{party.name}.certificate: a PEM certificate expected") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise AgreementError(f"parties.{party.name}.certificate: an Ed25519 key expected")
-    return key
+def _verify(party: PartyEntry, statement: bytes, signature: bytes) -> None:
+    """Checks a signature against the certificate that the agreement pins."""
+    certificate = read_certificate(party.certificate_pem, where=f"parties.{party.name}.certificate")
+    certificate.verify(purpose=SIGNATURE_PURPOSE, message=statement, signature=signature)

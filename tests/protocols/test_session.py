@@ -12,6 +12,11 @@ from cleanroom.protocols.session import HELLO_BYTES, Hello, confirm, handshake, 
 from cleanroom.protocols.transcript import Direction, Transcript
 from tests.harness import run_pair
 
+
+def nothing(root: bytes) -> None:
+    del root
+
+
 EXPOSURE = Hello(
     exposure=True,
     profile=1,
@@ -20,6 +25,7 @@ EXPOSURE = Hello(
     columns=3,
     groups=2,
     agreement_hash=bytes(32),
+    terms_digest=b"\5" * 32,
     seed_commitment=seed_commitment(b"\1" * 32),
     input_root=b"\2" * 32,
 )
@@ -30,13 +36,15 @@ OUTCOME = dataclasses.replace(
 
 def test_both_sides_name_the_same_session() -> None:
     run = run_pair(
-        handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=OUTCOME, nonce=b"b" * 32, stored={})
+        handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
+        handshake(own=OUTCOME, nonce=b"b" * 32, stored=nothing),
     )
     assert run.first.id == run.second.id
     assert run.first.peer_root == b"\4" * 32 and run.second.peer_root == b"\2" * 32
     assert run.first.stored is None
     other = run_pair(
-        handshake(own=EXPOSURE, nonce=b"c" * 32, stored={}), handshake(own=OUTCOME, nonce=b"b" * 32, stored={})
+        handshake(own=EXPOSURE, nonce=b"c" * 32, stored=nothing),
+        handshake(own=OUTCOME, nonce=b"b" * 32, stored=nothing),
     )
     assert other.first.id != run.first.id
     assert len(EXPOSURE.encode()) == HELLO_BYTES == len(OUTCOME.encode())
@@ -46,8 +54,8 @@ def test_both_sides_name_the_same_session() -> None:
 @pytest.mark.parametrize("theirs", [b"r" * 32, b"s" * 32, None])
 def test_a_stored_release_counts_only_if_both_sides_hold_it(mine: bytes | None, theirs: bytes | None) -> None:
     run = run_pair(
-        handshake(own=EXPOSURE, nonce=b"a" * 32, stored={} if mine is None else {b"\4" * 32: mine}),
-        handshake(own=OUTCOME, nonce=b"b" * 32, stored={} if theirs is None else {b"\2" * 32: theirs}),
+        handshake(own=EXPOSURE, nonce=b"a" * 32, stored={b"\4" * 32: mine}.get),
+        handshake(own=OUTCOME, nonce=b"b" * 32, stored={b"\2" * 32: theirs}.get),
     )
     expected = mine if mine is not None and mine == theirs else None
     assert run.first.stored == run.second.stored == expected
@@ -61,35 +69,41 @@ def test_a_stored_release_counts_only_if_both_sides_hold_it(mine: bytes | None, 
         {"rows_outcome": 1},
         {"columns": 4},
         {"groups": 3},
+        {"terms_digest": bytes(32)},
         {"exposure": True},
     ],
 )
-def test_a_peer_that_differs_is_refused(change: dict[str, int]) -> None:
+def test_a_peer_that_differs_is_refused(change: dict[str, object]) -> None:
     other = dataclasses.replace(OUTCOME, **change)  # type: ignore[arg-type]
     frames = run_pair if other.exposure is False else None
     if frames is None:  # both claim to be the exposure side: both would speak first
-        first = handshake(own=EXPOSURE, nonce=b"a" * 32, stored={})
+        first = handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing)
         next(first)
         next(first)
         with pytest.raises(PeerError, match="same role"):
             first.send(other.encode())
         return
     with pytest.raises(PeerError):
-        frames(handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=other, nonce=b"b" * 32, stored={}))
+        frames(
+            handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
+            handshake(own=other, nonce=b"b" * 32, stored=nothing),
+        )
 
 
 def test_another_agreement_is_an_agreement_error() -> None:
     other = dataclasses.replace(OUTCOME, agreement_hash=b"\1" * 32)
     with pytest.raises(AgreementError):
         run_pair(
-            handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=other, nonce=b"b" * 32, stored={})
+            handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
+            handshake(own=other, nonce=b"b" * 32, stored=nothing),
         )
 
 
 def test_a_reflected_nonce_is_refused() -> None:
     with pytest.raises(PeerError, match="nonce"):
         run_pair(
-            handshake(own=EXPOSURE, nonce=b"a" * 32, stored={}), handshake(own=OUTCOME, nonce=b"a" * 32, stored={})
+            handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
+            handshake(own=OUTCOME, nonce=b"a" * 32, stored=nothing),
         )
 
 

@@ -1,0 +1,166 @@
+"""One party's whole run as one protocol: handshake, join, charge, opening, signatures. No files, no connection.
+
+What touches the world comes in as values or as one callback, so that an audit can replay a run from recorded values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.agreement.model import Agreement, Noise, Profile, Role
+from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.plan import Plan
+from cleanroom.prepare import Prepared
+from cleanroom.protocols import comparison, private_join
+from cleanroom.protocols.private_join import JoinOutput, JoinParameters
+from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.session import (
+    Hello,
+    Seal,
+    Session,
+    StoredSession,
+    Verify,
+    confirm,
+    handshake,
+    seal_transcript,
+    seed_commitment,
+)
+from cleanroom.protocols.transcript import Transcript
+from cleanroom.protocols.wire import Protocol
+from cleanroom.release import opening as release_opening
+from cleanroom.release.opening import Compare, Opening
+from cleanroom.release.signatures import Sign, SignedRelease, sign_release
+from cleanroom.release.terms import ReleaseTerms
+
+__all__ = ["Executed", "RunInputs", "execute", "join_parameters"]
+
+_PROFILE_NUMBERS = {Profile.ECDH: 1, Profile.KKRT: 2, Profile.VOLE: 3}
+WINDOW_WEIGHT_BOUND = 1
+"""A window metric counts a person's one anchor a group, a matched person counts once: every weight is 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunInputs:
+    """All that one side brings to a run."""
+
+    agreement: Agreement
+    plan: Plan
+    terms: ReleaseTerms
+    prepared: Prepared
+    seed: bytes = field(repr=False)  # 32 bytes, fresh for every executed run
+    nonce: bytes = field(repr=False)  # 32 bytes
+    noise: NDArray[np.int64] = field(repr=False)  # groups × columns, this side's
+    stored: StoredSession = field(repr=False)
+    transcript: Transcript = field(repr=False)
+    sign: Sign = field(repr=False)  # the release, with this side's identity
+    sign_transcript: Sign = field(repr=False)
+    verify_transcript: Verify = field(repr=False)
+    charge: Callable[[Session], None] = field(repr=False)
+    """Called once, after the join and before anything is opened; must be durable when it returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Executed:
+    """What a run gave one side. All but the session are None when a stored release was agreed on instead."""
+
+    session: Session
+    opening: Opening | None
+    signed: SignedRelease | None
+    seal: Seal | None
+
+
+def join_parameters(agreement: Agreement, plan: Plan) -> JoinParameters:
+    """The join's public shape, a function of the agreement."""
+    return JoinParameters(
+        rows_exposure=agreement.protocol.rows_exposure,
+        rows_outcome=agreement.protocol.rows_outcome,
+        groups=plan.groups,
+        class_positions=tuple(plan.class_position(column) for column in range(len(plan.columns))),
+        weight_bound=WINDOW_WEIGHT_BOUND,
+        targets_per_row=max(1, min(agreement.release.max_groups_per_person, plan.groups)),
+    )
+
+
+def execute(inputs: RunInputs) -> Protocol[Executed]:
+    """Runs one side from the first message to the last.
+
+    Raises:
+        PeerError: the peer did something that the protocol does not allow.
+        AgreementError: the peer runs another agreement.
+        BudgetError: `charge` refused; nothing was opened.
+    """
+    exposure = inputs.prepared.role is Role.EXPOSURE
+    session = yield from handshake(own=_hello(inputs), nonce=inputs.nonce, stored=inputs.stored)
+    if session.stored is not None:
+        return Executed(session=session, opening=None, signed=None, seal=None)
+    streams = Streams(seed=inputs.seed, session_id=session.id)
+    joined = yield from _join(inputs, streams)
+    yield from confirm(transcript=inputs.transcript, exposure=exposure)
+    inputs.charge(session)
+    open_release = release_opening.exposure if exposure else release_opening.outcome
+    opened = yield from open_release(
+        terms=inputs.terms,
+        shares=joined.shares,
+        noise=inputs.noise,
+        streams=streams,
+        compare=_comparison(joined, exposure) if inputs.terms.noise is Noise.NONE else None,
+    )
+    signed = yield from sign_release(
+        inputs.prepared.role,
+        inputs.agreement,
+        inputs.plan,
+        inputs.terms,
+        opened,
+        session_id=session.id,
+        sign=inputs.sign,
+    )
+    seal = yield from seal_transcript(
+        transcript=inputs.transcript, exposure=exposure, sign=inputs.sign_transcript, verify=inputs.verify_transcript
+    )
+    return Executed(session=session, opening=opened, signed=signed, seal=seal)
+
+
+def _hello(inputs: RunInputs) -> Hello:
+    agreement = inputs.agreement
+    return Hello(
+        exposure=inputs.prepared.role is Role.EXPOSURE,
+        profile=_PROFILE_NUMBERS[agreement.protocol.profile],
+        rows_exposure=agreement.protocol.rows_exposure,
+        rows_outcome=agreement.protocol.rows_outcome,
+        columns=len(inputs.plan.columns),
+        groups=inputs.plan.groups,
+        agreement_hash=agreement.hash,
+        terms_digest=inputs.terms.digest,
+        seed_commitment=seed_commitment(inputs.seed),
+        input_root=inputs.prepared.input_root,
+    )
+
+
+def _join(inputs: RunInputs, streams: Streams) -> Protocol[JoinOutput]:
+    parameters = join_parameters(inputs.agreement, inputs.plan)
+    rows = inputs.prepared.rows
+    if isinstance(rows, Lookups):
+        return private_join.exposure(
+            parameters=parameters,
+            keys=rows.keys,
+            indptr=rows.indptr,
+            target=rows.target,
+            weight=rows.weight,
+            streams=streams,
+        )
+    return private_join.outcome(parameters=parameters, keys=rows.keys, values=_words(rows), streams=streams)
+
+
+def _words(rows: Rows) -> NDArray[np.uint64]:
+    return rows.values.astype(np.int64).view(np.uint64)
+
+
+def _comparison(joined: JoinOutput, exposure: bool) -> Compare:
+    """This side's half of the secure comparison; the exposure side is the sender of its transfers."""
+    if exposure:
+        return lambda shares, threshold: comparison.sender(joined.ot_sender, shares, threshold)
+    return lambda shares, threshold: comparison.receiver(joined.ot_receiver, shares, threshold)

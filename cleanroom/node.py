@@ -1,0 +1,244 @@
+"""The party node: it owns the connection, the clock, the seeds and the files; all else is pure.
+
+The order of a run is the order of its checks: agreement and signatures, own data, budget, and only then a connection.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from cleanroom import _kernels
+from cleanroom.agreement import Agreement, PartyEntry, Role, agreement_warnings, load_agreement, verify_signatures
+from cleanroom.data import Binding
+from cleanroom.drive import ProgressSink, drive
+from cleanroom.errors import AgreementError, CleanroomError, PeerError, UsageError
+from cleanroom.execute import Executed, RunInputs, execute
+from cleanroom.identity import Certificate, Identity, load_identity, read_certificate
+from cleanroom.ledger import Ledger, Run
+from cleanroom.link import Link
+from cleanroom.plan import Plan, plan_of
+from cleanroom.prepare import Prepared, commitment_key, group_cap_key, prepare
+from cleanroom.protocols.party import Party
+from cleanroom.protocols.seeds import fresh_seed
+from cleanroom.protocols.session import Session
+from cleanroom.protocols.transcript import Direction, Transcript
+from cleanroom.release.accounting import privacy_cost
+from cleanroom.release.document import suppression_rows
+from cleanroom.release.noise import draw_noise, record_noise
+from cleanroom.release.opening import Opening
+from cleanroom.release.signatures import SIGNATURE_PURPOSE, SignedRelease
+from cleanroom.release.terms import terms_of
+from cleanroom.transcripts import transcript_lines
+
+__all__ = ["STEP_TIMEOUT", "Finished", "Side", "run", "side_of"]
+
+STEP_TIMEOUT: Final = 120.0
+"""Seconds without a sign of life after which the peer counts as gone."""
+_LOCAL_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Side:
+    """One party of a signed agreement, ready to read its data: nothing has left, nothing was read."""
+
+    agreement: Agreement
+    plan: Plan
+    entry: PartyEntry
+    peer: PartyEntry
+    identity: Identity
+
+    @property
+    def peer_certificate(self) -> Certificate:
+        """The certificate that the agreement pins for the other side."""
+        return read_certificate(self.peer.certificate_pem, where=f"parties.{self.peer.name}.certificate")
+
+    def verify_transcript(self, digest: bytes, signature: bytes) -> None:
+        """Checks the peer's signature over a transcript.
+
+        Raises:
+            PeerError: it does not hold.
+        """
+        try:
+            self.peer_certificate.verify(purpose="transcript", message=digest, signature=signature)
+        except AgreementError:
+            raise PeerError(f"session: {self.peer.name}'s signature is not over this side's transcript") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finished:
+    """A run that came to its end at one side.
+
+    `files` are the bytes of the files of a finished run, by name; `repeated` says that they are those of an earlier
+    run of the same agreement on the same inputs, and that nothing was executed or spent.
+    """
+
+    files: Mapping[str, bytes] = field(repr=False)
+    repeated: bool
+
+    @property
+    def release(self) -> pd.DataFrame | None:
+        """The released table (`group, metric, value, std_error, status`); None at a side that is not a recipient."""
+        table = self.files.get("release.parquet")
+        return None if table is None else pd.read_parquet(io.BytesIO(table))
+
+
+def side_of(agreement_path: Path, *, party: str, identity: Path | Identity) -> Side:
+    """Loads an agreement as one of its parties, and checks that both signed it.
+
+    Args:
+        agreement_path: the agreement; the signatures are beside it.
+        party: this side's name in it.
+        identity: the folder of this side's identity, or the identity.
+
+    Raises:
+        AgreementError: the agreement is invalid, expired, or not signed by both; the identity is not the party's.
+        UsageError: the agreement has no such party.
+    """
+    agreement = load_agreement(agreement_path)
+    entry = agreement.party(party)
+    if entry is None:
+        names = " and ".join(other.name for other in agreement.parties)
+        raise UsageError(f"--party: the agreement's parties are {names}")
+    if isinstance(identity, Path):
+        identity = load_identity(identity, fingerprint=entry.fingerprint)
+    elif identity.fingerprint != entry.fingerprint:
+        raise AgreementError(f"the identity {identity.name} is not the one that the agreement names for {party}")
+    verify_signatures(agreement_path, agreement)
+    peer = next(other for other in agreement.parties if other.name != party)
+    return Side(agreement=agreement, plan=plan_of(agreement), entry=entry, peer=peer, identity=identity)
+
+
+def run(
+    side: Side,
+    binding: Binding,
+    open_link: Callable[[Side], Link],
+    *,
+    progress: ProgressSink,
+    step_timeout: float = STEP_TIMEOUT,
+) -> Finished:
+    """Runs one side to its end.
+
+    Args:
+        side: from `side_of`.
+        binding: where this side's data are.
+        open_link: connects to the peer; called after everything that can fail without it.
+        progress: told what the run is doing.
+        step_timeout: seconds of silence after which the peer counts as gone.
+
+    Returns:
+        The finished run; nothing has been written yet but the ledger.
+
+    Raises:
+        DataError: this side's data do not fit the agreement.
+        BudgetError: the budget or the release policy does not allow the run.
+        PeerError: the peer or the connection failed.
+    """
+    cost = privacy_cost(side.agreement, side.plan)
+    prepared = prepare(
+        side.agreement, side.plan, role=side.entry.role, binding=binding, identity=side.identity, progress=progress
+    )
+    with Ledger(side.identity.folder) as ledger:
+        ledger.check(side.agreement, cost, side.peer, own_root=prepared.input_root, now=datetime.now(UTC))
+
+        def stored(peer_root: bytes) -> bytes | None:
+            found = ledger.stored(side.agreement, side.peer, own_root=prepared.input_root, peer_root=peer_root)
+            return None if found is None else found.session_id
+
+        def charge(session: Session) -> None:
+            ledger.charge(side.agreement, cost, side.peer, run=_run_of(session), now=datetime.now(UTC))
+
+        transcript = Transcript(from_exposure=Direction.SENT if _is_exposure(prepared) else Direction.RECEIVED)
+        terms = terms_of(side.agreement, side.plan)
+        inputs = RunInputs(
+            agreement=side.agreement,
+            plan=side.plan,
+            terms=terms,
+            prepared=prepared,
+            seed=fresh_seed(),
+            nonce=secrets.token_bytes(32),
+            noise=draw_noise(terms),
+            stored=stored,
+            transcript=transcript,
+            sign=lambda statement: side.identity.sign(purpose=SIGNATURE_PURPOSE, message=statement),
+            sign_transcript=lambda digest: side.identity.sign(purpose="transcript", message=digest),
+            verify_transcript=side.verify_transcript,
+            charge=charge,
+        )
+        progress("connect", 0, 0)
+        with open_link(side) as link:
+            executed = drive(Party(execute(inputs), transcript), link, step_timeout=step_timeout, progress=progress)
+        return _finish(side, inputs, executed, ledger)
+
+
+def _is_exposure(prepared: Prepared) -> bool:
+    return prepared.role is Role.EXPOSURE
+
+
+def _run_of(session: Session) -> Run:
+    return Run(session_id=session.id, own_root=session.own_root, peer_root=session.peer_root)
+
+
+def _finish(side: Side, inputs: RunInputs, executed: Executed, ledger: Ledger) -> Finished:
+    session = executed.session
+    if executed.signed is None or executed.opening is None or executed.seal is None:
+        found = ledger.stored(side.agreement, side.peer, own_root=session.own_root, peer_root=session.peer_root)
+        if found is None:
+            raise CleanroomError("the ledger lost the stored release while the run was on")
+        return Finished(files=found.files, repeated=True)
+    files = dict(executed.signed.files)
+    files["transcript.jsonl"] = transcript_lines(
+        inputs.transcript, executed.seal, exposure=_is_exposure(inputs.prepared)
+    )
+    files["local.json"] = _json(_local(side, inputs, executed, executed.opening, executed.signed))
+    files["audit.private"] = _json(_audit(side, inputs, session))
+    ledger.store(side.agreement, side.peer, run=_run_of(session), files=files, now=datetime.now(UTC))
+    return Finished(files=files, repeated=False)
+
+
+def _local(
+    side: Side, inputs: RunInputs, executed: Executed, opening: Opening, signed: SignedRelease
+) -> dict[str, object]:
+    """The party's own account: counts that never leave it, and what it knows of the opening."""
+    return {
+        "version": _LOCAL_VERSION,
+        "party": side.entry.name,
+        "role": side.entry.role.value,
+        "agreement": side.agreement.hash.hex(),
+        "session": executed.session.id.hex(),
+        "backend": _kernels.BACKEND,
+        "profile": side.agreement.protocol.profile.value,
+        "input_root": executed.session.own_root.hex(),
+        "peer_input_root": executed.session.peer_root.hex(),
+        "peer_seed_commitment": executed.session.peer_seed_commitment.hex(),
+        "counts": inputs.prepared.counts,
+        "warnings": list(agreement_warnings(side.agreement)),
+        "suppression": suppression_rows(side.agreement, side.plan, opening),
+        "record": signed.record,
+    }
+
+
+def _audit(side: Side, inputs: RunInputs, session: Session) -> dict[str, object]:
+    """What a replay needs beyond the data: every secret that was drawn or derived for this run."""
+    return {
+        "version": _LOCAL_VERSION,
+        "party": side.entry.name,
+        "session": session.id.hex(),
+        "seed": inputs.seed.hex(),
+        "nonce": inputs.nonce.hex(),
+        "noise": record_noise(inputs.noise),
+        "group_cap_key": group_cap_key(side.identity, side.agreement).hex(),
+        "commitment_key": commitment_key(side.identity, side.agreement).hex(),
+    }
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()

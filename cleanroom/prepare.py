@@ -1,0 +1,102 @@
+"""From an owner's files to what the join takes: read, check, attribute, commit. All of it before connecting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.agreement.model import Agreement, Role
+from cleanroom.attribution.exposure import prepare_lookups
+from cleanroom.attribution.outcome import prepare_rows
+from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom.drive import ProgressSink
+from cleanroom.identity import Identity
+from cleanroom.plan import Plan
+from cleanroom.protocols.commitment import merkle_root
+
+__all__ = ["Prepared", "commitment_key", "group_cap_key", "prepare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """One side's input to the join, its commitment, and the counts that stay at home."""
+
+    role: Role
+    rows: Lookups | Rows = field(repr=False)
+    input_root: bytes
+    counts: Mapping[str, Mapping[str, int]] = field(repr=False)
+
+
+def group_cap_key(identity: Identity, agreement: Agreement) -> bytes:
+    """The key of the rule that decides which groups of a person over the cap are kept."""
+    return identity.derive_key(purpose="group cap", agreement_hash=agreement.hash)
+
+
+def commitment_key(identity: Identity, agreement: Agreement) -> bytes:
+    """The key that blinds the commitment to this side's rows."""
+    return identity.derive_key(purpose="input commitment", agreement_hash=agreement.hash)
+
+
+def prepare(
+    agreement: Agreement, plan: Plan, *, role: Role, binding: Binding, identity: Identity, progress: ProgressSink
+) -> Prepared:
+    """Prepares one side.
+
+    Args:
+        agreement: what both signed.
+        plan: of that agreement.
+        role: which side.
+        binding: where this side's data are.
+        identity: derives the keys of the group cap and of the commitment.
+        progress: told what the reading is doing.
+
+    Raises:
+        DataError: anything about the data that the agreement does not allow.
+    """
+    progress("data", 0, 0)
+
+    def read(step: str, rows: int) -> None:
+        progress(f"data.{step}", rows, 0)
+
+    blinding = commitment_key(identity, agreement)
+    if role is Role.EXPOSURE:
+        with closing(read_exposure(agreement, binding, progress=read)) as touches:
+            lookups, attributed = prepare_lookups(
+                agreement, plan, touches.batches(), group_cap_key=group_cap_key(identity, agreement)
+            )
+            counts = {"source": asdict(touches.summary), "preparation": asdict(attributed)}
+        data, offsets = _encode_lookups(lookups)
+        root = merkle_root(key=blinding, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
+        return Prepared(role=role, rows=lookups, input_root=root, counts=counts)
+    with closing(read_outcome(agreement, binding, progress=read)) as outcomes:
+        rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
+        counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
+    data = np.concatenate([rows.keys, np.ascontiguousarray(rows.values.astype("<i8")).view(np.uint8)], axis=1)
+    offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
+    root = merkle_root(key=blinding, data=data.reshape(-1), offsets=offsets, padded=agreement.protocol.rows_outcome)
+    return Prepared(role=role, rows=rows, input_root=root, counts=counts)
+
+
+def _encode_lookups(lookups: Lookups) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
+    """Each row as key ‖ (target u32, weight i64) …, little endian, with the offsets of the rows."""
+    weights = np.concatenate(
+        [
+            lookups.target.astype("<u4").view(np.uint8).reshape(-1, 4),
+            lookups.weight.astype("<i8").view(np.uint8).reshape(-1, 8),
+        ],
+        axis=1,
+    )
+    offsets = lookups.indptr * weights.shape[1] + np.arange(len(lookups.keys) + 1) * lookups.keys.shape[1]
+    data = np.empty(int(offsets[-1]), dtype=np.uint8)
+    is_key = np.zeros(len(data), dtype=np.bool_)
+    starts = offsets[:-1]
+    for byte in range(lookups.keys.shape[1]):
+        is_key[starts + byte] = True
+    data[is_key] = lookups.keys.reshape(-1)
+    data[~is_key] = weights.reshape(-1)
+    return data, offsets.astype(np.uint64)

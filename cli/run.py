@@ -1,0 +1,77 @@
+"""`cleanroom run`: one party's half of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cleanroom.agreement.words import describe
+from cleanroom.cli.output import echo_result, json_option
+from cleanroom.data import load_binding
+from cleanroom.errors import UsageError
+from cleanroom.flight import Address, connect, listen
+from cleanroom.link import Link
+from cleanroom.node import STEP_TIMEOUT, Side, run, side_of
+from cleanroom.progress import ProgressReport
+from cleanroom.release.accounting import expected_errors
+from cleanroom.release.files import check_out, write_failure, write_finished
+
+__all__ = ["command"]
+
+_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+
+
+@click.command(name="run")
+@click.option("--agreement", required=True, type=click.Path(path_type=Path), help="What both owners signed.")
+@click.option("--party", required=True, help="This side's name in the agreement.")
+@click.option("--identity", required=True, type=click.Path(path_type=Path), help="The folder of this side's identity.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The binding: where this side's data are.")
+@click.option("--listen", "listen_at", metavar="HOST:PORT", help="Wait for the peer here.")
+@click.option("--connect", "connect_to", metavar="HOST:PORT", help="Connect to the peer, which listens there.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new or empty folder for the files.")
+@click.option("--connect-timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to find the peer.")
+@click.option("--step-timeout", type=_SECONDS, default=STEP_TIMEOUT, show_default=True, help="Seconds of silence.")
+@json_option
+def command(
+    agreement: Path,
+    party: str,
+    identity: Path,
+    data: Path,
+    listen_at: str | None,
+    connect_to: str | None,
+    out: Path,
+    connect_timeout: float,
+    step_timeout: float,
+    as_json: bool,
+) -> None:
+    """Run this party's half: prepare the data, join in secret with the peer, write the release."""
+    if (listen_at is None) == (connect_to is None):
+        raise UsageError("exactly one of --listen and --connect is needed")
+    address = Address(listen_at or connect_to or "")
+    check_out(out)
+
+    def open_link(side: Side) -> Link:
+        open_one = listen if listen_at is not None else connect
+        return open_one(address, identity=side.identity, peer=side.peer_certificate, timeout=connect_timeout)
+
+    try:
+        side = side_of(agreement, party=party, identity=identity)
+        errors = [error.text for error in expected_errors(side.agreement, side.plan)]
+        click.echo(describe(side.agreement, party, errors=errors), err=True)
+        with ProgressReport() as progress:
+            finished = run(side, load_binding(data), open_link, progress=progress, step_timeout=step_timeout)
+        write_finished(out, finished.files)
+    except BaseException as error:
+        write_failure(out, error)
+        raise
+    release = finished.release
+    facts: dict[str, object] = {
+        "out": str(out),
+        "repeated": finished.repeated,
+        "files": sorted(finished.files),
+    }
+    text = "" if release is None else release.to_string(index=False)
+    if finished.repeated:
+        click.echo("run before on the same data: the stored release is returned and nothing is spent", err=True)
+    echo_result(text, facts, as_json=as_json)

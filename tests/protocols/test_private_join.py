@@ -1,0 +1,102 @@
+"""The whole join: the opened shares equal the plain join, and nothing on the wire depends on the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cleanroom.protocols.private_join import JoinOutput, JoinParameters, exposure, outcome
+from cleanroom.protocols.seeds import Streams
+from tests.harness import Run, run_pair
+
+SESSION = bytes(range(32))
+PARAMETERS = JoinParameters(
+    rows_exposure=64, rows_outcome=128, groups=3, class_positions=(0, 1, 1), weight_bound=4, targets_per_row=6
+)
+
+
+def random_keys(generator: np.random.Generator, count: int) -> NDArray[np.uint8]:
+    return generator.integers(0, 256, (count, 16), dtype=np.uint8)
+
+
+def run_join(
+    *,
+    parameters: JoinParameters,
+    own: int,
+    other: int,
+    common: int,
+    seed: int,
+    large: bool = False,
+) -> tuple[Run[JoinOutput, JoinOutput], NDArray[np.uint64]]:
+    """Joins `own` with `other` rows of which `common` are shared; returns the run and the plain join."""
+    generator = np.random.default_rng(seed)
+    shared = random_keys(generator, common)
+    keys = np.concatenate([shared, random_keys(generator, own - common)])
+    other_keys = np.concatenate([shared, random_keys(generator, other - common)])[::-1].copy()
+    targets = parameters.groups * (max(parameters.class_positions) + 1)
+    dense = generator.integers(-parameters.weight_bound, parameters.weight_bound + 1, (own, targets))
+    dense[generator.random((own, targets)) < 0.5] = 0
+    rows, columns = np.nonzero(dense)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=own))]).astype(np.int64)
+    high = 1 << 62 if large else 1000
+    values = generator.integers(0, high, (other, parameters.columns), dtype=np.int64)
+    run = run_pair(
+        exposure(
+            parameters=parameters,
+            keys=keys,
+            indptr=indptr,
+            target=columns.astype(np.int32),
+            weight=dense[rows, columns].astype(np.int64),
+            streams=Streams(seed=bytes([1]) * 32, session_id=SESSION),
+        ),
+        outcome(
+            parameters=parameters,
+            keys=other_keys,
+            values=values.view(np.uint64),
+            streams=Streams(seed=bytes([2]) * 32, session_id=SESSION),
+        ),
+    )
+    expected = np.zeros((parameters.groups, parameters.columns), dtype=np.uint64)
+    for row in range(common):
+        match = other - 1 - row  # the other side's rows are reversed
+        for j, position in enumerate(parameters.class_positions):
+            weights = dense[row, position * parameters.groups : (position + 1) * parameters.groups]
+            expected[:, j] += weights.astype(np.int64).view(np.uint64) * values[match, j].astype(np.uint64)
+    return run, expected
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "common"),
+    [(0, 0, 0), (0, 128, 0), (64, 0, 0), (64, 128, 0), (64, 64, 64), (64, 128, 64), (1, 128, 1), (50, 70, 20)],
+)
+def test_the_shares_add_up_to_the_plain_join(own: int, other: int, common: int) -> None:
+    run, expected = run_join(parameters=PARAMETERS, own=own, other=other, common=common, seed=own + other + common)
+    assert np.array_equal(run.first.shares + run.second.shares, expected)
+
+
+def test_sums_near_the_bound_wrap_as_integers_mod_2_64() -> None:
+    run, expected = run_join(parameters=PARAMETERS, own=64, other=128, common=64, seed=9, large=True)
+    assert np.array_equal(run.first.shares + run.second.shares, expected)
+
+
+def test_what_the_wire_shows_is_the_same_for_no_half_and_full_overlap() -> None:
+    lengths = [
+        run_join(parameters=PARAMETERS, own=own, other=other, common=common, seed=5)[0].lengths()
+        for own, other, common in ((64, 64, 0), (64, 64, 32), (64, 64, 64), (3, 128, 0), (0, 0, 0))
+    ]
+    assert all(each == lengths[0] for each in lengths)
+
+
+def test_one_side_of_the_shares_is_random() -> None:
+    """Neither side's shares alone hold a small number, not even where the sum is zero."""
+    run, expected = run_join(parameters=PARAMETERS, own=64, other=128, common=0, seed=3)
+    assert not expected.any()
+    for shares in (run.first.shares, run.second.shares):
+        assert (shares > 1 << 40).all()
+        assert len(np.unique(shares)) == shares.size
+
+
+def test_repr_of_the_output_hides_the_shares() -> None:
+    run, _ = run_join(parameters=PARAMETERS, own=4, other=4, common=2, seed=1)
+    assert repr(run.first) == "JoinOutput()"
