@@ -47,7 +47,7 @@ def sender(*, streams: Streams, label: str, count: int) -> Protocol[NDArray[np.u
     """Gets both keys of every transfer.
 
     Args:
-        streams: this party's streams; opens (base-ot, sender, label).
+        streams: this party's streams; opens (base_ot, sender, label).
         label: names the run in its session; equal on both sides.
         count: number of transfers.
 
@@ -72,7 +72,7 @@ def receiver(*, streams: Streams, label: str, choices: NDArray[np.uint8]) -> Pro
     """Gets the chosen key of every transfer.
 
     Args:
-        streams: this party's streams; opens (base-ot, receiver, label).
+        streams: this party's streams; opens (base_ot, receiver, label).
         label: names the run in its session; equal on both sides.
         choices: one bit (0 or 1) a transfer.
 

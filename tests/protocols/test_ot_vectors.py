@@ -52,8 +52,8 @@ class Plain:
         sides = [1 - bit for bit in bits]
         self.deltas = [int("".join(map(str, bits[at : at + 4])), 2) for at in range(0, 128, 4)]
         domain = base_ot.domain(sending, label)
-        key = sending.key(step="base-ot", direction="receiver", purpose=label)
-        other = receiving.key(step="base-ot", direction="sender", purpose=label)
+        key = sending.key(step="base_ot", direction="receiver", purpose=label)
+        other = receiving.key(step="base_ot", direction="sender", purpose=label)
         self.elements = plain_base.receiver_message(key, domain, sides)
         self.answer = plain_base.sender_message(other, 128)
         pads = plain_base.sender_keys(other, domain, self.elements)
