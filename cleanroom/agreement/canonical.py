@@ -117,8 +117,8 @@ def canonical_bytes(
         },
         "protocol": {
             "profile": protocol.profile.value,
-            "rows_exposure": protocol.rows_exposure,
-            "rows_outcome": protocol.rows_outcome,
+            "max_rows_exposure": protocol.max_rows_exposure,
+            "max_rows_outcome": protocol.max_rows_outcome,
         },
     }
     text = json.dumps(document, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_refuse)

@@ -159,11 +159,25 @@ class ReleaseRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolChoice:
-    """Profile and public bounds (already padded up to powers of two)."""
+    """Profile and public bounds: as agreed, and padded up to powers of two, which is what the other side can see."""
 
     profile: Profile
-    rows_exposure: int
-    rows_outcome: int
+    max_rows_exposure: int
+    max_rows_outcome: int
+
+    @property
+    def rows_exposure(self) -> int:
+        """The exposure side's bound, padded."""
+        return _padded(self.max_rows_exposure)
+
+    @property
+    def rows_outcome(self) -> int:
+        """The outcome side's bound, padded."""
+        return _padded(self.max_rows_outcome)
+
+
+def _padded(rows: int) -> int:
+    return 1 << (rows - 1).bit_length()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

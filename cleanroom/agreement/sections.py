@@ -167,13 +167,13 @@ def read_outcome_rules(table: Table) -> Outcome:
 
 
 def read_protocol(table: Table) -> ProtocolChoice:
-    """Reads `[protocol]`; row bounds are padded up to powers of two."""
+    """Reads `[protocol]`; row bounds stay as written."""
     profile = Profile(table.optional_text("profile") or "ecdh")
     if profile is not Profile.ECDH:
         raise table.fault("profile", f"{profile.value} is not built yet; use ecdh")
     rows = Table(table.key("max_rows"), "protocol.max_rows", table.table("max_rows"))
     return ProtocolChoice(
-        profile=profile, rows_exposure=_padded_rows(rows, "exposure"), rows_outcome=_padded_rows(rows, "outcome")
+        profile=profile, max_rows_exposure=_rows(rows, "exposure"), max_rows_outcome=_rows(rows, "outcome")
     )
 
 
@@ -221,8 +221,8 @@ def _identifier(table: Table) -> Identifier:
     return Identifier(type=kind, rule=rule, country=country, hash=table.optional_text("hash"))
 
 
-def _padded_rows(table: Table, name: str) -> int:
+def _rows(table: Table, name: str) -> int:
     rows = table.integer(name, least=1, most=2**40)
     if rows > MAX_ROWS:
         raise table.fault(name, f"more than {MAX_ROWS} rows need buckets, which are not built yet")
-    return 1 << (rows - 1).bit_length()
+    return rows

@@ -103,7 +103,7 @@ def prepare_lookups(
     Raises:
         DataError: more keys than `protocol.max_rows.exposure`.
     """
-    bound = agreement.protocol.rows_exposure
+    bound = agreement.protocol.max_rows_exposure
     tally = _Tally()
     total = 0
     parts: list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]] = []
@@ -114,7 +114,7 @@ def prepare_lookups(
                 parts.append((keys, per_key, target))
     if total > bound:
         raise DataError(
-            f"exposure lookups: at most {bound} agreed (protocol.max_rows.exposure, padded), {total} needed; "
+            f"exposure lookups: at most {bound} agreed (protocol.max_rows.exposure), {total} needed; "
             "agree on a larger bound, a smaller tree or fewer groups"
         )
     summary = ExposureSummary(

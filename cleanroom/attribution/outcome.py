@@ -117,7 +117,7 @@ def prepare_rows(
     Raises:
         DataError: more rows than `protocol.max_rows.outcome`.
     """
-    bound = agreement.protocol.rows_outcome
+    bound = agreement.protocol.max_rows_outcome
     tree = tree_of(agreement)
     tally = _Tally()
     total = 0
@@ -138,7 +138,7 @@ def prepare_rows(
             parts.append(_Part(keys=keys, piece=piece, vector=pieces.vector))
     if total > bound:
         raise DataError(
-            f"outcome rows: at most {bound} agreed (protocol.max_rows.outcome, padded), {total} needed; "
+            f"outcome rows: at most {bound} agreed (protocol.max_rows.outcome), {total} needed; "
             "agree on a larger bound, another tree, a shorter touch period or fewer windows"
         )
     summary = OutcomeSummary(

@@ -106,7 +106,7 @@ def make_agreement(
             max_windows=1,
             recipients=("exposure", "outcome"),
         ),
-        protocol=ProtocolChoice(profile=Profile.ECDH, rows_exposure=rows_exposure, rows_outcome=rows_outcome),
+        protocol=ProtocolChoice(profile=Profile.ECDH, max_rows_exposure=rows_exposure, max_rows_outcome=rows_outcome),
         canonical=b"",
         hash=bytes(32),
     )

@@ -77,7 +77,7 @@ def agreement(
             max_windows=4,
             recipients=("exposure", "outcome"),
         ),
-        protocol=ProtocolChoice(profile=Profile.ECDH, rows_exposure=1024, rows_outcome=1024),
+        protocol=ProtocolChoice(profile=Profile.ECDH, max_rows_exposure=1024, max_rows_outcome=1024),
         canonical=b"",
         hash=bytes(32),
     )

@@ -78,7 +78,7 @@ def make_agreement(
             max_windows=4,
             recipients=recipients,
         ),
-        protocol=ProtocolChoice(profile=Profile.ECDH, rows_exposure=1024, rows_outcome=1024),
+        protocol=ProtocolChoice(profile=Profile.ECDH, max_rows_exposure=1024, max_rows_outcome=1024),
         canonical=b"",
         hash=agreement_hash,
     )
