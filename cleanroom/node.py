@@ -37,6 +37,7 @@ from cleanroom.release.noise import draw_noise, record_noise
 from cleanroom.release.opening import Opening
 from cleanroom.release.signatures import SIGNATURE_PURPOSE, SignedRelease
 from cleanroom.release.terms import terms_of
+from cleanroom.report import RunFiles, render_report
 from cleanroom.transcripts import transcript_lines
 
 __all__ = ["STEP_TIMEOUT", "Finished", "Side", "run", "side_of"]
@@ -193,7 +194,7 @@ def _finish(side: Side, inputs: RunInputs, executed: Executed, ledger: Ledger) -
         found = ledger.stored(side.agreement, side.peer, own_root=session.own_root, peer_root=session.peer_root)
         if found is None:
             raise CleanroomError("the ledger lost the stored release while the run was on")
-        return Finished(files=found.files, repeated=True)
+        return Finished(files=_with_report(found.files), repeated=True)
     files = dict(executed.signed.files)
     files["transcript.jsonl"] = transcript_lines(
         inputs.transcript, executed.seal, exposure=_is_exposure(inputs.prepared)
@@ -201,7 +202,14 @@ def _finish(side: Side, inputs: RunInputs, executed: Executed, ledger: Ledger) -
     files["local.json"] = _json(_local(side, inputs, executed, executed.opening, executed.signed))
     files["audit.private"] = _json(_audit(side, inputs, session))
     ledger.store(side.agreement, side.peer, run=_run_of(session), files=files, now=datetime.now(UTC))
-    return Finished(files=files, repeated=False)
+    return Finished(files=_with_report(files), repeated=False)
+
+
+def _with_report(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Adds the report, which follows from the other files and is not stored."""
+    if "release.json" not in files:
+        return files
+    return {**files, "report.html": render_report([RunFiles.of(files)]).encode()}
 
 
 def _local(
