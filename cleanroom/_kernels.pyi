@@ -69,9 +69,7 @@ def okvs_decode(
 
 # --- cuckoo.rs
 def bin_positions(keys: NDArray[np.uint8], seed: bytes, n_bins: int) -> NDArray[np.int64]: ...
-def cuckoo_place(
-    positions: NDArray[np.int64], n_bins: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | None: ...
+def cuckoo_place(positions: NDArray[np.int64], n_bins: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | None: ...
 
 # --- rlwe.rs
 class RlweSecret:

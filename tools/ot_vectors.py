@@ -1,6 +1,6 @@
 """Writes the known answers of the transfers and of what is built on them: seeds and inputs in, SHA-256 of frames out.
 
-    python tools/ot_vectors.py tests/vectors/ot/v1/transcripts.json
+python tools/ot_vectors.py tests/vectors/ot/v1/transcripts.json
 """
 
 from __future__ import annotations

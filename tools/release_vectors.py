@@ -76,9 +76,7 @@ def case(
     if noise == "none":
         # the comparison's masks are all ones in the test: the exposure side's share is 1, the outcome side's bit ^ 1
         parts = {"exposure": packed([True] * len(bits)), "outcome": packed([not bit for bit in bits])}
-        bit_salts = {
-            side: keystream(streams[side].key(step="release", purpose="bits salt"), 32) for side in sides
-        }
+        bit_salts = {side: keystream(streams[side].key(step="release", purpose="bits salt"), 32) for side in sides}
         for side in sides:
             statement = b"cleanroom/release/bits/v1" + SESSION_ID + ROLES[side] + bit_salts[side] + parts[side]
             send(side, "bits_commitment", hashlib.sha256(statement).digest())
@@ -94,9 +92,7 @@ def case(
     verdict = dict(zip(gate_cells, bits, strict=True))
     passed = [[verdict[g * columns + GATE_OF[j]] for j in range(columns)] for g in range(groups)]
     rest = [
-        k
-        for k, (g, j) in enumerate(cells)
-        if passed[g][j] and DECLARED[j] and (noise == "none" or j not in GATE_OF)
+        k for k, (g, j) in enumerate(cells) if passed[g][j] and DECLARED[j] and (noise == "none" or j not in GATE_OF)
     ]
     for side, other in zip(sides, reversed(sides), strict=True):
         if receives[other]:

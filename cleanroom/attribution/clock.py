@@ -100,8 +100,9 @@ def _segments(zone_name: str, start: int, end: int) -> tuple[list[int], list[int
     try:
         zone = ZoneInfo(zone_name)
     except (KeyError, ValueError, OSError) as reason:
-        raise AgreementError(f"time.zone: no zone of that name in this machine's time zone database: {zone_name!r}") \
-            from reason
+        raise AgreementError(
+            f"time.zone: no zone of that name in this machine's time zone database: {zone_name!r}"
+        ) from reason
 
     def offset(at_us: int) -> int:
         shift = (_EPOCH + timedelta(microseconds=at_us)).astimezone(zone).utcoffset()

@@ -149,9 +149,7 @@ def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ..
         if cost.noise is Noise.NONE:
             text = f"each {column.name} figure that is released is exact"
         else:
-            text = (
-                f"each {column.name} figure will be within about ± {within:,}{words} of the truth, 19 times of 20"
-            )
+            text = f"each {column.name} figure will be within about ± {within:,}{words} of the truth, 19 times of 20"
         errors.append(
             ExpectedError(metric=column.name, std_error=Decimal(repr(std_error)) * unit, within=within, text=text)
         )

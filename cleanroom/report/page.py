@@ -93,16 +93,20 @@ def render_report(runs: Sequence[RunFiles]) -> str:
     )
     charts = [*comparisons, *(chart for section in sections for chart in section.charts)]
     plotly, script = _plotly(), _source(_SCRIPT)
-    return _environment().get_template(_TEMPLATE).render(
-        sections=sections,
-        shared=[next(metric for metric in distinct[0].declared if metric.name == name) for name in shared],
-        comparisons=comparisons,
-        figures=_embedded([{"id": chart.id, **chart.figure} for chart in charts]),
-        style=Markup(_source(_STYLE)),  # a file of this package, no data in it
-        plotly=Markup(plotly),  # plotly's own script, no data in it
-        script=Markup(script),  # a file of this package, no data in it
-        policy=_policy(plotly, script),
-        words=words,
+    return (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            sections=sections,
+            shared=[next(metric for metric in distinct[0].declared if metric.name == name) for name in shared],
+            comparisons=comparisons,
+            figures=_embedded([{"id": chart.id, **chart.figure} for chart in charts]),
+            style=Markup(_source(_STYLE)),  # a file of this package, no data in it
+            plotly=Markup(plotly),  # plotly's own script, no data in it
+            script=Markup(script),  # a file of this package, no data in it
+            policy=_policy(plotly, script),
+            words=words,
+        )
     )
 
 
@@ -216,5 +220,3 @@ def _all_groups(sections: Sequence[_Section]) -> list[str]:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
-
-

@@ -63,13 +63,11 @@ fn bin_positions<'py>(
     }
     let mut out = vec![0i64; rows * CHOICES];
     py.detach(|| {
-        out.par_chunks_mut(TASK_ROWS * CHOICES)
-            .zip(keys.par_chunks(TASK_ROWS * KEY_BYTES))
-            .for_each(|(out, keys)| {
-                for (out, key) in out.chunks_exact_mut(CHOICES).zip(keys.chunks_exact(KEY_BYTES)) {
-                    out.copy_from_slice(&bins_of(seed, key, n_bins));
-                }
-            });
+        out.par_chunks_mut(TASK_ROWS * CHOICES).zip(keys.par_chunks(TASK_ROWS * KEY_BYTES)).for_each(|(out, keys)| {
+            for (out, key) in out.chunks_exact_mut(CHOICES).zip(keys.chunks_exact(KEY_BYTES)) {
+                out.copy_from_slice(&bins_of(seed, key, n_bins));
+            }
+        });
     });
     let out = Array2::from_shape_vec((rows, CHOICES), out).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(out.into_pyarray(py))

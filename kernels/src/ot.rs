@@ -416,7 +416,11 @@ fn hash_rows(cipher: &Aes128Enc, rows: &[u8], index: u64, choices: &[u8], words:
 }
 
 fn check_width(width: usize) -> PyResult<()> {
-    if width == 1 || width == DEPTH { Ok(()) } else { Err(bad("choices are 1 or 4 bits wide")) }
+    if width == 1 || width == DEPTH {
+        Ok(())
+    } else {
+        Err(bad("choices are 1 or 4 bits wide"))
+    }
 }
 
 fn check_choices(choices: &[u8], width: usize) -> PyResult<()> {
@@ -482,10 +486,8 @@ fn ggm_reconstruct<'py>(
     }
     let mut leaves = vec![0u8; bits.len() / DEPTH * LEAVES * SEED];
     py.detach(|| {
-        for ((bits, sums), leaves) in bits
-            .chunks_exact(DEPTH)
-            .zip(sums.chunks_exact(DEPTH * SEED))
-            .zip(leaves.chunks_exact_mut(LEAVES * SEED))
+        for ((bits, sums), leaves) in
+            bits.chunks_exact(DEPTH).zip(sums.chunks_exact(DEPTH * SEED)).zip(leaves.chunks_exact_mut(LEAVES * SEED))
         {
             reconstruct_tree(bits, sums, leaves);
         }
@@ -529,8 +531,7 @@ fn ot_extend_sender<'py>(
     if correction.len() % (TREES * width * ROW) != 0 {
         return Err(bad("the correction is whole groups of 32 x width x 16 bytes"));
     }
-    let rows =
-        py.detach(|| Ok::<_, PyErr>(extend_sender(&Leaves::new(leaves)?, delta, first, width, correction)))?;
+    let rows = py.detach(|| Ok::<_, PyErr>(extend_sender(&Leaves::new(leaves)?, delta, first, width, correction)))?;
     Ok(rows.into_pyarray(py))
 }
 

@@ -251,7 +251,11 @@ fn nearest(value: f64, scale: f64, limit: i64) -> Result<i64, u8> {
     // Rounding is monotonic and halves are floats: only a product that landed on a half can hide which side it is on.
     let up = if half == 0.5 {
         let error = value.mul_add(scale, -product);
-        if error == 0.0 { floor as i64 % 2 == 1 } else { error > 0.0 }
+        if error == 0.0 {
+            floor as i64 % 2 == 1
+        } else {
+            error > 0.0
+        }
     } else {
         half > 0.5
     };

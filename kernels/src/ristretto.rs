@@ -244,7 +244,12 @@ fn key32(key: &[u8]) -> Result<[u8; 32], Fault> {
 }
 
 #[pyfunction]
-fn expand_message_xmd<'py>(py: Python<'py>, message: &[u8], dst: &[u8], length: usize) -> PyResult<Bound<'py, PyBytes>> {
+fn expand_message_xmd<'py>(
+    py: Python<'py>,
+    message: &[u8],
+    dst: &[u8],
+    length: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
     if length == 0 || length > 255 * HASH {
         return Err(Fault::Shape("length is 1 to 16320 bytes").into());
     }
@@ -479,7 +484,8 @@ mod tests {
     #[test]
     fn half_scalar_and_batch_encoding_equal_the_plain_product() {
         for count in [1, 2, BATCH, BATCH + 1] {
-            let points: Vec<_> = (1..=count as u64).map(|i| RistrettoPoint::mul_base(&Scalar::from(i * i + 1))).collect();
+            let points: Vec<_> =
+                (1..=count as u64).map(|i| RistrettoPoint::mul_base(&Scalar::from(i * i + 1))).collect();
             let scalars: Vec<_> = (1..=count as u64).map(|i| Scalar::from(3 * i).invert()).collect();
             let expected: Vec<_> = points.iter().zip(&scalars).map(|(p, k)| (p * k).compress()).collect();
             assert_eq!(multiply_and_encode(points, scalars), expected);

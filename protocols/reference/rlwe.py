@@ -120,9 +120,7 @@ def encrypt(
 ) -> list[int]:
     """-element × secret + error + encoding(message)."""
     product = multiply(element, secret)
-    return [
-        (e + encoding(m) - x) % MODULUS for x, e, m in zip(product, error, messages, strict=True)
-    ]
+    return [(e + encoding(m) - x) % MODULUS for x, e, m in zip(product, error, messages, strict=True)]
 
 
 def weight_polynomial(weights: Iterable[tuple[int, int]]) -> list[int]:

@@ -28,9 +28,7 @@ def run(
     *, label: str = "x", other_label: str = "x", other_session: bytes = SESSION, tamper: Tamper | None = None
 ) -> Run[NDArray[np.uint8], NDArray[np.uint8]]:
     sender = base_ot.sender(streams=Streams(seed=A, session_id=SESSION), label=label, count=CHOICES.size)
-    receiver = base_ot.receiver(
-        streams=Streams(seed=B, session_id=other_session), label=other_label, choices=CHOICES
-    )
+    receiver = base_ot.receiver(streams=Streams(seed=B, session_id=other_session), label=other_label, choices=CHOICES)
     return run_pair(sender, receiver, tamper)
 
 

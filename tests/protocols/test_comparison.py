@@ -114,9 +114,7 @@ def test_node_tables_combine_every_pattern_of_shares() -> None:
             assert [int(word) >> other & 1 for word in tables] == expected
 
 
-def test_mutation_an_off_by_one_in_the_carry_moves_the_threshold(
-    pair: OtPair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mutation_an_off_by_one_in_the_carry_moves_the_threshold(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
     """With α = 2^63 - 2 - (lower bits) a sum of exactly 2^63 - 1 counts as a carry."""
     chunks = comparison._chunks
     first = iter([True])

@@ -98,9 +98,7 @@ def test_each_side_alone_is_balanced(pair: OtPair) -> None:
             assert abs(int(share.sum()) - 2000) < 5 * 31.7
 
 
-def test_mutation_complement_after_padding_breaks_narrow_widths(
-    pair: OtPair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mutation_complement_after_padding_breaks_narrow_widths(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The receiver's pads become ones where the sender's are zeros, so nothing is equal; 64 bits have no pads."""
     monkeypatch.setattr(equality, "_next_choices", lambda bits: equality._chunks_of_bits(bits) ^ np.uint8(15))
     assert wrong(pair, 20) >= 300

@@ -122,9 +122,7 @@ def test_shares_add_up_to_the_plain_sum(n_bins: int) -> None:
 def test_any_small_sum_is_exact(data: st.DataObject) -> None:
     columns = data.draw(st.integers(1, 3))
     shape = _shape(2, tuple(range(columns)), rows=50, weight_bound=720720, entries=50)
-    entry = st.tuples(
-        st.integers(0, 29), st.integers(0, shape.targets - 1), st.integers(-720720, 720720)
-    )
+    entry = st.tuples(st.integers(0, 29), st.integers(0, shape.targets - 1), st.integers(-720720, 720720))
     weights = _weights(*data.draw(st.lists(entry, max_size=50)))
     word = st.one_of(st.integers(0, 3), st.integers((1 << 64) - 3, (1 << 64) - 1), st.integers(0, (1 << 64) - 1))
     shares = np.array(data.draw(st.lists(word, min_size=30 * columns, max_size=30 * columns)), dtype=np.uint64)

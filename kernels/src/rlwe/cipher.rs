@@ -73,9 +73,7 @@ impl Secret {
 
     /// The constant coefficient of c1 * s_column modulo each of the answer's primes.
     pub fn product_constant(&self, c1: &[u64], column: usize) -> [u64; ANSWER_LIMBS] {
-        std::array::from_fn(|i| {
-            constant_of_product(&c1[i * DEGREE..(i + 1) * DEGREE], &self.plain[column], i)
-        })
+        std::array::from_fn(|i| constant_of_product(&c1[i * DEGREE..(i + 1) * DEGREE], &self.plain[column], i))
     }
 }
 

@@ -111,4 +111,3 @@ def test_the_encoding_is_fixed(desk: Desk) -> None:
     for entry, digit in zip(agreement.parties, "ab", strict=True):
         text = text.replace(entry.fingerprint.hex(), digit * 64)
     assert hashlib.sha256(text.encode()).hexdigest() == KNOWN
-

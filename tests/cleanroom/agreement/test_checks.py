@@ -97,8 +97,10 @@ def test_no_warning_without_reason(desk: Desk) -> None:
 def test_windows_past_the_end(desk: Desk, changes: list[tuple[str, str]], names: str | None) -> None:
     """The last touch of a period that ends on the 3rd is on the 2nd: thirty dates, its own included, reach the 31st."""
     found = agreement_warnings(desk.load(*changes))
-    expected = () if names is None else (
-        f"exposure.end: windows that begin at the last touches pass time.end and are cut: {names}",
+    expected = (
+        ()
+        if names is None
+        else (f"exposure.end: windows that begin at the last touches pass time.end and are cut: {names}",)
     )
     assert found == expected
 

@@ -27,9 +27,16 @@ def local(zone: str, *parts: int) -> datetime:
 # new york: 23 and 25 hours; sao paulo: midnight does not exist, and 23:00 comes twice; havana: midnight comes twice;
 # st john's: the date goes back at 00:01; apia: 2011-12-30 is no date; lord howe: half an hour; monrovia: odd seconds
 ZONES = [
-    ("UTC", 2017), ("Asia/Shanghai", 2017), ("America/New_York", 2017), ("America/Sao_Paulo", 2017),
-    ("America/Havana", 2017), ("America/St_Johns", 2006), ("Pacific/Apia", 2011), ("Australia/Lord_Howe", 2017),
-    ("Asia/Kathmandu", 2017), ("Africa/Monrovia", 1971),
+    ("UTC", 2017),
+    ("Asia/Shanghai", 2017),
+    ("America/New_York", 2017),
+    ("America/Sao_Paulo", 2017),
+    ("America/Havana", 2017),
+    ("America/St_Johns", 2006),
+    ("Pacific/Apia", 2011),
+    ("Australia/Lord_Howe", 2017),
+    ("Asia/Kathmandu", 2017),
+    ("Africa/Monrovia", 1971),
 ]
 
 

@@ -115,9 +115,11 @@ def sql(data: Journey, agreement: Agreement, plan: Plan) -> list[list[int]]:
         length = STEP[time.resolution]
         tick = f"((epoch_us(moment) - {_us(time.start)}) // epoch_us(interval '{length}'))"
     fate = "arg_min" if exposure.anchor == "first_touch" else "arg_max"
-    listed = "" if exposure.instants is None else "and moment in (" + ", ".join(
-        f"timestamp '{_text(at)}'" for at in exposure.instants
-    ) + ")"
+    listed = (
+        ""
+        if exposure.instants is None
+        else "and moment in (" + ", ".join(f"timestamp '{_text(at)}'" for at in exposure.instants) + ")"
+    )
     anchors = data.db.execute(
         f"""select household, {column} as label, {fate}(tick, moment) as tau
             from (select *, {tick} as tick from touch

@@ -206,15 +206,18 @@ def brute(
     """groups × columns, from the words of the conventions."""
     tick = tick_of(agreement)
     exposure, time, release = agreement.exposure, agreement.time, agreement.release
-    instants = None if exposure.instants is None else {
-        tick(us(at)) for at in exposure.instants if exposure.start <= at < exposure.end
-    }
+    instants = (
+        None
+        if exposure.instants is None
+        else {tick(us(at)) for at in exposure.instants if exposure.start <= at < exposure.end}
+    )
     seen: dict[bytes, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for who, at, group in touches:
         if us(exposure.start) <= at < us(exposure.end) and (instants is None or tick(at) in instants):
             seen[who][group].append((at, tick(at)))
     result = [[0] * len(columns) for _ in exposure.groups]
     for who, groups in seen.items():
+
         def mark(group: int, who: bytes = who) -> bytes:
             return hmac.new(KEY, who + exposure.groups[group].encode("utf-8"), hashlib.sha256).digest()
 

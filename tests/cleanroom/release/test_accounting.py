@@ -20,9 +20,7 @@ def _zcdp_epsilon(rho: float, delta: float) -> float:
     best = math.inf
     for step in range(1, 200_000):
         alpha = 1.0 + step / 1000.0
-        loss = rho * alpha + (
-            math.log(1 / (alpha * delta)) + (alpha - 1) * math.log1p(-1 / alpha)
-        ) / (alpha - 1)
+        loss = rho * alpha + (math.log(1 / (alpha * delta)) + (alpha - 1) * math.log1p(-1 / alpha)) / (alpha - 1)
         best = min(best, loss)
     return best
 
@@ -86,8 +84,12 @@ def test_sensitivities_in_both_norms() -> None:
     plan = plan_of(make_agreement())
     assert column_sensitivities(plan, 4, norm=1) == (4, 4, 160, 800_000, 360_000, 4)
     assert column_sensitivities(plan, 4, norm=2) == pytest.approx((2, 2, 80, 400_000, 180_000, 2))
-    assert all(value >= exact for value, exact in zip(column_sensitivities(plan, 2, norm=2),
-                                                      (math.sqrt(2) * c.cap for c in plan.columns), strict=True))
+    assert all(
+        value >= exact
+        for value, exact in zip(
+            column_sensitivities(plan, 2, norm=2), (math.sqrt(2) * c.cap for c in plan.columns), strict=True
+        )
+    )
 
 
 def test_no_noise_costs_nothing_that_could_be_stated() -> None:

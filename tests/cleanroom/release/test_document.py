@@ -75,9 +75,7 @@ def finish(
     run, _, _ = open_pair(terms)
 
     def side(role: Role, opening: Opening, signer: str) -> Any:
-        return sign_release(
-            role, agreement, plan, terms, opening, session_id=SESSION, sign=KEYS[signer].sign
-        )
+        return sign_release(role, agreement, plan, terms, opening, session_id=SESSION, sign=KEYS[signer].sign)
 
     done = run_pair(
         side(Role.EXPOSURE, run.first, signers[0]),
@@ -104,11 +102,20 @@ def test_the_table_has_one_row_a_declared_pair_in_the_agreements_order_and_no_to
     names = [metric.name for metric in METRICS]
     assert [(row["group"], row["metric"]) for row in rows] == [(f"c{g}", name) for g in range(3) for name in names]
     assert [row["value"] for row in rows] == [
-        "900", "700", "2100", "50000.00", "400", "", "", "", "300", "120", "260", "",
+        "900",
+        "700",
+        "2100",
+        "50000.00",
+        "400",
+        "",
+        "",
+        "",
+        "300",
+        "120",
+        "260",
+        "",
     ]
-    assert [row["status"] for row in rows] == [
-        "suppressed" if row["value"] == "" else "released" for row in rows
-    ]
+    assert [row["status"] for row in rows] == ["suppressed" if row["value"] == "" else "released" for row in rows]
     assert {row["std_error"] for row in rows} == {"0"}
 
 
@@ -157,7 +164,9 @@ def test_automatic_gates_are_in_the_json_alone() -> None:
     files = finish(agreement, plan)[0].files
     document = json.loads(files["release.json"])
     assert [(row["metric"], row["units"]) for row in document["gates"]] == [
-        ("gate_order_7d", 500), ("gate_order_7d", None), ("gate_order_7d", None),
+        ("gate_order_7d", 500),
+        ("gate_order_7d", None),
+        ("gate_order_7d", None),
     ]
     assert b"gate_order_7d" not in files["release.csv"] and b"gate_order_7d" not in files["release.parquet"]
     plain, plain_plan = make_world(Noise.NONE)
@@ -173,7 +182,8 @@ def test_the_json_names_agreement_parameters_and_files() -> None:
     assert document["parameters"]["epsilon"] == 2.0 and document["parameters"]["min_people"] == 50
     assert {name: hashlib.sha256(files[name]).hexdigest() for name in document["files"]} == document["files"]
     assert [(entry["party"], entry["covers"]) for entry in document["signatures"]] == [
-        ("media", "release"), ("shop", "release"),
+        ("media", "release"),
+        ("shop", "release"),
     ]
     sales = document["rows"][3]
     assert (sales["value"], sales["units"]) == (50_000.0, 5_000_000)
@@ -244,8 +254,17 @@ def huge_cell(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [change_share, swap_verdict, drop_cell, set_value, set_threshold, add_field, other_commitment, forget_record,
-     huge_cell],
+    [
+        change_share,
+        swap_verdict,
+        drop_cell,
+        set_value,
+        set_threshold,
+        add_field,
+        other_commitment,
+        forget_record,
+        huge_cell,
+    ],
 )
 @pytest.mark.parametrize("noise", [Noise.NONE, Noise.GAUSSIAN])
 def test_an_auditor_finds_a_changed_document(fault: Callable[[dict[str, Any]], None], noise: Noise) -> None:

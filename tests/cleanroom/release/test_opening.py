@@ -135,8 +135,7 @@ def test_with_noise_gates_come_first_and_suppressed_cells_are_never_sent() -> No
     terms = make_terms(Noise.GAUSSIAN)
     run, first, second = open_pair(terms)
     order = [step for _, step, _ in run.frames]
-    assert order == sorted(order, key=["release.terms", "release.commitments", "release.gates",
-                                       "release.cells"].index)
+    assert order == sorted(order, key=["release.terms", "release.commitments", "release.gates", "release.cells"].index)
     gates = [0, 1, 4]
     assert run.first.opened[:, gates].all()
     sent = sent_words(run, ("release.gates", "release.cells"))
@@ -209,8 +208,11 @@ def test_a_side_that_is_no_recipient_gets_the_suppression_bits_alone(
     for word in (first, second)[receiver].reshape(-1):
         assert word.astype("<u8").tobytes() not in sent
     if noise is Noise.GAUSSIAN:
-        bits = [(sender, len(frame) - FRAME_HEADER_BYTES) for sender, step, frame in run.frames
-                if step == "release.suppression"]
+        bits = [
+            (sender, len(frame) - FRAME_HEADER_BYTES)
+            for sender, step, frame in run.frames
+            if step == "release.suppression"
+        ]
         assert bits == [(receiver, 2)]
 
 
@@ -307,7 +309,11 @@ def test_a_commitment_binds_session_role_cell_salt_and_share() -> None:
         return commit_shares(**(given | change)).tobytes()
 
     plain = hashlib.sha256(
-        b"cleanroom/release/cell/v1" + SESSION + b"\x00" + (3).to_bytes(8, "little") + b"\x07" * 32
+        b"cleanroom/release/cell/v1"
+        + SESSION
+        + b"\x00"
+        + (3).to_bytes(8, "little")
+        + b"\x07" * 32
         + (9).to_bytes(8, "little")
     ).digest()
     assert commit() == plain
