@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from cleanroom.carrier import PeerSilentError
 from cleanroom.errors import AgreementError, BudgetError, PeerError
 from cleanroom.link import AbortReason, Link
 from cleanroom.protocols.party import Outgoing, Party, PartyState
@@ -35,11 +36,13 @@ def drive(party: Party[T], link: Link, *, step_timeout: float, progress: Progres
         CleanroomError: this side failed; the peer has been told that it stops, and in which of a few ways.
     """
     try:
-        return _loop(party, link, step_timeout, progress)
+        result = _loop(party, link, step_timeout, progress)
     except BaseException as error:
         party.fail()
         link.abort(_abort_reason(error))
         raise
+    link.finish()
+    return result
 
 
 def _loop(party: Party[T], link: Link, step_timeout: float, progress: ProgressSink) -> T:
@@ -50,7 +53,7 @@ def _loop(party: Party[T], link: Link, step_timeout: float, progress: ProgressSi
             if event.message.step != step:
                 step = event.message.step
                 progress(step, 0, 0)
-            link.send(event.frame)
+            link.send(event.frame, timeout=step_timeout)
         elif isinstance(event, Progress):
             step = event.step
             progress(event.step, event.done, event.total)
@@ -64,12 +67,14 @@ def _loop(party: Party[T], link: Link, step_timeout: float, progress: ProgressSi
             if expected.message.step != step:
                 step = expected.message.step
                 progress(step, 0, 0)
-            party.feed(link.receive(step_timeout, step))
+            party.feed(link.receive(timeout=step_timeout, waiting_for=step))
 
 
 def _abort_reason(error: BaseException) -> AbortReason:
+    if isinstance(error, PeerSilentError):
+        return AbortReason.TIMEOUT
     if isinstance(error, PeerError):
-        return AbortReason.TIMEOUT if "silent" in str(error) else AbortReason.PROTOCOL
+        return AbortReason.PROTOCOL
     if isinstance(error, AgreementError):
         return AbortReason.AGREEMENT
     if isinstance(error, BudgetError):

@@ -1,4 +1,4 @@
-"""Links over Arrow Flight: one `DoExchange` under mutual TLS, both certificates pinned by the agreement.
+"""Carriers over Arrow Flight: `DoExchange` under mutual TLS, both certificates pinned by the agreement.
 
 A message of the link is the `app_metadata` of one Flight message; no record batch and no compression is used. Each
 side trusts exactly one certificate, the peer's, as its own root, so that a connection that stands is the peer's.
@@ -7,6 +7,7 @@ side trusts exactly one certificate, the peer's, as its own root, so that a conn
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
 from typing import Final
@@ -16,15 +17,17 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before pyarrow.flight loads: 
 import pyarrow as pa
 import pyarrow.flight as fl
 
+from cleanroom.carrier import MAX_MESSAGE_BYTES, Carrier, CarrierLostError
 from cleanroom.errors import PeerError, UsageError
 from cleanroom.identity import Certificate, Identity
-from cleanroom.link import MAX_MESSAGE_BYTES, Link
+from cleanroom.link import Link
 
 __all__ = ["Address", "connect", "listen"]
 
 _COMMAND: Final = b"cleanroom/exchange/v1"
-_CLOSE_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.2
+_BROKEN: Final = "the connection to the peer broke"
 
 
 class Address:
@@ -38,27 +41,98 @@ class Address:
             UsageError: the text is of another form.
         """
         host, separator, port = text.rpartition(":")
-        if not separator or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        if not separator or not host or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
             raise UsageError("an address is HOST:PORT with a port from 0 to 65535")
         self.host = host
         self.port = int(port)
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
     def uri(self) -> str:
         """The address as Flight writes it."""
-        return f"grpc+tls://{self.host}:{self.port}"
+        return f"grpc+tls://{self}"
 
 
-class _Server(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types for Flight
-    """Accepts the first exchange of the pinned peer and hands it to the listening link."""
+class _FlightCarrier(Carrier):
+    """What both ends share: the writer, and the loop that reads."""
 
-    def __init__(self, address: Address, identity: Identity, peer: Certificate, link: _ListeningLink) -> None:
-        super().__init__(
-            address.uri(),
-            tls_certificates=[(identity.certificate_pem, identity.key_pem)],
-            verify_client=True,
-            root_certificates=peer.pem,
-        )
-        self._link = link
+    def __init__(self, writer: fl.MetadataRecordBatchWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def send(self, message: bytes) -> None:
+        if self.closed.is_set():
+            raise CarrierLostError("the connection is closed")
+        try:
+            self._writer.write_metadata(pa.py_buffer(message))
+        except (pa.ArrowException, OSError):
+            raise CarrierLostError(_BROKEN) from None
+
+    def pump(self, reader: fl.MetadataRecordBatchReader) -> None:
+        """Moves arrivals into the inbox until the stream ends."""
+        end: PeerError = CarrierLostError("the peer closed the connection before the run was over")
+        try:
+            while not self.closed.is_set():
+                metadata = reader.read_chunk().app_metadata
+                size = 0 if metadata is None else metadata.size
+                if not 1 <= size <= MAX_MESSAGE_BYTES:
+                    end = PeerError(f"a message of {size} bytes arrived; 1 to {MAX_MESSAGE_BYTES} are allowed")
+                    break
+                if not self._deliver(metadata.to_pybytes()):
+                    return
+        except StopIteration:
+            pass  # the peer ended its stream: `end` says so to whoever still waits
+        except (pa.ArrowException, OSError):
+            end = CarrierLostError(_BROKEN)
+        self._deliver(end)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class _ConnectedCarrier(_FlightCarrier):
+    """The connecting side's end."""
+
+    def __init__(self, client: fl.FlightClient, writer: fl.FlightStreamWriter, reader: fl.FlightStreamReader) -> None:
+        super().__init__(writer)
+        self._client = client
+        self._reader = threading.Thread(target=self.pump, args=(reader,), daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        if self.closed.is_set():
+            return
+        super().close()
+        closer = threading.Thread(target=self._finish, daemon=True)
+        closer.start()
+        closer.join(_CLOSE_SECONDS)
+
+    def _finish(self) -> None:
+        try:
+            self._writer.done_writing()
+            self._reader.join(_CLOSE_SECONDS)
+            self._client.close()
+        except (pa.ArrowException, OSError):
+            return  # the peer closed first: there is nothing left to end
+
+
+class _Listener(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types for Flight
+    """Lets the pinned peer in; a new exchange takes the place of the one before, which the peer has given up."""
+
+    def __init__(self, address: Address, identity: Identity, peer: Certificate) -> None:
+        self._arrivals: queue.Queue[_FlightCarrier] = queue.Queue()
+        self._present: _FlightCarrier | None = None
+        self._lock = threading.Lock()
+        try:
+            super().__init__(
+                address.uri(),
+                tls_certificates=[(identity.certificate_pem, identity.key_pem)],
+                verify_client=True,
+                root_certificates=peer.pem,
+            )
+        except (pa.ArrowException, OSError):
+            raise PeerError(f"cannot listen on {address}: the port is taken, or the host is not this machine") from None
 
     def do_exchange(
         self,
@@ -67,139 +141,36 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no ty
         reader: fl.MetadataRecordBatchReader,
         writer: fl.MetadataRecordBatchWriter,
     ) -> None:
-        """Serves the exchange until either side ends it."""
+        """Serves one exchange until either side ends it."""
         if descriptor.command != _COMMAND:
             raise fl.FlightServerError("unknown command")
-        if not self._link.attach(writer):
-            raise fl.FlightUnavailableError("this party is in another exchange")
-        self._link.pump(reader)
-
-
-class _FlightLink(Link):
-    """What both ends share: the writer, and the loop that reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._writer: fl.MetadataRecordBatchWriter | None = None
-
-    def _write(self, message: bytes) -> None:
-        if self._writer is None:
-            raise PeerError("there is no connection yet")
-        try:
-            self._writer.write_metadata(pa.py_buffer(message))
-        except (pa.ArrowException, OSError):
-            raise self._gone() from None
-
-    def _gone(self) -> PeerError:
-        """The reason why the connection is gone: what the peer said last, if it said anything."""
-        deadline = time.monotonic() + 1.0  # an abort may be on its way behind the broken pipe
-        while time.monotonic() < deadline:
-            try:
-                self.receive(timeout=0.2, waiting_for="connection")
-            except PeerError as error:
-                if "stopped the run" in str(error):
-                    return error
-        return PeerError("the connection to the peer broke")
-
-    def pump(self, reader: fl.FlightStreamReader) -> None:
-        """Moves arrivals into the inbox until the stream ends."""
-        end = PeerError("the peer closed the connection before the run was over")
-        try:
-            while not self._closed.is_set():
-                metadata = reader.read_chunk().app_metadata
-                size = 0 if metadata is None else metadata.size
-                if not 1 <= size <= MAX_MESSAGE_BYTES:
-                    end = PeerError(f"a message of {size} bytes; 1 to {MAX_MESSAGE_BYTES} are allowed")
-                    break
-                if not self._deliver(metadata.to_pybytes()):
-                    return
-        except StopIteration:
-            pass  # the peer ended its stream: `end` says so to whoever still waits
-        except (pa.ArrowException, OSError):
-            end = PeerError("the connection to the peer broke")
-        self._deliver(end)
-
-
-class _ListeningLink(_FlightLink):
-    """The end that listens."""
-
-    def __init__(self, address: Address, identity: Identity, peer: Certificate) -> None:
-        super().__init__()
-        self._attached = threading.Event()
-        self._pumped = threading.Event()
-        self._lock = threading.Lock()
-        try:
-            self._server = _Server(address, identity, peer, self)
-        except (pa.ArrowException, OSError):
-            raise PeerError(f"cannot listen on {address.host}:{address.port}: taken, or not of this machine") from None
-
-    def attach(self, writer: fl.MetadataRecordBatchWriter) -> bool:
-        """Takes an exchange; False if there was one before."""
+        carrier = _FlightCarrier(writer)
         with self._lock:
-            if self._attached.is_set() or self._closed.is_set():
-                return False
-            self._writer = writer
-            self._attached.set()
-            return True
+            if self._present is not None:
+                self._present.close()
+            self._present = carrier
+        self._arrivals.put(carrier)
+        carrier.pump(reader)
+        carrier.closed.wait()  # returning ends the stream: not before this side has sent everything
 
-    def pump(self, reader: fl.FlightStreamReader) -> None:
+    def dial(self, timeout: float) -> Carrier:
+        """Waits for an exchange of the peer."""
         try:
-            super().pump(reader)
-            self._closed.wait()  # returning ends the stream: not before this side has sent everything
-        finally:
-            self._pumped.set()
+            return self._arrivals.get(timeout=timeout)
+        except queue.Empty:
+            raise CarrierLostError(f"no peer with the agreement's certificate came within {timeout:g} s") from None
 
-    def wait(self, timeout: float) -> None:
-        """Waits for the peer."""
-        if not self._attached.wait(timeout):
-            raise PeerError(f"no peer with the agreement's certificate connected within {timeout:g} s")
-
-    def close(self) -> None:
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        stopper = threading.Thread(target=self._server.shutdown, daemon=True)
+    def hang_up(self) -> None:
+        """Frees the port."""
+        with self._lock:
+            if self._present is not None:
+                self._present.close()
+        stopper = threading.Thread(target=self.shutdown, daemon=True)
         stopper.start()
         stopper.join(_CLOSE_SECONDS)
 
 
-class _ConnectingLink(_FlightLink):
-    """The end that connects."""
-
-    def __init__(self, client: fl.FlightClient, writer: fl.FlightStreamWriter, reader: fl.FlightStreamReader) -> None:
-        super().__init__()
-        self._client = client
-        self._writer = writer
-        self._reader = threading.Thread(target=self.pump, args=(reader,), daemon=True)
-        self._reader.start()
-
-    def close(self) -> None:
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        closer = threading.Thread(target=self._finish, daemon=True)
-        closer.start()
-        closer.join(_CLOSE_SECONDS)
-
-    def _finish(self) -> None:
-        if self._writer is None:
-            return
-        try:
-            self._writer.done_writing()
-            self._reader.join(_CLOSE_SECONDS)
-            self._client.close()
-        except (pa.ArrowException, OSError):
-            return  # the peer closed first: the run's outcome is settled already
-
-
-def listen(
-    address: Address,
-    *,
-    identity: Identity,
-    peer: Certificate,
-    timeout: float,
-    ready: threading.Event | None = None,
-) -> Link:
+def listen(address: Address, *, identity: Identity, peer: Certificate, timeout: float) -> Link:
     """Waits for the peer's connection.
 
     Args:
@@ -207,20 +178,12 @@ def listen(
         identity: this party's certificate and key.
         peer: the only certificate that is let in.
         timeout: seconds to wait.
-        ready: set once the port is bound.
 
     Raises:
         PeerError: the address is taken, or nobody with that certificate came in time.
     """
-    link = _ListeningLink(address, identity, peer)
-    if ready is not None:
-        ready.set()
-    try:
-        link.wait(timeout)
-    except BaseException:
-        link.close()
-        raise
-    return link
+    listener = _Listener(address, identity, peer)
+    return Link(listener.dial, timeout=timeout, hang_up=listener.hang_up)
 
 
 def connect(address: Address, *, identity: Identity, peer: Certificate, timeout: float) -> Link:
@@ -229,6 +192,19 @@ def connect(address: Address, *, identity: Identity, peer: Certificate, timeout:
     Raises:
         PeerError: nobody listens, or one of the certificates is not the agreement's (at once).
     """
+
+    met = threading.Event()
+
+    def dial(seconds: float) -> Carrier:
+        carrier = _dial(address, identity, peer, seconds, met=met.is_set())
+        met.set()
+        return carrier
+
+    return Link(dial, timeout=timeout)
+
+
+def _dial(address: Address, identity: Identity, peer: Certificate, timeout: float, *, met: bool) -> Carrier:
+    """Opens one connection; `met` says that the peer has let this side in before."""
     deadline = time.monotonic() + timeout
     while True:
         client = fl.FlightClient(
@@ -241,14 +217,14 @@ def connect(address: Address, *, identity: Identity, peer: Certificate, timeout:
         )
         try:
             writer, reader = client.do_exchange(fl.FlightDescriptor.for_command(_COMMAND))
-            return _ConnectingLink(client, writer, reader)
+            return _ConnectedCarrier(client, writer, reader)
         except (pa.ArrowException, OSError) as error:
             client.close()
-            reason = _refusal(str(error))
+            reason = None if met else _refusal(str(error))
         if reason is not None:
             raise PeerError(reason) from None
         if time.monotonic() >= deadline:
-            raise PeerError(f"nobody listens at {address.host}:{address.port}; tried for {timeout:g} s")
+            raise CarrierLostError(f"nobody listens at {address}; tried for {timeout:g} s")
         time.sleep(_RETRY_SECONDS)
 
 
@@ -258,6 +234,4 @@ def _refusal(text: str) -> str | None:
         return "the listening side's certificate is not the one that the agreement pins"
     if "Socket closed" in text or "alert" in text:
         return "the listening side refused this party's certificate"
-    if "another exchange" in text:
-        return "the listening side is in another exchange"
     return None

@@ -1,0 +1,163 @@
+"""Flight carriers: pinned certificates, a proxy that cuts the connection, ends that explain themselves."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cleanroom.drive import drive
+from cleanroom.errors import PeerError, UsageError
+from cleanroom.flight import Address, connect, listen
+from cleanroom.identity import Identity, new_identity
+from cleanroom.link import Link
+from cleanroom.protocols.party import Party
+from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
+from tests.cleanroom.test_link import both, ignore
+
+PING = Message(protocol=ProtocolId.HINT, type=7, step="test.ping")
+PONG = Message(protocol=ProtocolId.HINT, type=8, step="test.pong")
+SIZE = 100_000
+
+
+@pytest.fixture(scope="module")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Identity, Identity]:
+    folder = tmp_path_factory.mktemp("identities")
+    media, shop, stranger = (new_identity(name, folder / name) for name in ("media", "shop", "stranger"))
+    return media, shop, stranger
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def asker(rounds: int) -> Protocol[int]:
+    total = 0
+    for number in range(rounds):
+        yield Send(PING, bytes([number]) * SIZE)
+        total += sum((yield from expect(PONG, SIZE))[:1])
+    return total
+
+
+def answerer(rounds: int) -> Protocol[int]:
+    total = 0
+    for _ in range(rounds):
+        total += (yield from expect(PING, SIZE))[0]
+        yield Send(PONG, bytes([1]) * SIZE)
+    return total
+
+
+def run_over(open_link: Callable[[], Link], protocol: Protocol[Any]) -> Any:
+    with open_link() as link:
+        return drive(Party(protocol), link, step_timeout=5, progress=ignore)
+
+
+def test_a_run_over_flight_and_the_port_is_free_again(identities: tuple[Identity, Identity, Identity]) -> None:
+    media, shop, _ = identities
+    port = free_port()
+    address = Address(f"127.0.0.1:{port}")
+    for _ in range(2):
+        got, heard = both(
+            lambda: run_over(lambda: listen(address, identity=media, peer=shop.certificate, timeout=10), answerer(20)),
+            lambda: run_over(lambda: connect(address, identity=shop, peer=media.certificate, timeout=10), asker(20)),
+        )
+        assert (got, heard) == (sum(range(20)), 20)
+
+
+class Proxy:
+    """Forwards one port to another and cuts each of the first connections after so many bytes."""
+
+    def __init__(self, target: int, cuts: list[int]) -> None:
+        self.cuts = list(cuts)
+        self.done = 0
+        self.target = target
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.server.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            try:
+                upstream = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
+            limit = self.cuts.pop(0) if self.cuts else 1 << 60
+            left = [limit]
+            for source, sink in ((client, upstream), (upstream, client)):
+                threading.Thread(target=self._forward, args=(source, sink, left), daemon=True).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket, left: list[int]) -> None:
+        try:
+            while data := source.recv(16_384):
+                left[0] -= len(data)
+                if left[0] <= 0:
+                    self.done += 1
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass  # the other direction was cut first
+        for end in (source, sink):
+            end.close()
+
+
+def test_a_connection_that_is_cut_resumes(identities: tuple[Identity, Identity, Identity]) -> None:
+    media, shop, _ = identities
+    port = free_port()
+    proxy = Proxy(port, [700_000, 1_500_000, 90_000])
+    got, heard = both(
+        lambda: run_over(
+            lambda: listen(Address(f"127.0.0.1:{port}"), identity=media, peer=shop.certificate, timeout=10),
+            answerer(20),
+        ),
+        lambda: run_over(
+            lambda: connect(Address(f"127.0.0.1:{proxy.port}"), identity=shop, peer=media.certificate, timeout=10),
+            asker(20),
+        ),
+        seconds=60,
+    )
+    proxy.server.close()
+    assert (got, heard) == (sum(range(20)), 20)
+    assert proxy.done >= 3
+
+
+def test_a_wrong_certificate_ends_the_connecting_side_at_once(
+    identities: tuple[Identity, Identity, Identity],
+) -> None:
+    media, shop, stranger = identities
+    for mine, pinned in ((stranger, media), (shop, stranger)):
+        address = Address(f"127.0.0.1:{free_port()}")
+        started = time.monotonic()
+        waited, refused = both(
+            lambda address=address: listen(address, identity=media, peer=shop.certificate, timeout=3),
+            lambda address=address, mine=mine, pinned=pinned: connect(
+                address, identity=mine, peer=pinned.certificate, timeout=20
+            ),
+        )
+        assert isinstance(refused, PeerError) and "certificate" in str(refused)
+        assert isinstance(waited, PeerError)
+        assert time.monotonic() - started < 15
+
+
+def test_nobody_listens_and_a_taken_port(identities: tuple[Identity, Identity, Identity]) -> None:
+    media, shop, _ = identities
+    with pytest.raises(PeerError, match="nobody listens"):
+        connect(Address(f"127.0.0.1:{free_port()}"), identity=shop, peer=media.certificate, timeout=0.3)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PeerError, match="cannot listen"):
+        listen(Address(f"127.0.0.1:{taken.getsockname()[1]}"), identity=media, peer=shop.certificate, timeout=1)
+
+
+@pytest.mark.parametrize("text", ["", "localhost", ":1", "host:", "host:-1", "host:65536", "host:x", "host:１"])
+def test_an_address_is_a_host_and_a_port(text: str) -> None:
+    with pytest.raises(UsageError):
+        Address(text)
