@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::rows::in_row_order;
+
 const LABEL: &[u8; 7] = b"bins/v1";
 const KEY_BYTES: usize = 16;
 const SEED_BYTES: usize = 32;
@@ -54,7 +56,7 @@ fn bin_positions<'py>(
     n_bins: u64,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let (rows, width) = keys.as_array().dim();
-    let keys = keys.as_slice().map_err(|_| PyValueError::new_err("keys must be contiguous"))?;
+    let keys = in_row_order(&keys, "keys")?;
     if width != KEY_BYTES || seed.len() != SEED_BYTES {
         return Err(PyValueError::new_err("keys are n × 16 bytes and the seed is 32 bytes"));
     }
@@ -134,7 +136,7 @@ fn cuckoo_place<'py>(
     n_bins: usize,
 ) -> PyResult<Option<Placement<'py>>> {
     let (rows, width) = positions.as_array().dim();
-    let positions = positions.as_slice().map_err(|_| PyValueError::new_err("positions must be contiguous"))?;
+    let positions = in_row_order(&positions, "positions")?;
     if width != CHOICES || n_bins >= EMPTY as usize || rows >= EMPTY as usize {
         return Err(PyValueError::new_err("positions are n × 3, rows and bins fewer than 2^32 - 1"));
     }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
+use crate::rows::in_row_order;
 use crate::text::Texts;
 
 pub const KEY_BYTES: usize = 16;
@@ -38,10 +39,8 @@ fn row_keys<'py>(
     node: PyReadonlyArray1<'py, i64>,
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
     let shape = person.as_array().dim();
-    let (person, level, node) = match (person.as_slice(), level.as_slice(), node.as_slice()) {
-        (Ok(person), Ok(level), Ok(node)) => (person, level, node),
-        _ => return Err(PyValueError::new_err("person, level and node must be contiguous")),
-    };
+    let (person, level, node) =
+        (in_row_order(&person, "person")?, in_row_order(&level, "level")?, in_row_order(&node, "node")?);
     if shape.1 != KEY_BYTES || level.len() != shape.0 || node.len() != shape.0 {
         return Err(PyValueError::new_err("person is n × 16 bytes, level and node have n entries"));
     }

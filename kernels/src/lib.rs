@@ -15,6 +15,7 @@ mod ot;
 mod parse;
 mod ristretto;
 mod rlwe;
+mod rows;
 mod sort;
 mod text;
 

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::cuckoo::{reduce, word_at};
+use crate::rows::in_row_order;
 
 const LABEL: &[u8; 7] = b"okvs/v1";
 const SEED_BYTES: usize = 16;
@@ -235,10 +236,7 @@ fn okvs_encode<'py>(
     let (rows, width) = keys.as_array().dim();
     let (value_rows, words) = values.as_array().dim();
     let shape = Shape::new(starts, band, words)?;
-    let (keys, values) = match (keys.as_slice(), values.as_slice()) {
-        (Ok(keys), Ok(values)) => (keys, values),
-        _ => return Err(PyValueError::new_err("keys and values must be contiguous")),
-    };
+    let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
     let mut fill_key: [u8; FILL_KEY_BYTES] =
         fill_key.try_into().map_err(|_| PyValueError::new_err("the fill key is 32 bytes"))?;
     if width == 0 || rows != value_rows || rows >= u32::MAX as usize || seed.len() != SEED_BYTES {
@@ -272,10 +270,7 @@ fn okvs_decode<'py>(
     let (rows, width) = keys.as_array().dim();
     let (columns, words) = table.as_array().dim();
     let shape = Shape::new(starts, band, words)?;
-    let (keys, table) = match (keys.as_slice(), table.as_slice()) {
-        (Ok(keys), Ok(table)) => (keys, table),
-        _ => return Err(PyValueError::new_err("keys and table must be contiguous")),
-    };
+    let (keys, table) = (in_row_order(&keys, "keys")?, in_row_order(&table, "the table")?);
     if width == 0 || columns != shape.columns() || rows >= u32::MAX as usize || seed.len() != SEED_BYTES {
         return Err(PyValueError::new_err("keys n × L bytes, table starts + band - 1 rows, seed 16 bytes"));
     }

@@ -18,6 +18,7 @@ mod cipher;
 mod ring;
 mod sample;
 
+use crate::rows::in_row_order;
 use cipher::{Secret, Weighted, ANSWER_LIMBS};
 use ring::{primes, DEGREE, LIMBS, PRIMES, PRIME_BYTES};
 use sample::Stream;
@@ -42,7 +43,14 @@ fn key32(bytes: &[u8]) -> PyResult<[u8; 32]> {
 fn flat<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
     array: &'a numpy::PyReadonlyArray<'_, T, D>,
 ) -> PyResult<&'a [T]> {
-    array.as_slice().map_err(|_| fault("arrays must be contiguous"))
+    in_row_order(array, "arrays")
+}
+
+fn flat_mut<'a>(array: &'a mut PyReadwriteArray3<'_, u64>) -> PyResult<&'a mut [u64]> {
+    if !array.is_c_contiguous() {
+        return Err(fault("arrays must be contiguous, in row order"));
+    }
+    array.as_slice_mut().map_err(|_| fault("arrays must be contiguous, in row order"))
 }
 
 fn cube<'py>(py: Python<'py>, shape: (usize, usize, usize), data: Vec<u64>) -> PyResult<Bound<'py, PyArray3<u64>>> {
@@ -240,7 +248,7 @@ fn rlwe_weigh_ciphertexts<'py>(
     if !reduced(words, DEGREE) {
         return Err(fault("a residue is not reduced"));
     }
-    let sums = sums.as_slice_mut().map_err(|_| fault("arrays must be contiguous"))?;
+    let sums = flat_mut(&mut sums)?;
     py.detach(|| {
         let partial: Vec<(usize, Vec<i128>)> = words
             .par_chunks_exact(ELEMENT)
@@ -313,7 +321,7 @@ fn rlwe_weigh_elements<'py>(
         check_entries(&bins[from..to], &weights[from..to], low, high)?;
         entries.push(Weighted { bins: &bins[from..to], weights: &weights[from..to] });
     }
-    let sums = sums.as_slice_mut().map_err(|_| fault("arrays must be contiguous"))?;
+    let sums = flat_mut(&mut sums)?;
     if !reduced(sums, DEGREE) {
         return Err(fault("a residue is not reduced"));
     }

@@ -6,6 +6,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
+use crate::rows::in_row_order;
+
 const PARTS: usize = 256;
 
 fn rows_of<const WORDS: usize>(words: &[u64]) -> Vec<[u64; WORDS]> {
@@ -31,7 +33,7 @@ fn array<'py>(py: Python<'py>, words: usize, rows: Vec<u64>) -> PyResult<Bound<'
 #[pyfunction]
 fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
     let shape = rows.as_array().dim();
-    let words = rows.as_slice().map_err(|_| PyValueError::new_err("rows must be contiguous"))?;
+    let words = in_row_order(&rows, "rows")?;
     let sort = match shape.1 {
         2 => sorted::<2>,
         3 => sorted::<3>,
@@ -52,7 +54,7 @@ type Grouped<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<i64>>);
 #[pyfunction]
 fn group_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Grouped<'py>> {
     let width = rows.as_array().dim().1;
-    let words = rows.as_slice().map_err(|_| PyValueError::new_err("rows must be contiguous"))?;
+    let words = in_row_order(&rows, "rows")?;
     if width == 0 {
         return Err(PyValueError::new_err("rows have at least one word"));
     }
@@ -105,7 +107,7 @@ fn merged(lines: &[Line]) -> Option<Vec<Line>> {
 #[pyfunction]
 fn merge_lines<'py>(py: Python<'py>, lines: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
     const WORDS: usize = 7;
-    let words = lines.as_slice().map_err(|_| PyValueError::new_err("lines must be contiguous"))?;
+    let words = in_row_order(&lines, "lines")?;
     if lines.as_array().dim().1 != WORDS {
         return Err(PyValueError::new_err("a line has 7 words"));
     }

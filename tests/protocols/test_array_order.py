@@ -1,0 +1,93 @@
+"""No kernel reads an array in column order as if it were in row order: that would mix rows without a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cleanroom import _kernels
+from cleanroom.protocols.rlwe import DEGREE
+
+KEY = bytes(32)
+SHORT = bytes(16)
+Array = NDArray[Any]
+
+
+def rows(count: int, width: int, dtype: type[np.generic] = np.uint8) -> Array:
+    return np.random.default_rng(1).integers(0, 100, (count, width)).astype(dtype)
+
+
+def rings(count: int, limbs: int = 3) -> Array:
+    return np.random.default_rng(2).integers(0, 100, (count, limbs, DEGREE)).astype(np.uint64)
+
+
+def offsets(*values: int) -> Array:
+    return np.array(values, dtype=np.int64)
+
+
+WORDS = rows(20, 2, np.uint64)
+TABLE = rows(22 + 255, 2, np.uint64)
+KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
+    ("okvs keys", rows(20, 26), lambda a: _kernels.okvs_encode(a, WORDS, SHORT, KEY, 22, 256)),
+    ("okvs values", WORDS, lambda a: _kernels.okvs_encode(rows(20, 26), a, SHORT, KEY, 22, 256)),
+    ("okvs decoded keys", rows(20, 26), lambda a: _kernels.okvs_decode(a, TABLE, SHORT, 22, 256)),
+    ("okvs table", TABLE, lambda a: _kernels.okvs_decode(rows(20, 26), a, SHORT, 22, 256)),
+    ("bin positions", rows(20, 16), lambda a: _kernels.bin_positions(a, KEY, 50)),
+    ("placement", rows(20, 3, np.int64), lambda a: _kernels.cuckoo_place(a, 100)),
+    ("messages", rows(2, DEGREE, np.uint64), lambda a: _kernels.RlweSecret(KEY, 1).encrypt(KEY, KEY, 0, a)),
+    (
+        "answers",
+        rings(2, 2),
+        lambda a: _kernels.RlweSecret(KEY, 1).product_constants(a, np.zeros(1, np.uint32)),
+    ),
+    (
+        "ciphertexts",
+        rings(2),
+        lambda a: _kernels.rlwe_weigh_ciphertexts(
+            np.zeros((1, 1, 3), np.uint64),
+            a,
+            0,
+            np.zeros(1, np.uint32),
+            offsets(3),
+            np.zeros(1, np.int32),
+            offsets(1),
+        ),
+    ),
+    (
+        "constants",
+        np.zeros((2, 2, 3), np.uint64),
+        lambda a: _kernels.rlwe_weigh_ciphertexts(
+            a, rings(2), 0, np.zeros(2, np.uint32), offsets(3), np.zeros(1, np.int32), offsets(1)
+        ),
+    ),
+    (
+        "sums of elements",
+        rings(2),
+        lambda a: _kernels.rlwe_weigh_elements(a, KEY, 0, 1, offsets(0, 0, 0), offsets(), offsets()),
+    ),
+    ("public keys", rings(2), lambda a: _kernels.rlwe_encrypt_zeros(KEY, KEY, 0, 1, a)),
+    ("switched sums", rings(2), lambda a: _kernels.rlwe_switch(a, rings(2))),
+    ("switched zeros", rings(2), lambda a: _kernels.rlwe_switch(rings(2), a)),
+    ("scalars", rows(2, 32), lambda a: _kernels.ristretto_multiply(a, rows(2, 32))),
+    ("uniform bytes", rows(2, 64), lambda a: _kernels.ristretto_from_uniform(a)),
+    ("sorted rows", rows(9, 2, np.uint64), lambda a: _kernels.sort_rows(a)),
+    ("grouped rows", rows(9, 2, np.uint64), lambda a: _kernels.group_rows(a)),
+    ("lines", rows(9, 7, np.uint64), lambda a: _kernels.merge_lines(a)),
+    (
+        "people",
+        rows(9, 16),
+        lambda a: _kernels.row_keys(a, 1, np.zeros(9, np.uint8), np.zeros(9, np.int64)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("array", "call"), [case[1:] for case in KERNELS], ids=[case[0] for case in KERNELS])
+def test_column_order_is_refused(array: Array, call: Callable[[Array], object]) -> None:
+    for moved in (np.asfortranarray(array), np.repeat(array, 2, axis=0)[::2]):
+        assert np.array_equal(moved, array) and not moved.flags.c_contiguous
+        with pytest.raises(ValueError, match="contiguous"):
+            call(moved)
