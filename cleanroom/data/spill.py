@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from numpy.typing import NDArray
 
 from cleanroom import _kernels
-from cleanroom.errors import DataError
+from cleanroom.errors import CleanroomError
 
 __all__ = ["MEMORY_BYTES", "Spill"]
 
@@ -58,7 +58,7 @@ class Spill:
         """Adds rows, n × words.
 
         Raises:
-            DataError: the scratch file cannot be written.
+            CleanroomError: the scratch file cannot be written.
         """
         if len(rows) == 0:
             return
@@ -74,7 +74,7 @@ class Spill:
         The runs follow each other in the order of the first word's top byte; rows inside a run are in no order.
 
         Raises:
-            DataError: the scratch file cannot be read or written.
+            CleanroomError: the scratch file cannot be read or written.
         """
         if self._file is not None and self._held:
             self._flush()
@@ -126,7 +126,7 @@ class Spill:
                     self._write(self._file, part, rows[start:end])
                 start = end
         except OSError as error:
-            raise DataError(f"the scratch file could not be written ({error.strerror})") from None
+            raise CleanroomError(f"the scratch file could not be written ({error.strerror})") from None
 
     def _write(self, file: IO[bytes], part: int, rows: Words) -> None:
         data = memoryview(self._cipher(self._nonce, rows.tobytes()))
@@ -149,9 +149,9 @@ class Spill:
                     self._file.seek(offset)
                     data = self._file.read(length * self._words * 8)
                 except OSError as error:
-                    raise DataError(f"the scratch file could not be read ({error.strerror})") from None
+                    raise CleanroomError(f"the scratch file could not be read ({error.strerror})") from None
                 if len(data) != length * self._words * 8:
-                    raise DataError("the scratch file could not be read (it is shorter than what was written)")
+                    raise CleanroomError("the scratch file could not be read (it is shorter than what was written)")
                 words = np.frombuffer(self._cipher(nonce, data), dtype=np.uint64)
                 rows[done : done + length] = words.reshape(length, self._words)
                 done += length

@@ -11,7 +11,7 @@ import pytest
 from cleanroom import _kernels
 from cleanroom.data import spill as spill_module
 from cleanroom.data.spill import Spill
-from cleanroom.errors import DataError
+from cleanroom.errors import CleanroomError
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 30, 5000])
@@ -58,7 +58,7 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("wb", buffering=0))
-    with pytest.raises(DataError, match=r"^the scratch file could not be written \(No space left on device\)$"):
+    with pytest.raises(CleanroomError, match=r"^the scratch file could not be written \(No space left on device\)$"):
         Spill(2, memory_bytes=16).append(np.ones((9, 2), dtype=np.uint64))
 
 
