@@ -5,6 +5,9 @@ A message names the field, what was expected and what was found in kind; it neve
 
 from __future__ import annotations
 
+import os
+import traceback
+
 __all__ = [
     "AgreementError",
     "BudgetError",
@@ -12,6 +15,8 @@ __all__ = [
     "DataError",
     "PeerError",
     "UsageError",
+    "exit_code_of",
+    "reason_of",
 ]
 
 
@@ -49,3 +54,35 @@ class BudgetError(CleanroomError):
     """The privacy budget or the release policy does not allow this run; nothing was sent."""
 
     exit_code = 6
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code of any end."""
+    return error.exit_code if isinstance(error, CleanroomError) else CleanroomError.exit_code
+
+
+def reason_of(error: BaseException) -> str:
+    """Says any end in one line.
+
+    Args:
+        error: our own errors speak for themselves; the text of a foreign one is left out, since it may quote data.
+
+    Returns:
+        One line without a value from the data.
+    """
+    if isinstance(error, CleanroomError) and str(error):
+        return " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, MemoryError):
+        return "this machine has not enough memory for the run"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"this machine refused: {os.strerror(error.errno)} (in {_place(error)})"
+    return f"internal error: {type(error).__name__} in {_place(error)}; please report this line as a bug"
+
+
+def _place(error: BaseException) -> str:
+    """The last line of our own code that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "cleanroom" in frame.filename] or frames
+    return f"{ours[-1].name}, line {ours[-1].lineno}" if ours else "an unknown place"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from types import TracebackType
@@ -63,6 +64,8 @@ class ProgressReport:
         stream: where to draw; stderr if None.
         """
         self._stream = sys.stderr if stream is None else stream
+        if self._stream is None:  # the process was started with its stderr closed
+            self._stream = io.StringIO()
         self._prefix = f"{name}: " if name else ""
         self._family = ""
         self._started = time.monotonic()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import os
 import resource
+import signal
 import sys
-import traceback
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 
 from cleanroom import __version__
-from cleanroom.errors import CleanroomError, UsageError
+from cleanroom.errors import CleanroomError, UsageError, exit_code_of, reason_of
 
 __all__ = ["cli", "main"]
 
@@ -46,11 +49,28 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line and exits the process."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command line and ends the process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys and identifiers
-    arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(arguments))
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # ignored under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        code = code or CleanroomError.exit_code  # whoever read the output is gone
+    # Not sys.exit: gRPC's threads outlive their server, and one that meets an interpreter in its last moments aborts
+    # the process. Everything that has to be closed or removed is a context manager, and is closed by now.
+    os._exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends a run that is told to stop as Ctrl-C does: the peer is told, and the reason is left behind."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _run(arguments: list[str]) -> int:
@@ -64,25 +84,14 @@ def _run(arguments: list[str]) -> int:
         return _explain("interrupted", CleanroomError.exit_code, as_json)
     except click.ClickException as error:
         return _explain(error.format_message(), UsageError.exit_code, as_json)
-    except CleanroomError as error:
-        return _explain(str(error), error.exit_code, as_json)
-    except KeyboardInterrupt:
-        return _explain("interrupted", CleanroomError.exit_code, as_json)
-    except Exception as error:  # noqa: BLE001  # the last line of defence: a stray message could hold a value
-        return _explain(_internal(error), CleanroomError.exit_code, as_json)
-
-
-def _internal(error: Exception) -> str:
-    """Where an unforeseen error came from; its own text is left out, since it may quote data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "cleanroom" in frame.filename] or frames
-    where = f"{ours[-1].name}, line {ours[-1].lineno}" if ours else "an unknown place"
-    return f"internal error: {type(error).__name__} in {where}; please report this line as a bug"
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the last line of defence
+        return _explain(reason_of(error), exit_code_of(error), as_json)
 
 
 def _explain(reason: str, code: int, as_json: bool) -> int:
     line = " ".join(reason.split())
-    if as_json:
-        click.echo(json.dumps({"version": 1, "error": line, "exit_code": code}, ensure_ascii=False))
-    click.echo(f"cleanroom: {line}", err=True)
+    with contextlib.suppress(OSError):  # whoever read the output is gone: the exit code says it all the same
+        if as_json:
+            click.echo(json.dumps({"version": 1, "error": line, "exit_code": code}, ensure_ascii=False))
+        click.echo(f"cleanroom: {line}", err=True)
     return code

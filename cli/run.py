@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,7 +21,18 @@ from cleanroom.release.files import check_out, write_failure, write_finished
 
 __all__ = ["command"]
 
-_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+
+class _Seconds(click.FloatRange):
+    """A number of seconds up to a day; a NaN, which passes every comparison of a range, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # Any: as click
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail("a number of seconds expected", param, ctx)
+        return number
+
+
+_SECONDS = _Seconds(min=0, min_open=True, max=86_400)
 
 
 @click.command(name="run")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from cleanroom.errors import CleanroomError, UsageError
+from cleanroom.errors import CleanroomError, UsageError, exit_code_of, reason_of
 
 __all__ = ["FAILURE_FILE", "PRIVATE_FILES", "check_out", "write_failure", "write_finished"]
 
@@ -90,9 +90,8 @@ def write_failure(out: Path, error: BaseException) -> None:
         out: the folder; left alone if it holds anything but an older `failure.json`.
         error: why the run failed.
     """
-    exit_code = error.exit_code if isinstance(error, CleanroomError) else CleanroomError.exit_code
-    reason = " ".join(str(error).split()) if isinstance(error, CleanroomError) else type(error).__name__
-    body = json.dumps({"version": 1, "exit_code": exit_code, "reason": reason}, ensure_ascii=False).encode() + b"\n"
+    record = {"version": 1, "exit_code": exit_code_of(error), "reason": reason_of(error)}
+    body = json.dumps(record, ensure_ascii=False).encode() + b"\n"
     with contextlib.suppress(OSError, UsageError):
         check_out(out)
         out = _resolved(out)

@@ -90,10 +90,26 @@ def test_a_disk_that_takes_no_reason_is_no_second_fault(tmp_path: Path, monkeypa
         (DataError("two\nlines"), {"version": 1, "exit_code": 4, "reason": "two lines"}),
         (UsageError("x"), {"version": 1, "exit_code": 2, "reason": "x"}),
         # the text of a foreign exception may hold data: only its kind is written
-        (KeyError("13800138000"), {"version": 1, "exit_code": 1, "reason": "KeyError"}),
+        (
+            KeyError("13800138000"),
+            {
+                "version": 1,
+                "exit_code": 1,
+                "reason": "internal error: KeyError in an unknown place; please report this line as a bug",
+            },
+        ),
+        (KeyboardInterrupt(), {"version": 1, "exit_code": 1, "reason": "interrupted"}),
+        (
+            OSError(errno.ENOSPC, "13800138000"),
+            {
+                "version": 1,
+                "exit_code": 1,
+                "reason": "this machine refused: No space left on device (in an unknown place)",
+            },
+        ),
     ],
 )
-def test_a_failure_is_one_readable_line(tmp_path: Path, error: Exception, expected: dict[str, object]) -> None:
+def test_a_failure_is_one_readable_line(tmp_path: Path, error: BaseException, expected: dict[str, object]) -> None:
     out = tmp_path / "run"
     write_failure(out, DataError("an older one"))
     write_failure(out, error)
