@@ -29,9 +29,10 @@ _FAILURE: Final = "cleanroom: "
 _GRACE_SECONDS: Final = 5.0
 """How long the other side may take to notice that its peer failed, before it is ended."""
 _KILL_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.2
 
 Said = Callable[[str | None, str], None]
-"""Told (party, line) as a step ends, and (None, text) once a second while nothing else was said."""
+"""Told (party, line) as a step ends, and (None, what both are at) while there is nothing to pass on."""
 
 
 class PairError(CleanroomError):
@@ -115,7 +116,7 @@ def _relay(running: Mapping[str, _Half], lines: queue.Queue[tuple[str, str]], sa
     ends_at: float | None = None
     while any(half.process.poll() is None for half in running.values()):
         try:
-            _pass_on(running, *lines.get(timeout=1.0), said)
+            _pass_on(running, *lines.get(timeout=_POLL_SECONDS), said)
         except queue.Empty:
             at_work = [f"{half.party} {half.doing}" for half in running.values() if half.process.poll() is None]
             said(None, ", ".join(at_work))

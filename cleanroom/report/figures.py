@@ -23,8 +23,8 @@ SHOWN_GROUPS: Final = 12
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "x")
 _DASHES: Final = ("solid", "dash", "dot")
-_BAR_PIXELS: Final = 15
-_FRAME_PIXELS: Final = 150
+_BAR_PIXELS: Final = 11
+_FRAME_PIXELS: Final = 130
 
 Figure = dict[str, Any]  # JSON: {"data": [...], "layout": {...}}
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 import html
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from cleanroom.agreement.model import Noise
 from cleanroom.errors import DataError, UsageError
-from cleanroom.report import RunFiles, render_report
+from cleanroom.report import RunFiles, render_report, write_report
 from tests.cleanroom.report.samples import sample_agreement, sample_files
 
 
@@ -89,3 +90,17 @@ def test_without_noise_figures_are_called_exact() -> None:
 def test_a_report_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="at least one"):
         render_report([])
+
+
+def test_a_report_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
+    run = RunFiles.of(sample_files())
+    path = tmp_path / "report.html"
+    write_report(path, [run])
+    assert path.read_text(encoding="utf-8") == render_report([run])
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="never overwritten"):
+        write_report(path, [run])
+    assert path.read_text() == "mine"
+    with pytest.raises(UsageError, match="cannot be written: No such file"):
+        write_report(tmp_path / "none" / "report.html", [run])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,90 @@
+"""The report in a real browser: it draws all of its charts, and nothing is blocked, missing or too wide for a phone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cleanroom.report import RunFiles, render_report
+from tests.cleanroom.report.samples import sample_agreement, sample_files
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+
+PHONE_PIXELS = 390
+EMPTY_BAR = "M0,0Z"  # what plotly leaves where a figure is missing
+PROBE = f"""<style>main {{ width: {PHONE_PIXELS}px; margin: 0; }}</style><script>
+window.addEventListener("load", function () {{
+  const main = document.querySelector("main");
+  const wide = Array.from(main.querySelectorAll("*")).filter(function (element) {{
+    return !element.closest(".wide, svg, .chart") && element.getBoundingClientRect().right > {PHONE_PIXELS} + 1;
+  }});
+  document.documentElement.dataset.wide = wide.length;
+}});
+</script></body>"""
+
+
+def opened(page: str, tmp_path: Path, *, width: int) -> tuple[str, str]:
+    """The page as the browser has it after its scripts ran, and what the browser complained about."""
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    command = [
+        str(BROWSER),
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions"),
+        *(f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1200", "--virtual-time-budget=10000"),
+        *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--dump-dom", path.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+
+def attributes(dom: str) -> dict[str, str]:
+    root = re.search(r"<html([^>]*)>", dom)
+    assert root is not None
+    return dict(re.findall(r'data-(\w+)="([^"]*)"', root[1]))
+
+
+def points(dom: str, chart: str) -> int:
+    """How many marks a chart drew: bars, or the dots of lines."""
+    parts = re.split(r'<div class="chart[^"]*" id="', dom)
+    drawn = next(part for part in parts[1:] if part.startswith(f'{chart}"'))
+    bars = re.findall(r'<g class="point"><path d="([^"]*)"', drawn)
+    return len([bar for bar in bars if bar != EMPTY_BAR]) + len(re.findall(r'<path class="point"', drawn))
+
+
+def test_every_chart_is_drawn_and_nothing_is_wrong(tmp_path: Path) -> None:
+    run = RunFiles.of(sample_files())
+    dom, complaints = opened(render_report([run]), tmp_path, width=1200)
+    assert complaints == ""
+    assert attributes(dom) == {"charts": "2"}
+    assert points(dom, "run-0-funnel") == 3 * 4  # three stages of the four groups that were released
+    assert points(dom, "run-0-curve-0") == 3 * 4  # three windows
+
+
+def test_runs_side_by_side_are_drawn_too(tmp_path: Path) -> None:
+    first = RunFiles.of(sample_files())
+    hostile = sample_agreement(name='</script><script>document.documentElement.dataset.error="ran"</script>')
+    second = RunFiles.of(sample_files(hostile, session=b"\x33" * 32, seed=2))
+    dom, complaints = opened(render_report([first, second]), tmp_path, width=1200)
+    assert complaints == ""
+    assert attributes(dom) == {"charts": str(6 + 2 * 2)}
+    assert points(dom, "both-0") == 2 * 4
+
+
+def test_the_policy_lets_no_other_script_run(tmp_path: Path) -> None:
+    page = render_report([RunFiles.of(sample_files())])
+    page = page.replace("</body>", "<script>document.documentElement.dataset.stranger = 1</script></body>")
+    dom, complaints = opened(page, tmp_path, width=1200)
+    assert "stranger" not in attributes(dom)
+    assert "Content Security Policy" in complaints
+
+
+def test_a_phone_needs_no_sideways_scrolling(tmp_path: Path) -> None:
+    page = render_report([RunFiles.of(sample_files())])
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # the probe is a script of its own
+    dom, _ = opened(page.replace("</body>", PROBE), tmp_path, width=500)
+    assert attributes(dom) == {"charts": "2", "wide": "0"}
