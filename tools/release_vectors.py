@@ -124,6 +124,8 @@ def vectors() -> dict[str, Any]:
         "session_id": SESSION_ID.hex(),
         "seeds": {side: seed.hex() for side, seed in SEEDS.items()},
         "min_people": MIN_PEOPLE,
+        "gates": GATE_OF,
+        "declared": DECLARED,
         "truth": TRUTH,
         "shares_exposure": [[f"{word:016x}" for word in row] for row in mine],
         "cases": {

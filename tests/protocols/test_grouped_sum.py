@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -46,6 +45,7 @@ from cleanroom.protocols.rlwe import (
 )
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
+from cleanroom.vectors import check_file
 from tests.harness import Run, run_pair
 
 Words = NDArray[np.uint64]
@@ -185,34 +185,7 @@ def test_lengths_are_a_function_of_public_parameters() -> None:
 
 
 def test_every_message_is_the_vector_s() -> None:
-    vector = json.loads(VECTOR.read_text())
-    shape = Shape(
-        groups=vector["groups"],
-        class_position=tuple(vector["class_position"]),
-        rows=vector["rows"],
-        weight_bound=vector["weight_bound"],
-        entries=100,  # public, but on no message
-    )
-    words = [hashlib.sha256(b"share %d %d" % (i // 2, i % 2)).digest()[:8] for i in range(2 * vector["bins"])]
-    shares = np.frombuffer(b"".join(words), dtype="<u8").reshape(-1, 2).astype(np.uint64)
-    session = bytes.fromhex(vector["session_id"])
-    run = run_pair(
-        sender(
-            streams=Streams(seed=bytes.fromhex(vector["sender_seed"]), session_id=session), shape=shape, shares=shares
-        ),
-        receiver(
-            streams=Streams(seed=bytes.fromhex(vector["receiver_seed"]), session_id=session),
-            shape=shape,
-            n_bins=len(shares),
-            weights=_weights(*vector["weights"]),
-        ),
-    )
-    for message in vector["messages"]:
-        payload = _payloads(run, message["step"].removeprefix("grouped_sum."))
-        assert len(payload) == message["bytes"]
-        assert hashlib.sha256(payload).hexdigest() == message["sha256"], message["step"]
-    assert [[str(word) for word in row] for row in run.first.tolist()] == vector["sender_share"]
-    assert [[str(word) for word in row] for row in run.second.tolist()] == vector["receiver_share"]
+    assert check_file("grouped_sum/v1/run.json").vectors == 4 + 2
 
 
 def test_the_vector_is_the_reference_s() -> None:

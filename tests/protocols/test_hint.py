@@ -20,6 +20,7 @@ from cleanroom.protocols import cuckoo, hint, okvs, oprf_ecdh
 from cleanroom.protocols.reference import okvs as reference
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import CHUNK_BYTES, FRAME_HEADER_BYTES, Progress, Protocol, Send
+from cleanroom.vectors import check_file
 from tests.harness import Run, run_pair
 
 Bytes = NDArray[np.uint8]
@@ -436,48 +437,7 @@ def test_a_run_matches_the_vector_and_the_vector_its_generator() -> None:
     root = Path(__file__).parents[2]
     vector = json.loads((root / "tests/vectors/hint/v1/run.json").read_text(encoding="utf-8"))
     assert runpy.run_path(str(root / "tools/hint_vectors.py"))["vectors"]() == vector
-    session, n_bins = bytes.fromhex(vector["session_id"]), vector["n_bins"]
-    own, other = (
-        Streams(seed=bytes.fromhex(vector[name]), session_id=session) for name in ("receiver_seed", "sender_seed")
-    )
-    seed = cuckoo.bin_seed(session_id=session)
-    assert seed.hex() == vector["bin_seed"]
-    exposure, outcome = (
-        np.frombuffer(bytes.fromhex("".join(row["key"] for row in vector[side])), np.uint8).reshape(-1, 16)
-        for side in ("exposure", "outcome")
-    )
-    assert cuckoo.positions(exposure, seed, n_bins).tolist() == [row["positions"] for row in vector["exposure"]]
-    table = cuckoo.Table.build(exposure, n_bins, seed)
-    queries = cuckoo.queries(table, exposure, own.key(step="bins", purpose="dummies"))
-    assert [bytes(row).hex() for row in queries] == vector["queries"]
-
-    class VectorPrf:
-        def evaluate(self, inputs: Bytes, bins: NDArray[np.int64]) -> Bytes:
-            answers = [
-                hashlib.shake_256(int(at).to_bytes(8, "little") + bytes(row)).digest(24)
-                for row, at in zip(inputs, bins, strict=True)
-            ]
-            return np.frombuffer(b"".join(answers), np.uint8).reshape(-1, 24)
-
-    sender = hint.sender(
-        streams=other,
-        keys=outcome,
-        values=np.array([[int(word) for word in row["values"]] for row in vector["outcome"]], dtype=np.uint64),
-        rows_outcome=vector["rows_outcome"],
-        n_bins=n_bins,
-        bin_seed=seed,
-        evaluator=VectorPrf(),
-    )
-    answers = VectorPrf().evaluate(queries, np.arange(n_bins, dtype=np.int64))
-    receiver = hint.receiver(streams=own, queries=queries, answers=answers, rows_outcome=vector["rows_outcome"])
-    run = run_pair(sender, receiver)
-    (targets, masks), (decoded, payloads) = run.first, run.second
-    assert [str(word) for word in targets] == vector["targets"]
-    assert [str(word) for word in masks.ravel()] == vector["masks"]
-    messages = [(step, hashlib.sha256(frame[FRAME_HEADER_BYTES:]).hexdigest()) for _, step, frame in run.frames]
-    assert messages == [(message["step"], message["sha256"]) for message in vector["messages"]]
-    matched = np.flatnonzero(decoded == targets)
-    assert sorted((payloads + masks)[matched].tolist()) == [[1, 2], [(1 << 64) - 1, 7]]
+    assert check_file("hint/v1/run.json").vectors == 7
 
 
 def test_the_hint_works_on_the_real_oprf() -> None:

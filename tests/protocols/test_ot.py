@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +16,10 @@ from cleanroom.protocols import ot
 from cleanroom.protocols.reference import ot as plain
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Message, Progress, ProtocolId
+from cleanroom.vectors import check_file
 from tests.harness import run_pair
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
 
-VECTORS = Path(__file__).parents[1] / "vectors"
 MESSAGES = ot.TableMessages(
     correction=Message(protocol=ProtocolId.OT, type=8, step="test.correction"),
     tables=Message(protocol=ProtocolId.OT, type=9, step="test.tables"),
@@ -51,8 +49,7 @@ def transfer(pair: OtPair, tables: NDArray[np.uint16], choices: ot.Bytes) -> ot.
 
 
 def test_reference_cipher_is_aes_128() -> None:
-    for case in json.loads((VECTORS / "aes" / "fips-197" / "aes-128.json").read_text())["cases"]:
-        assert plain.aes(bytes.fromhex(case["key"]), bytes.fromhex(case["plaintext"])).hex() == case["ciphertext"]
+    assert check_file("aes/fips-197/aes-128.json").vectors == 2
 
 
 def test_reference_field_has_order_16() -> None:

@@ -17,6 +17,7 @@ from cleanroom.protocols.reference import base_ot as plain_base
 from cleanroom.protocols.reference import ot as plain
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import Message, encode_frame
+from cleanroom.vectors import check_file
 
 ROOT = Path(__file__).parents[2]
 VECTORS: dict[str, Any] = json.loads((ROOT / "tests/vectors/ot/v1/transcripts.json").read_text("utf-8"))
@@ -39,6 +40,10 @@ def check(entry: dict[str, Any], message: Message, sequence: int, payload: bytes
 
 
 def test_the_build_gives_the_same_frames_and_outputs() -> None:
+    assert check_file("ot/v1/transcripts.json").vectors == 5
+
+
+def test_the_file_is_what_its_generator_writes() -> None:
     assert runpy.run_path(str(ROOT / "tools/ot_vectors.py"))["vectors"]() == VECTORS
 
 

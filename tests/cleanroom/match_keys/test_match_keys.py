@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -19,44 +16,14 @@ from cleanroom.match_keys import MALFORMED, NULL, VALID, PersonKeys, full_rule, 
 from cleanroom.match_keys.reference import text_key
 from cleanroom.match_keys.rules import COUNTRIES, HASHES, RULES
 from cleanroom.texts import Texts
+from cleanroom.vectors import check_file
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "match_keys" / "v1"
 
 
-def load(name: str) -> list[dict[str, Any]]:
-    content = json.loads((VECTORS / name).read_text(encoding="utf-8"))
-    assert content["source"]
-    cases: list[dict[str, Any]] = content["cases"]
-    assert cases
-    return cases
-
-
-def identifier_of(case: dict[str, Any]) -> Identifier:
-    return Identifier(type=case["type"], rule=case.get("rule"), country=case.get("country"), hash=case.get("hash"))
-
-
-@pytest.mark.parametrize("case", load("published.json"), ids=lambda case: f"{case['type']}-{case['hash']}")
-def test_published_digests(case: dict[str, Any]) -> None:
-    form = shared_form(identifier_of(case), case["text"])
-    assert form is not None
-    assert form.startswith(case["digest_head"])
-    assert form.endswith(case.get("digest_tail", ""))
-
-
-@pytest.mark.parametrize("case", load("forms.json"), ids=lambda case: f"{case['type']}-{case.get('rule')}")
-def test_own_forms_and_keys(case: dict[str, Any]) -> None:
-    identifier = identifier_of(case)
-    for text in case["texts"]:
-        assert shared_form(identifier, text) == case["form"]
-    people = PersonKeys(identifier)(pa.array(case["texts"], pa.string()))
-    if case["form"] is None:
-        assert (people.status != VALID).all()
-        assert not people.keys.any()
-        return
-    label = b"cleanroom/person/v1" + bytes([len(case["type"])]) + case["type"].encode()
-    assert hashlib.sha256(label + case["form"].encode()).digest()[:16].hex() == case["key"]
-    assert (people.status == VALID).all()
-    assert {key.tobytes().hex() for key in people.keys} == {case["key"]}
+@pytest.mark.parametrize("name", ["forms.json", "published.json"])
+def test_known_answers(name: str) -> None:
+    assert check_file(f"match_keys/v1/{name}").vectors >= 4
 
 
 def every_rule() -> list[Identifier]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -25,12 +26,14 @@ from cleanroom.release.commitments import commit_shares
 from cleanroom.release.noise import draw_noise
 from cleanroom.release.opening import Opening
 from cleanroom.release.terms import ReleaseTerms, terms_of
+from cleanroom.vectors import check_file
 from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, SALES_7, make_agreement
 from tests.harness import Run, Tamper, run_pair
 from tests.protocols.ot_pairs import ot_pair
 
 SESSION = bytes(range(32))
-VECTORS = Path(__file__).parents[2] / "vectors" / "release" / "v1" / "opening.json"
+ROOT = Path(__file__).parents[3]
+VECTORS = ROOT / "tests/vectors/release/v1/opening.json"
 METRICS = (MATCHED, BUYERS, ORDERS, SALES_7)  # and a hidden gate, column 4
 # three groups: the second has too few buyers, the third too few people with a purchase in 7 days
 TRUTH = np.array(
@@ -339,30 +342,18 @@ def test_many_cells_go_in_chunks_and_sizes_follow_the_public_shape() -> None:
     assert again.lengths() == run.lengths()
 
 
-@pytest.mark.parametrize("name", ["gaussian", "none", "one_recipient"])
-def test_golden_bytes(name: str) -> None:
-    case = json.loads(VECTORS.read_text())["cases"][name]
-    terms = make_terms(Noise(case["noise"]), tuple(case["recipients"]))
-    run, _, _ = open_pair(
-        terms,
-        noises=(np.array(case["noise_exposure"], dtype=np.int64), np.array(case["noise_outcome"], dtype=np.int64)),
-    )
-    found = [
-        {
-            "from": ("exposure", "outcome")[sender],
-            "step": step,
-            "length": len(frame) - FRAME_HEADER_BYTES,
-            "sha256": hashlib.sha256(frame[FRAME_HEADER_BYTES:]).hexdigest(),
-        }
-        for sender, step, frame in run.frames
-        if step not in ("release.terms", "release.comparison.clear")  # the terms name the version of the file writer
-    ]
-    assert found == case["messages"]
-    assert run.first.passed.tolist() == case["passed"]
+def test_golden_bytes() -> None:
+    assert check_file("release/v1/opening.json").vectors == 3 * 2
+
+
+def test_the_golden_file_is_what_its_generator_writes() -> None:
+    assert runpy.run_path(str(ROOT / "tools/release_vectors.py"))["vectors"]() == json.loads(VECTORS.read_text())
 
 
 def test_the_golden_inputs_are_the_ones_of_these_tests() -> None:
     vectors = json.loads(VECTORS.read_text())
+    terms = make_terms()
+    assert (tuple(vectors["gates"]), tuple(vectors["declared"])) == (terms.gates, terms.declared)
     rng = np.random.default_rng(5)
     first = rng.integers(0, 2**64, TRUTH.shape, dtype=np.uint64)
     assert vectors["shares_exposure"] == [[f"{int(word):016x}" for word in row] for row in first]

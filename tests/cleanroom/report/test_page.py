@@ -1,3 +1,5 @@
+"""The page: self-contained, escaped, and true to the folders that it was made from."""
+
 from __future__ import annotations
 
 import html

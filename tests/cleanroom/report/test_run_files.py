@@ -1,3 +1,5 @@
+"""Runs as the report reads them: every fault of a folder is one explained line."""
+
 from __future__ import annotations
 
 import json
