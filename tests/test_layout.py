@@ -70,12 +70,6 @@ def test_a_module_has_a_docstring_and_is_not_too_long(path: Path) -> None:
     assert path.stem not in ("utils", "helpers", "util", "helper", "misc", "common")
 
 
-def test_every_test_module_says_what_it_tests() -> None:
-    for path in sorted((ROOT / "tests").rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        assert not text.strip() or ast.get_docstring(ast.parse(text)), relative(path)
-
-
 def stub_names() -> tuple[set[str], dict[str, set[str]]]:
     """Names of the stub: its functions, classes and values, and the public methods of its classes."""
     names: set[str] = set()

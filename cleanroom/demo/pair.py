@@ -137,9 +137,7 @@ def _pass_on(running: Mapping[str, _Half], party: str, line: str, said: Said) ->
 
 
 @contextlib.contextmanager
-def _started(
-    party: str, command: Sequence[str], log: Path, lines: queue.Queue[tuple[str, str]]
-) -> Iterator[_Half]:
+def _started(party: str, command: Sequence[str], log: Path, lines: queue.Queue[tuple[str, str]]) -> Iterator[_Half]:
     """Starts a process and reads what it says; whatever happens, it has ended when the context has."""
     with log.open("x", encoding="utf-8") as kept:
         process = subprocess.Popen(

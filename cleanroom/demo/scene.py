@@ -1,8 +1,8 @@
 """The folders of the demonstration: two identities, one agreement signed by both, each side's data and binding.
 
-    DIR/agreement.toml, agreement.media.sig, agreement.shop.sig     what both hold
-    DIR/media.crt, DIR/shop.crt                                     the certificates that the agreement pins
-    DIR/media/, DIR/shop/                                           what each side would keep to itself
+DIR/agreement.toml, agreement.media.sig, agreement.shop.sig     what both hold
+DIR/media.crt, DIR/shop.crt                                     the certificates that the agreement pins
+DIR/media/, DIR/shop/                                           what each side would keep to itself
 """
 
 from __future__ import annotations
