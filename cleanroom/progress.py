@@ -28,22 +28,24 @@ _TITLES = {
     "data": "read and normalise",
     "connect": "find the peer",
     "session": "handshake",
+    "session.confirm": "compare the transcripts",
+    "session.seal": "sign the transcript",
     "bins": "cuckoo bins",
     "oprf": "oblivious PRF",
     "hint": "hint (OKVS)",
-    "base_ot": "base OTs",
-    "ot": "OT extension",
+    "base_ot": "OT set-up",
+    "ot": "OT set-up",
     "equality": "equality in secret",
     "mux": "shares of matched values",
     "grouped_sum": "grouped sums (ring-LWE)",
-    "comparison": "thresholds in secret",
     "release": "release",
 }
+"""What people call a step, or a family of steps: all that share the part before the dot."""
 
 
 def _title(step: str) -> str:
     family = step.partition(".")[0]
-    return _TITLES.get(family, family)
+    return _TITLES.get(step) or _TITLES.get(family, family)
 
 
 class _Rate(ProgressColumn):
@@ -67,7 +69,7 @@ class ProgressReport:
         if self._stream is None:  # the process was started with its stderr closed
             self._stream = io.StringIO()
         self._prefix = f"{name}: " if name else ""
-        self._family = ""
+        self._title = ""
         self._started = time.monotonic()
         self._rows = 0
         self._task: TaskID | None = None
@@ -97,26 +99,26 @@ class ProgressReport:
 
     def __call__(self, step: str, done: int, total: int) -> None:
         """Takes a report."""
-        family = step.partition(".")[0]
-        if family != self._family:
+        title = _title(step)
+        if title != self._title:
             self._finish_step()
-            self._family = family
+            self._title = title
             self._started = time.monotonic()
             self._rows = 0
             if self._bars is not None:
-                self._task = self._bars.add_task(self._prefix + _title(step), total=total or None)
+                self._task = self._bars.add_task(self._prefix + title, total=total or None)
         self._rows = max(self._rows, done)
         if self._bars is not None and self._task is not None and total:
             self._bars.update(self._task, completed=done, total=total)
 
     def _finish_step(self) -> None:
-        if not self._family:
+        if not self._title:
             return
         seconds = time.monotonic() - self._started
         if self._bars is None:
             rate = f", {self._rows:,} rows, {self._rows / seconds:,.0f} rows/s" if self._rows and seconds > 0 else ""
-            print(f"{self._prefix}{_title(self._family)}: {seconds:.1f} s{rate}", file=self._stream, flush=True)
+            print(f"{self._prefix}{self._title}: {seconds:.1f} s{rate}", file=self._stream, flush=True)
         elif self._task is not None:
             task = next(task for task in self._bars.tasks if task.id == self._task)
             self._bars.update(self._task, completed=task.total or 1, total=task.total or 1)
-        self._family = ""
+        self._title = ""
