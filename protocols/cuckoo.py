@@ -5,7 +5,9 @@ at most one a bin. The receiver then queries one input a bin, so the number and 
 
 Security model: semi-honest. A placement is private to the receiver and never sent. The seed comes from the handshake,
 after both sides have fixed their inputs; a seed that allows no placement is replaced before any message that depends
-on data, and the number of attempts is the only thing that a peer could learn (probability below 2^-40).
+on data, and the number of attempts is the only thing that a peer could learn (probability below 2^-40). The peer waits
+for the placement, so it is made of as many rows as the public bound allows: rows with random keys take the place of
+missing ones, and their bins are emptied again. Without them the wait would tell the number of rows.
 
 What each party learns: nothing; there is no message. Rounds 0, bytes 0.
 
@@ -140,22 +142,47 @@ class Table:
         return cls(n_bins=n_bins, row=row, choice=choice)
 
 
-def place(keys: Bytes, *, n_bins: int, session_id: bytes, bucket: int = 0) -> tuple[Table, int]:
+def place(
+    keys: Bytes, *, rows: int, padding_key: bytes, n_bins: int, session_id: bytes, bucket: int = 0
+) -> tuple[Table, int]:
     """Places rows under the first seed that allows it; call it before any message that depends on data.
 
+    Args:
+        keys: n × 16 bytes, distinct.
+        rows: the public bound on n; so many are placed, and what takes longer or fails is a function of it.
+        padding_key: 32 bytes of a stream of its own, for the keys of the rows that are placed beside the real ones.
+        n_bins: N, from `bin_count` of the bound.
+        session_id: 32 bytes, from the handshake.
+        bucket: which bucket this is.
+
     Returns:
-        The table, and the attempt whose `bin_seed` both sides must use.
+        The table of the real rows, and the attempt whose `bin_seed` both sides must use.
 
     Raises:
         NoPlacementError: no attempt found a placement; only equal keys or too many rows make that happen.
+        ValueError: there are more rows than the bound.
     """
+    if len(keys) > rows:
+        raise ValueError("there are more rows than the public bound")
+    padding = np.frombuffer(keystream(padding_key, KEY_BYTES * (rows - len(keys))), dtype=np.uint8)
+    padded = np.concatenate([keys, padding.reshape(-1, KEY_BYTES)])
     for attempt in range(MAX_ATTEMPTS):
         try:
             seed = bin_seed(session_id=session_id, bucket=bucket, attempt=attempt)
-            return Table.build(keys, n_bins, seed), attempt
+            return _without_padding(Table.build(padded, n_bins, seed), len(keys)), attempt
         except NoPlacementError:
             continue
     raise NoPlacementError(f"the rows have no placement in {n_bins} bins under any of {MAX_ATTEMPTS} seeds")
+
+
+def _without_padding(table: Table, rows: int) -> Table:
+    """Empties the bins of all but the first `rows` rows."""
+    real = table.row < rows
+    return Table(
+        n_bins=table.n_bins,
+        row=np.where(real, table.row, np.int64(-1)),
+        choice=table.choice * real.astype(np.uint8),
+    )
 
 
 def row_inputs(keys: Bytes, domains: Bytes) -> Bytes:

@@ -14,8 +14,9 @@ hidden by four things, each of which alone gives them away when it is missing:
 - words and masks encoded as round(q·m/2^64): with floor(q/2^64)·m the carry of the sum appears in the noise.
 
 What each party learns: nothing beyond its share. Lengths and order of messages depend on `Shape` and the number of
-bins alone. So does the receiver's arithmetic: lists of weights are padded to the public `entries`, and every pair of
-block and target is transformed whether it holds weights or not.
+bins alone. So does the receiver's arithmetic: lists of weights are padded to the public `entries`, spread as real ones
+are so that no sort runs faster on them, and every pair of block and target is transformed whether it holds weights or
+not.
 
 Rounds: one message stream each way. The sender streams a 32-byte seed, one public key a column, then the encryptions;
 the receiver answers a target at a time.
@@ -70,6 +71,7 @@ __all__ = [
     "Sender",
     "Shape",
     "Weights",
+    "check_entries",
     "local_sum",
     "receiver",
     "sender",
@@ -96,7 +98,8 @@ _TILE_TARGETS: Final = 64
 """Targets of one kernel call: some tenths of a second with a full tile."""
 _FLOOD_BYTES: Final = 32
 """Bytes a flood is reduced from: its bias is under 2^-150."""
-_WORD: Final = 1 << 64
+_SPREAD_KEY: Final = bytes(32)
+"""Of the public stream that says where weights of zero go: without an order that a sort could use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +292,7 @@ class Receiver:
         """
         shape = self._shape
         self._check(n_bins, weights)
-        padded = _pad(weights, n_bins, shape.entries)
+        padded = _pad(weights, n_bins, shape)
         offset = self._blocks * DEGREE
         by_bin = np.argsort(padded.bins, kind="stable")
         bins, targets, values = padded.bins[by_bin], padded.targets[by_bin], padded.weights[by_bin]
@@ -360,19 +363,43 @@ class Receiver:
         return np.negative(masks)
 
     def _check(self, n_bins: int, weights: Weights) -> None:
-        shape, count = self._shape, len(weights.bins)
-        if len(weights.targets) != count or len(weights.weights) != count:
+        if len(weights.bins) != len(weights.targets):
             raise ValueError("bins, targets and weights have one entry each")
-        if count > shape.entries:
-            raise DataError(f"at most {shape.entries} weights a bucket fit the agreement; there are more")
-        for values, stop in ((weights.bins, n_bins), (weights.targets, shape.targets)):
-            if count and (int(values.min()) < 0 or int(values.max()) >= stop):
-                raise ValueError("a bin or a target is out of range")
-        if count and max(-int(weights.weights.min()), int(weights.weights.max())) > shape.weight_bound:
-            raise DataError("a weight is larger than the agreement's bound")
-        self._counts += np.bincount(weights.targets, minlength=shape.targets)
-        if int(self._counts.max()) > shape.rows:
-            raise DataError("a group has weights in more rows than the agreement's bound")
+        check_entries(shape=self._shape, targets=weights.targets, weights=weights.weights)
+        if len(weights.bins) and (int(weights.bins.min()) < 0 or int(weights.bins.max()) >= n_bins):
+            raise ValueError("a bin is out of range")
+        self._counts += np.bincount(weights.targets, minlength=self._shape.targets)
+        _check_rows(self._counts, self._shape)
+
+
+def check_entries(*, shape: Shape, targets: NDArray[np.int32], weights: NDArray[np.int64]) -> None:
+    """Checks one bucket's weights against the public bounds; call it before anything is sent.
+
+    Args:
+        shape: the public parameters.
+        targets: of every weight.
+        weights: in the same order.
+
+    Raises:
+        ValueError: arrays of unequal length, or a target out of range.
+        DataError: more weights, more of them in one target, or larger ones than the public bounds.
+    """
+    if len(targets) != len(weights):
+        raise ValueError("bins, targets and weights have one entry each")
+    if len(weights) > shape.entries:
+        raise DataError(f"at most {shape.entries} weights a bucket fit the agreement; there are more")
+    if not len(weights):
+        return
+    if int(targets.min()) < 0 or int(targets.max()) >= shape.targets:
+        raise ValueError("a target is out of range")
+    if max(-int(weights.min()), int(weights.max())) > shape.weight_bound:
+        raise DataError("a weight is larger than the agreement's bound")
+    _check_rows(np.bincount(targets, minlength=shape.targets), shape)
+
+
+def _check_rows(counts: NDArray[np.int64], shape: Shape) -> None:
+    if int(counts.max()) > shape.rows:
+        raise DataError("a group has weights in more rows than the agreement's bound")
 
 
 def sender(*, streams: Streams, shape: Shape, shares: NDArray[np.uint64]) -> Protocol[NDArray[np.uint64]]:
@@ -428,9 +455,10 @@ def local_sum(*, shape: Shape, weights: Weights, shares: NDArray[np.uint64]) -> 
     Returns:
         groups × m words: Σ weight · share mod 2^64.
     """
-    order = np.argsort(weights.targets, kind="stable")
-    bins, values = weights.bins[order], weights.weights[order].astype(np.uint64)
-    edges = np.searchsorted(weights.targets[order], np.arange(shape.targets + 1))
+    padded = _pad(weights, len(shares), shape)  # the peer waits for this sum too
+    order = np.argsort(padded.targets, kind="stable")
+    bins, values = padded.bins[order], padded.weights[order].astype(np.uint64)
+    edges = np.searchsorted(padded.targets[order], np.arange(shape.targets + 1))
     total = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
     for column, position in enumerate(shape.class_position):
         # Running sums wrap mod 2^64, and so do their differences.
@@ -453,13 +481,14 @@ def _floods(key: bytes, shape: Shape) -> list[int]:
     return [int.from_bytes(draw, "little") % (2 * bound + 1) - bound for draw in draws]
 
 
-def _pad(weights: Weights, n_bins: int, entries: int) -> Weights:
-    """Adds weights of zero, spread over the bins and targets, until there are `entries`."""
-    missing = entries - len(weights.bins)
+def _pad(weights: Weights, n_bins: int, shape: Shape) -> Weights:
+    """Adds weights of zero, in bins and targets without order, until there are `shape.entries`."""
+    count = len(weights.bins)
+    drawn = np.frombuffer(keystream(_SPREAD_KEY, 8 * shape.entries), dtype="<u4").reshape(-1, 2)[count:]
     return Weights(
-        bins=np.concatenate((weights.bins, np.arange(missing, dtype=np.int64) % n_bins)),
-        targets=np.concatenate((weights.targets, np.zeros(missing, dtype=np.int32))),
-        weights=np.concatenate((weights.weights, np.zeros(missing, dtype=np.int64))),
+        bins=np.concatenate((weights.bins, drawn[:, 0].astype(np.int64) % n_bins)),
+        targets=np.concatenate((weights.targets, (drawn[:, 1] % np.uint32(shape.targets)).astype(np.int32))),
+        weights=np.concatenate((weights.weights, np.zeros(len(drawn), dtype=np.int64))),
     )
 
 

@@ -103,9 +103,21 @@ def exposure(
 
     Returns:
         This side's shares.
+
+    Raises:
+        DataError: the weights pass the public bounds; nothing has been sent.
+        PeerError: the peer's bytes are malformed.
     """
     n_bins = parameters.n_bins
-    table, attempt = cuckoo.place(keys, n_bins=n_bins, session_id=streams.session_id)
+    shape = parameters.sum_shape
+    grouped_sum.check_entries(shape=shape, targets=target, weights=weight)
+    table, attempt = cuckoo.place(
+        keys,
+        rows=parameters.rows_exposure,
+        padding_key=streams.key(step="bins", purpose="padding"),
+        n_bins=n_bins,
+        session_id=streams.session_id,
+    )
     yield Send(_ATTEMPT_MESSAGE, _ATTEMPT.pack(attempt))
     queries = cuckoo.queries(table, keys, streams.key(step="bins", purpose="dummies"))
     answers = yield from oprf_ecdh.receiver(queries=queries, output_bytes=parameters.prf_bytes, streams=streams)
@@ -118,7 +130,6 @@ def exposure(
     bits = yield from equality.sender(ot_sender, t)
     words = yield from mux.exposure(ot_sender, ot_receiver, bits, z)
     weights = _weights_of_bins(table, indptr, target, weight)
-    shape = parameters.sum_shape
     shares = yield from grouped_sum.receiver(streams=streams, shape=shape, n_bins=n_bins, weights=weights)
     shares = shares + grouped_sum.local_sum(shape=shape, weights=weights, shares=words)
     return JoinOutput(shares=shares, ot_sender=ot_sender, ot_receiver=ot_receiver)

@@ -181,7 +181,9 @@ def test_a_seed_without_placement_is_replaced() -> None:
     bad = next(i for i, seed in enumerate(seeds) if _kernels.cuckoo_place(cuckoo.positions(keys, seed, 18), 18) is None)
     with pytest.raises(cuckoo.NoPlacementError):
         cuckoo.Table.build(keys, 18, seeds[bad])
-    table, attempt = cuckoo.place(keys, n_bins=18, session_id=SESSION, bucket=bad)
+    table, attempt = cuckoo.place(
+        keys, rows=16, padding_key=bytes(32), n_bins=18, session_id=SESSION, bucket=bad
+    )
     assert attempt > 0
     seed = cuckoo.bin_seed(session_id=SESSION, bucket=bad, attempt=attempt)
     check_table(table, cuckoo.positions(keys, seed, 18))
@@ -189,7 +191,34 @@ def test_a_seed_without_placement_is_replaced() -> None:
 
 def test_equal_keys_have_no_placement_under_any_seed() -> None:
     with pytest.raises(cuckoo.NoPlacementError, match="any of 8 seeds"):
-        cuckoo.place(np.zeros((4, 16), np.uint8), n_bins=1301, session_id=SESSION)
+        cuckoo.place(
+            np.zeros((4, 16), np.uint8), rows=4, padding_key=bytes(32), n_bins=1301, session_id=SESSION
+        )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 700, 1024])
+def test_as_many_rows_are_placed_as_the_public_bound_allows(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer waits for the placement, so the number of real rows must not decide how long it takes."""
+    placed: list[int] = []
+    true_place = _kernels.cuckoo_place
+
+    def counted(positions: Positions, n_bins: int) -> tuple[Positions, Bytes] | None:
+        placed.append(len(positions))
+        return true_place(positions, n_bins)
+
+    monkeypatch.setattr(_kernels, "cuckoo_place", counted)
+    keys, n_bins = make_keys(rows), cuckoo.bin_count(1024)
+    table, attempt = cuckoo.place(keys, rows=1024, padding_key=DUMMY_KEY, n_bins=n_bins, session_id=SESSION)
+    assert (placed, attempt) == ([1024], 0)
+    check_table(table, cuckoo.positions(keys, SEED, n_bins))
+    empty = cuckoo.queries(table, keys, DUMMY_KEY)[table.row < 0]
+    assert len(empty) == n_bins - rows
+    assert set(empty[:, 17].tolist()) == {cuckoo.DUMMY_DOMAIN}
+
+
+def test_more_rows_than_the_bound_are_refused() -> None:
+    with pytest.raises(ValueError, match="public bound"):
+        cuckoo.place(make_keys(5), rows=4, padding_key=bytes(32), n_bins=1301, session_id=SESSION)
 
 
 def test_there_is_one_query_a_bin_whatever_the_rows() -> None:

@@ -26,6 +26,7 @@ from cleanroom.protocols.grouped_sum import (
     Sender,
     Shape,
     Weights,
+    check_entries,
     local_sum,
     receiver,
     sender,
@@ -396,6 +397,44 @@ def test_weights_over_the_public_bounds_are_refused() -> None:
     for text, weights in cases.items():
         with pytest.raises(DataError, match=text):
             _run(shape, shares, weights)
+
+
+def test_bad_weights_are_found_before_anything_is_sent() -> None:
+    """A fault found in the middle of a run would tell the peer something of the data."""
+    shape = _shape(2, (0,), rows=3, weight_bound=10, entries=5)
+    for text, fault, targets, weights in (
+        ("more", DataError, [0, 1] * 3, [1] * 6),
+        ("larger", DataError, [0], [-11]),
+        ("in more rows", DataError, [0] * 4, [1] * 4),
+        ("out of range", ValueError, [2], [1]),
+        ("one entry each", ValueError, [0], [1, 1]),
+    ):
+        with pytest.raises(fault, match=text):
+            check_entries(shape=shape, targets=np.array(targets, np.int32), weights=np.array(weights, np.int64))
+    check_entries(shape=shape, targets=np.zeros(0, np.int32), weights=np.zeros(0, np.int64))
+
+
+def _runs(values: NDArray[Any]) -> int:
+    """Ascending runs: what decides how long a merge sort takes."""
+    return 1 + int((values[1:] < values[:-1]).sum())
+
+
+@pytest.mark.parametrize("held", [0, 10_000, 20_000])
+def test_padding_leaves_nothing_for_a_sort_to_be_fast_on(held: int) -> None:
+    shape, n_bins = _shape(10, (0, 1), rows=20_000, entries=20_000), 30_000
+    rng = np.random.default_rng(held)
+    weights = Weights(
+        bins=rng.permutation(n_bins)[:held],
+        targets=rng.integers(0, 20, held).astype(np.int32),
+        weights=np.ones(held, dtype=np.int64),
+    )
+    padded = grouped_sum._pad(weights, n_bins, shape)
+    assert len(padded.bins) == len(padded.targets) == len(padded.weights) == 20_000
+    assert not padded.weights[held:].any()
+    assert abs(_runs(padded.bins) - 10_000) < 300
+    assert abs(_runs(padded.targets) - 9_500) < 300  # 20 targets: one neighbour in twenty is equal
+    assert np.bincount(padded.targets).max() < 1200
+    assert np.bincount(padded.bins // 1000).max() < 800
 
 
 @pytest.mark.parametrize("entry", [(-1, 0, 1), (9, 0, 1), (0, -1, 1), (0, 2, 1)])

@@ -89,9 +89,15 @@ def make_world(
     outcome_keys = make_rows(outcome, exposure - overlap)
     values = np.random.default_rng(5).integers(0, 1 << 62, (outcome, columns), dtype=np.uint64)
     n_bins = cuckoo.bin_count(exposure)
-    table, attempt = cuckoo.place(exposure_keys, n_bins=n_bins, session_id=SESSION)
-    seed = cuckoo.bin_seed(session_id=SESSION, attempt=attempt)
     receiver_streams = streams("receiver", run)
+    table, attempt = cuckoo.place(
+        exposure_keys,
+        rows=exposure,
+        padding_key=receiver_streams.key(step="bins", purpose="padding"),
+        n_bins=n_bins,
+        session_id=SESSION,
+    )
+    seed = cuckoo.bin_seed(session_id=SESSION, attempt=attempt)
     queries = cuckoo.queries(table, exposure_keys, receiver_streams.key(step="bins", purpose="dummies"))
     evaluator = KeyedHash(columns) if evaluator is None else evaluator
     answers = evaluator.evaluate(queries, np.arange(n_bins, dtype=np.int64))
@@ -444,8 +450,8 @@ def test_the_hint_works_on_the_real_oprf() -> None:
     exposure, outcome, columns = make_rows(6), make_rows(5, start=3), 2
     values = np.arange(10, dtype=np.uint64).reshape(5, 2)
     n_bins = 24
-    table, attempt = cuckoo.place(exposure, n_bins=n_bins, session_id=SESSION)
     own, other = streams("receiver"), streams("sender")
+    table, attempt = cuckoo.place(exposure, rows=6, padding_key=bytes(32), n_bins=n_bins, session_id=SESSION)
     queries = cuckoo.queries(table, exposure, own.key(step="bins", purpose="dummies"))
     size = hint.output_bytes(columns)
 
