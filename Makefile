@@ -11,12 +11,15 @@ demo: $(VENV)/.built
 	$(BIN)/cleanroom demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --quiet
 
 check: $(VENV)/.built
 	$(BIN)/ruff check .
 	$(BIN)/ruff check protocols cli
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff format --check --quiet protocols cli
 	$(BIN)/mypy
+	cd kernels && cargo fmt --check
 	cd kernels && cargo clippy --release --all-targets -- -D warnings
 	cd kernels && cargo test --release --no-default-features
 

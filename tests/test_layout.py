@@ -105,6 +105,7 @@ REGISTRY = re.compile(
 )
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout: what is tracked is not known")
 def test_no_tracked_file_names_a_place_of_a_machine_or_a_registry() -> None:
     faults = []
     for path in tracked():

@@ -36,6 +36,9 @@ def git(*arguments: str) -> str:
     ).stdout
 
 
+needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout: what is tracked is not known")
+
+
 def test_the_package_list_is_the_tree() -> None:
     found = {"cleanroom.vectors.files"}  # data alone
     for start in ("cleanroom", "protocols", "cli"):
@@ -52,6 +55,7 @@ def test_every_folder_with_modules_is_a_package() -> None:
         assert (path.parent / "__init__.py").exists(), path
 
 
+@needs_git
 def test_the_links_are_tracked_and_relative_and_agree_with_the_mapping() -> None:
     mapping = PROJECT["tool"]["setuptools"]["package-dir"]
     assert set(mapping) == {name for _, name in LINKS.values()}
@@ -115,6 +119,7 @@ def test_a_bound_from_above_has_a_reason() -> None:
             assert "#" in line, line
 
 
+@needs_git
 @pytest.mark.slow
 def test_a_wheel_holds_everything_and_runs(tmp_path: Path) -> None:
     """Built from the tracked files alone; the kernels' build folder is shared, so that they are not compiled twice."""
