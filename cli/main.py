@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -19,18 +20,31 @@ from cleanroom.errors import CleanroomError, UsageError, exit_code_of, reason_of
 
 __all__ = ["cli", "main"]
 
-_COMMANDS: Final = ("agreement", "budget", "data", "demo", "party", "report", "run", "vectors")
-"""One module of this package each; a command's imports are paid for by that command only."""
+_COMMANDS: Final = {
+    "agreement": "What both owners sign.",
+    "budget": "Privacy spent with each partner.",
+    "data": "A party's own data, before a run.",
+    "demo": "Run both parties on real data and show the funnel.",
+    "party": "A party's identity.",
+    "report": "Write one offline HTML page about one or several finished runs.",
+    "run": "Run this party's half: prepare the data, join in secret with the peer, write the release.",
+    "vectors": "Known answers against the installed build.",
+}
+"""One module of this package each, with the first line of its help: listing them must not cost their imports."""
 
 
 class _LazyGroup(click.Group):
     """Imports a subcommand's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return [name for name in _COMMANDS if importlib.util.find_spec(f"cleanroom.cli.{name}") is not None]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"cleanroom.cli.{cmd_name}")
         command = module.command
@@ -82,6 +96,9 @@ def _run(arguments: list[str]) -> int:
         return end.exit_code
     except click.Abort:
         return _explain("interrupted", CleanroomError.exit_code, as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)  # a page, not a reason
+        return UsageError.exit_code
     except click.ClickException as error:
         return _explain(error.format_message(), UsageError.exit_code, as_json)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the last line of defence
