@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from cleanroom.cli.output import echo_result, json_option
-from cleanroom.demo import Talk, check_table, funnel_table, new_folder, run_demo
+from cleanroom.demo import Talk, check_table, funnel_table, new_folder, run_demo, verdict
 
 __all__ = ["command"]
 
@@ -28,6 +28,7 @@ def command(out: Path | None, as_json: bool) -> None:
         return
     console = Console()
     console.print(funnel_table(demo), check_table(demo))
+    click.echo(verdict(demo))
     for party, report in demo.reports.items():
         click.echo(f"report of {party}: {report}")
     demo.check.require()

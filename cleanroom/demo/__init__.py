@@ -5,7 +5,7 @@ from cleanroom.demo.demonstration import Demo, new_folder, run_demo
 from cleanroom.demo.journey import Journey, load_journey
 from cleanroom.demo.pair import PairError, run_pair
 from cleanroom.demo.scene import Scene, build_scene
-from cleanroom.demo.tables import check_table, funnel_table
+from cleanroom.demo.tables import check_table, funnel_table, verdict
 from cleanroom.demo.talk import Talk
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "run_demo",
     "run_pair",
     "self_check",
+    "verdict",
 ]

@@ -1,12 +1,13 @@
 """The self-check: only a demonstration owns both sides' data and can say what the private join should have said.
 
-Every released figure is compared with the plain join of the clear data under the agreed caps, in units of the
-standard error that the release states; the uncapped answer beside it says what the caps cost. A verdict of the
-threshold is compared with the plain count behind it.
+Every released figure is compared with the plain join of the clear data under the agreed caps: in units of the standard
+error that the release states, and, less the noise that both sides recorded in `audit.private`, exactly. The uncapped
+answer beside it says what the caps cost. A verdict of the threshold is compared with the plain count behind it.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from cleanroom.identity import load_identity
 from cleanroom.plan import Plan, plan_of
 from cleanroom.prepare import group_cap_key
 from cleanroom.release.accounting import privacy_cost
+from cleanroom.release.noise import load_noise
+from cleanroom.release.terms import ReleaseTerms, terms_of
 from cleanroom.report import RunFiles
 
 __all__ = ["MAX_DEVIATION", "CheckedCell", "SelfCheck", "compare", "self_check"]
@@ -48,6 +51,7 @@ class CheckedCell:
     uncapped: int = field(repr=False)
     std_error: float
     deviation: float = field(repr=False)
+    off: int = field(repr=False)  # what is left of a released figure without noise and truth: 0
 
     @property
     def caps_cost(self) -> float:
@@ -66,9 +70,15 @@ class SelfCheck:
         """The figure that is furthest from its truth."""
         return max(self.cells, key=lambda cell: abs(cell.deviation))
 
+    @property
+    def exact(self) -> int:
+        """How many released figures are exactly the plain join plus both sides' recorded noise."""
+        return sum(cell.released is not None and cell.off == 0 for cell in self.cells)
+
     def require(self) -> None:
         """Raises:
-        CleanroomError: a figure is too far from the truth; it is named, without its value.
+        CleanroomError: a figure is too far from the truth, or not exactly the truth and noise; it is named, without
+            its value.
         """
         worst = self.worst
         if not abs(worst.deviation) <= MAX_DEVIATION:
@@ -76,6 +86,12 @@ class SelfCheck:
                 f"self-check: {worst.metric} of {worst.group} is {abs(worst.deviation):.1f} standard errors from the "
                 f"plain join, at most {MAX_DEVIATION:g} expected; please report this line as a bug"
             )
+        for cell in self.cells:
+            if cell.off != 0:
+                raise CleanroomError(
+                    f"self-check: {cell.metric} of {cell.group} is not exactly the plain join and both sides' noise; "
+                    "please report this line as a bug"
+                )
 
 
 def self_check(agreement: Agreement, *, media: Path, shop: Path) -> SelfCheck:
@@ -90,6 +106,7 @@ def self_check(agreement: Agreement, *, media: Path, shop: Path) -> SelfCheck:
         CleanroomError: the two sides hold different releases.
     """
     plan = plan_of(agreement)
+    terms = terms_of(agreement, plan)
     releases = [(folder / "run" / "release.json").read_bytes() for folder in (media, shop)]
     if releases[0] != releases[1]:
         raise CleanroomError("self-check: the two sides hold different releases; please report this line as a bug")
@@ -110,11 +127,19 @@ def self_check(agreement: Agreement, *, media: Path, shop: Path) -> SelfCheck:
             )
             for with_caps in (True, False)
         )
-    return compare(agreement, plan, RunFiles.of({"release.json": releases[0]}), capped=capped, uncapped=uncapped)
+    noise = _recorded_noise(media, terms) + _recorded_noise(shop, terms)
+    run = RunFiles.of({"release.json": releases[0]})
+    return compare(agreement, plan, run, capped=capped, uncapped=uncapped, noise=noise)
 
 
 def compare(
-    agreement: Agreement, plan: Plan, run: RunFiles, *, capped: NDArray[np.int64], uncapped: NDArray[np.int64]
+    agreement: Agreement,
+    plan: Plan,
+    run: RunFiles,
+    *,
+    capped: NDArray[np.int64],
+    uncapped: NDArray[np.int64],
+    noise: NDArray[np.int64],
 ) -> SelfCheck:
     """Compares a release with known answers.
 
@@ -124,6 +149,7 @@ def compare(
         run: its release.
         capped: groups × columns, the plain join under the agreed caps, integer units.
         uncapped: the same without caps.
+        noise: the same shape, what both sides added together.
     """
     errors = privacy_cost(agreement, plan).std_errors
     cells = []
@@ -148,6 +174,7 @@ def compare(
                     uncapped=int(uncapped[g, j]),
                     std_error=errors[j],
                     deviation=deviation,
+                    off=0 if released is None else released - int(noise[g, j]) - int(capped[g, j]),
                 )
             )
     return SelfCheck(cells=tuple(cells))
@@ -157,6 +184,11 @@ def unit_of(agreement: Agreement, metric: str) -> Decimal:
     """What one integer unit of a metric is: 1, or the agreed precision of money."""
     found = next(entry for entry in agreement.metrics if entry.name == metric)
     return (agreement.outcome.precision or Decimal(1)) if found.measure is Measure.SUM else Decimal(1)
+
+
+def _recorded_noise(folder: Path, terms: ReleaseTerms) -> NDArray[np.int64]:
+    recorded = json.loads((folder / "run" / "audit.private").read_bytes())
+    return load_noise(recorded["noise"], terms)
 
 
 def _deviation(difference: int, std_error: float) -> float:

@@ -57,6 +57,7 @@ class Demo:
                 }
                 for cell in self.check.cells
             ],
+            "exact_without_noise": self.check.exact,
             "worst_deviation": round(self.check.worst.deviation, 3),
         }
 

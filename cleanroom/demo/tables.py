@@ -9,7 +9,7 @@ from cleanroom.demo.check import MAX_DEVIATION, CheckedCell
 from cleanroom.demo.demonstration import Demo
 from cleanroom.report.words import cell_text, error_text
 
-__all__ = ["check_table", "funnel_table"]
+__all__ = ["check_table", "funnel_table", "verdict"]
 
 
 def funnel_table(demo: Demo) -> Table:
@@ -40,6 +40,16 @@ def check_table(demo: Demo) -> Table:
     for group in run.groups:
         table.add_row(group, *(_checked(cells[group, metric.name]) for metric in run.declared))
     return table
+
+
+def verdict(demo: Demo) -> str:
+    """The self-check in one sentence."""
+    check = demo.check
+    released = sum(cell.released is not None for cell in check.cells)
+    return (
+        f"self-check: {check.exact} of {released} released figures are exactly the plain join plus the noise that both "
+        f"sides recorded; with the noise, the furthest is {abs(check.worst.deviation):.1f} standard errors away"
+    )
 
 
 def _heading(metric: str) -> str:

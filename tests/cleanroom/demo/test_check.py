@@ -26,7 +26,15 @@ def answers(agreement: Agreement, run: RunFiles) -> NDArray[np.int64]:
 
 
 def checked(capped: NDArray[np.int64], uncapped: NDArray[np.int64] | None = None) -> SelfCheck:
-    return compare(AGREEMENT, plan_of(AGREEMENT), RUN, capped=capped, uncapped=capped if uncapped is None else uncapped)
+    """The check of `RUN` where all that is not `capped` was noise."""
+    return compare(
+        AGREEMENT,
+        plan_of(AGREEMENT),
+        RUN,
+        capped=capped,
+        uncapped=capped if uncapped is None else uncapped,
+        noise=answers(AGREEMENT, RUN) - capped,
+    )
 
 
 def test_an_exact_release_is_right() -> None:
@@ -34,6 +42,7 @@ def test_an_exact_release_is_right() -> None:
     check.require()
     assert check.worst.deviation == 0
     assert len(check.cells) == 30
+    assert check.exact == 24
 
 
 @pytest.mark.parametrize("column", range(6))
@@ -73,10 +82,21 @@ def test_without_noise_one_off_is_caught() -> None:
     agreement = sample_agreement(noise=Noise.NONE)
     run, plan = RunFiles.of(sample_files(agreement)), plan_of(agreement)
     truth = answers(agreement, run)
-    compare(agreement, plan, run, capped=truth, uncapped=truth).require()
+    nothing = np.zeros_like(truth)
+    compare(agreement, plan, run, capped=truth, uncapped=truth, noise=nothing).require()
     truth[4, 5] += 1
     with pytest.raises(CleanroomError, match="sales_15d of c4 is inf standard errors"):
-        compare(agreement, plan, run, capped=truth, uncapped=truth).require()
+        compare(agreement, plan, run, capped=truth, uncapped=truth, noise=nothing).require()
+
+
+def test_a_figure_that_is_off_by_less_than_the_noise_is_caught() -> None:
+    truth = answers(AGREEMENT, RUN)
+    noise = np.zeros_like(truth)
+    noise[2, 4] = 1
+    check = compare(AGREEMENT, plan_of(AGREEMENT), RUN, capped=truth, uncapped=truth, noise=noise)
+    assert check.exact == 23
+    with pytest.raises(CleanroomError, match="orders_15d of c2 is not exactly the plain join and both sides' noise"):
+        check.require()
 
 
 def test_what_the_caps_cost_is_a_share_of_the_uncapped_answer() -> None:

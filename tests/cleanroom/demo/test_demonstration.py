@@ -30,6 +30,13 @@ def test_every_released_figure_is_near_the_plain_join(demo: Demo) -> None:
     assert any(cell.released is not None and cell.deviation != 0 for cell in demo.check.cells)
 
 
+def test_without_the_noise_every_released_figure_is_the_plain_join(demo: Demo) -> None:
+    released = [cell for cell in demo.check.cells if cell.released is not None]
+    assert len(released) >= 50
+    assert demo.check.exact == len(released)
+    assert {cell.off for cell in released} == {0}
+
+
 def test_the_uncapped_answers_are_the_known_ones(demo: Demo) -> None:
     """The known answers of the real year: first touch, UTC days; money in cents."""
     uncapped = {(cell.group, cell.metric): cell.uncapped for cell in demo.check.cells}
