@@ -19,9 +19,16 @@ check: $(VENV)/.built
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff format --check --quiet protocols cli
 	$(BIN)/mypy
+	$(BIN)/mypy -p benchmarks
 	cd kernels && cargo fmt --check
 	cd kernels && cargo clippy --release --all-targets -- -D warnings
 	cd kernels && cargo test --release --no-default-features
+
+# Peers run beside ours where $PEERS_DIR says that they are installed; the others are skipped, with one line each.
+bench: $(VENV)/.built
+	$(BIN)/python -m benchmarks.floors
+	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.peers
 
 kernels: $(VENV)/.built
 

@@ -1,0 +1,111 @@
+"""Synthetic inputs of one size and the sums that a join of them must give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.protocols import private_join
+from cleanroom.protocols.private_join import JoinParameters
+
+__all__ = ["PROFILES", "ExposureRows", "OutcomeRows", "Shape", "expected_sums", "exposure_rows", "outcome_rows"]
+
+KEY_BYTES: Final = 16
+ORDERS: Final = 5
+"""The most events that a row holds; the first column is the gate (0 or 1), the second counts events."""
+AMOUNT: Final = 100_000
+"""Sums are below this in integer units: 1,000.00 in cents."""
+
+
+_OPRF: Final[Any] = getattr(private_join, "Oprf", None)  # an Enum once there is more than one profile
+PROFILES: Final = ("ecdh",) if _OPRF is None else tuple(member.value for member in _OPRF)
+
+
+def _profile_field(profile: str) -> dict[str, Any]:
+    return {} if _OPRF is None else {"oprf": _OPRF(profile)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A benchmark's size: everything that the inputs depend on."""
+
+    rows: int  # each side's, and its public bound
+    overlap: float = 0.5  # share of the rows that both sides hold
+    columns: int = 4  # a people gate, events, then sums, all of one window
+    groups: int = 64
+    seed: int = 7
+
+    def parameters(self, profile: str) -> JoinParameters:
+        """The join's public shape in a profile."""
+        return JoinParameters(
+            **_profile_field(profile),
+            rows_exposure=self.rows,
+            rows_outcome=self.rows,
+            groups=self.groups,
+            class_positions=(0,) * self.columns,
+            weight_bound=1,
+            targets_per_row=1,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExposureRows:
+    """Keys, each with the one group that it counts for."""
+
+    keys: NDArray[np.uint8] = field(repr=False)  # n × 16, sorted
+    group: NDArray[np.int32] = field(repr=False)  # n
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OutcomeRows:
+    """Keys, each with one integer a column."""
+
+    keys: NDArray[np.uint8] = field(repr=False)  # n × 16, sorted
+    values: NDArray[np.uint64] = field(repr=False)  # n × columns
+
+
+def exposure_rows(shape: Shape) -> ExposureRows:
+    """Makes the exposure side's rows."""
+    generator = np.random.default_rng([shape.seed, 1])
+    keys = _sorted_keys(shape, generator)
+    return ExposureRows(keys=keys, group=generator.integers(shape.groups, size=shape.rows, dtype=np.int32))
+
+
+def outcome_rows(shape: Shape) -> OutcomeRows:
+    """Makes the outcome side's rows."""
+    generator = np.random.default_rng([shape.seed, 2])
+    keys = _sorted_keys(shape, generator)
+    values = generator.integers(AMOUNT, size=(shape.rows, shape.columns), dtype=np.uint64)
+    if shape.columns > 1:
+        values[:, 1] %= ORDERS + 1
+    values[:, 0] %= 2
+    return OutcomeRows(keys=keys, values=values)
+
+
+def expected_sums(shape: Shape) -> NDArray[np.uint64]:
+    """Joins in the clear.
+
+    Returns:
+        groups × columns.
+    """
+    left, right = exposure_rows(shape), outcome_rows(shape)
+    _, at_left, at_right = np.intersect1d(_opaque(left.keys), _opaque(right.keys), return_indices=True)
+    sums = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
+    np.add.at(sums, left.group[at_left], right.values[at_right])
+    return sums
+
+
+def _sorted_keys(shape: Shape, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """The shared keys and this side's own: 128 random bits each, so distinct."""
+    common = int(shape.rows * shape.overlap)
+    shared = np.random.default_rng([shape.seed, 0]).bytes(KEY_BYTES * common)
+    own = generator.bytes(KEY_BYTES * (shape.rows - common))
+    keys = np.frombuffer(shared + own, dtype=np.uint8).reshape(shape.rows, KEY_BYTES)
+    return keys[np.argsort(_opaque(keys))]
+
+
+def _opaque(keys: NDArray[np.uint8]) -> NDArray[np.void]:
+    return np.ascontiguousarray(keys).view(f"V{KEY_BYTES}").reshape(-1)

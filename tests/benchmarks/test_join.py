@@ -1,0 +1,78 @@
+"""The benchmark of the join: its runs are real, and a wrong sum does not pass as a fast one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import join, pair, peers
+from benchmarks.pair import ROLES, PairFigures, check_shares, run_pair
+from benchmarks.workload import PROFILES, Shape, expected_sums, exposure_rows, outcome_rows
+
+SMALL = Shape(rows=1 << 10, groups=3, columns=4)
+STEPS = {"bins", "oprf", "hint", "base_ot", "equality", "mux", "grouped_sum"}
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def figures(request: pytest.FixtureRequest) -> PairFigures:
+    return run_pair(SMALL, profile=request.param)
+
+
+def test_a_run_accounts_for_its_time_and_bytes(figures: PairFigures) -> None:
+    for role in ROLES:
+        assert set(figures.steps[role]) >= STEPS
+        seconds = sum(cost["work"] + cost["wait"] + cost["send"] for cost in figures.steps[role].values())
+        assert 0.5 * figures.wall < seconds <= figures.wall + 0.1
+        assert figures.cpu[role] > 0
+        assert figures.memory_peak_mib[role] >= figures.memory_before_mib[role] > 0
+    sent = {role: sum(cost["sent"] for cost in figures.steps[role].values()) for role in ROLES}
+    received = {role: sum(cost["received"] for cost in figures.steps[role].values()) for role in ROLES}
+    assert sent == {role: received[peer] for role, peer in zip(ROLES, reversed(ROLES), strict=True)}
+    assert figures.frame_bytes == sum(sent.values()) > 32 * SMALL.rows
+    assert f"{SMALL.rows}" in join.totals_row(figures)
+    assert all(step in join.steps_table(figures) for step in STEPS)
+
+
+def test_a_wrong_sum_is_refused() -> None:
+    sums = expected_sums(SMALL).reshape(-1)
+    share = np.random.default_rng(1).integers(1 << 63, size=len(sums), dtype=np.uint64)
+    check_shares(SMALL, [share.tolist(), (sums - share).tolist()])
+    share[-1] += np.uint64(1)
+    with pytest.raises(AssertionError, match="opened sums"):
+        check_shares(SMALL, [share.tolist(), (sums - share + np.uint64(2)).tolist()])
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 1.0])
+def test_the_expected_sums_are_those_of_a_join_in_the_clear(overlap: float) -> None:
+    shape = Shape(rows=64, groups=3, columns=4, overlap=overlap)
+    left, right = exposure_rows(shape), outcome_rows(shape)
+    groups = {key.tobytes(): int(group) for key, group in zip(left.keys, left.group, strict=True)}
+    assert len(groups) == shape.rows
+    sums = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
+    matches = 0
+    for key, values in zip(right.keys, right.values, strict=True):
+        if key.tobytes() in groups:
+            sums[groups[key.tobytes()]] += values
+            matches += 1
+    assert matches == int(shape.rows * overlap)
+    assert np.array_equal(sums, expected_sums(shape))
+
+
+def test_a_side_that_fails_is_told_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair, "Task", lambda **fields: pair_task(**{**fields, "role": "neither"}))
+    with pytest.raises(RuntimeError, match="neither"):
+        run_pair(SMALL, profile=PROFILES[0])
+
+
+pair_task = pair.Task
+
+
+def test_missing_peers_are_skipped_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PEERS_DIR", raising=False)
+    for peer in peers.PEERS:
+        found = peers.installed(peer)
+        assert isinstance(found, str) and "skipped" in found and "\n" not in found
+
+
+def test_sizes_are_read_as_people_write_them() -> None:
+    assert [join.parse_rows(text) for text in ("4096", "2^12", "2**12")] == [4096] * 3
