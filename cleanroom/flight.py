@@ -20,6 +20,7 @@ import pyarrow.flight as fl
 from cleanroom.carrier import MAX_MESSAGE_BYTES, Carrier, CarrierLostError
 from cleanroom.errors import PeerError, UsageError
 from cleanroom.identity import Certificate, Identity
+from cleanroom.knock import answer, knock
 from cleanroom.link import Link
 
 __all__ = ["Address", "connect", "listen"]
@@ -27,6 +28,8 @@ __all__ = ["Address", "connect", "listen"]
 _COMMAND: Final = b"cleanroom/exchange/v1"
 _CLOSE_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.2
+_ENTER_SECONDS: Final = 10.0
+"""Seconds from the knock to the exchange; both sides are there, and the port changes hands."""
 _BROKEN: Final = "the connection to the peer broke"
 
 
@@ -55,19 +58,32 @@ class Address:
 
 
 class _FlightCarrier(Carrier):
-    """What both ends share: the writer, and the loop that reads."""
+    """What both ends share: the threads that write and read."""
 
     def __init__(self, writer: fl.MetadataRecordBatchWriter) -> None:
         super().__init__()
         self._writer = writer
+        self._broken = threading.Event()
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._sender = threading.Thread(target=self._write, daemon=True)
+        self._sender.start()
 
     def send(self, message: bytes) -> None:
+        # Writing blocks without end, deaf to signals, while the peer reads nothing, so a thread of its own does it.
+        # The outbox needs no bound: the link sends no more than a window of frames that the peer has not taken.
         if self.closed.is_set():
             raise CarrierLostError("the connection is closed")
-        try:
-            self._writer.write_metadata(pa.py_buffer(message))
-        except (pa.ArrowException, OSError):
-            raise CarrierLostError(_BROKEN) from None
+        if self._broken.is_set():
+            raise CarrierLostError(_BROKEN)
+        self._outbox.put(message)
+
+    def _write(self) -> None:
+        while (message := self._outbox.get()) is not None:
+            try:
+                self._writer.write_metadata(pa.py_buffer(message))
+            except (pa.ArrowException, OSError):
+                self._broken.set()
+                return
 
     def pump(self, reader: fl.MetadataRecordBatchReader) -> None:
         """Moves arrivals into the inbox until the stream ends."""
@@ -88,7 +104,10 @@ class _FlightCarrier(Carrier):
         self._deliver(end)
 
     def close(self) -> None:
-        self.closed.set()
+        if not self.closed.is_set():
+            self._outbox.put(None)
+            self._sender.join(_CLOSE_SECONDS)  # what was sent before the end still goes out
+            self.closed.set()
 
 
 class _ConnectedCarrier(_FlightCarrier):
@@ -180,10 +199,17 @@ def listen(address: Address, *, identity: Identity, peer: Certificate, timeout: 
         timeout: seconds to wait.
 
     Raises:
-        PeerError: the address is taken, or nobody with that certificate came in time.
+        PeerError: the address is taken, nobody came in time, or the peer and this side pin other certificates.
     """
-    listener = _Listener(address, identity, peer)
-    return Link(listener.dial, timeout=timeout, hang_up=listener.hang_up)
+    listener = answer(
+        address.host,
+        address.port,
+        identity=identity,
+        peer=peer,
+        timeout=timeout,
+        enter=lambda: _Listener(address, identity, peer),
+    )
+    return Link(listener.dial, timeout=_ENTER_SECONDS, hang_up=listener.hang_up)
 
 
 def connect(address: Address, *, identity: Identity, peer: Certificate, timeout: float) -> Link:
@@ -192,19 +218,12 @@ def connect(address: Address, *, identity: Identity, peer: Certificate, timeout:
     Raises:
         PeerError: nobody listens, or one of the certificates is not the agreement's (at once).
     """
-
-    met = threading.Event()
-
-    def dial(seconds: float) -> Carrier:
-        carrier = _dial(address, identity, peer, seconds, met=met.is_set())
-        met.set()
-        return carrier
-
-    return Link(dial, timeout=timeout)
+    knock(address.host, address.port, identity=identity, peer=peer, timeout=timeout)
+    return Link(lambda seconds: _dial(address, identity, peer, seconds), timeout=_ENTER_SECONDS)
 
 
-def _dial(address: Address, identity: Identity, peer: Certificate, timeout: float, *, met: bool) -> Carrier:
-    """Opens one connection; `met` says that the peer has let this side in before."""
+def _dial(address: Address, identity: Identity, peer: Certificate, timeout: float) -> Carrier:
+    """Opens one connection to the peer, which has let this side in: whatever fails may pass."""
     deadline = time.monotonic() + timeout
     while True:
         client = fl.FlightClient(
@@ -218,20 +237,8 @@ def _dial(address: Address, identity: Identity, peer: Certificate, timeout: floa
         try:
             writer, reader = client.do_exchange(fl.FlightDescriptor.for_command(_COMMAND))
             return _ConnectedCarrier(client, writer, reader)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError):
             client.close()
-            reason = None if met else _refusal(str(error))
-        if reason is not None:
-            raise PeerError(reason) from None
         if time.monotonic() >= deadline:
             raise CarrierLostError(f"nobody listens at {address}; tried for {timeout:g} s")
         time.sleep(_RETRY_SECONDS)
-
-
-def _refusal(text: str) -> str | None:
-    """What a failed connection means; None if trying again may help."""
-    if "certificate verify failed" in text or "not in peer certificate" in text:
-        return "the listening side's certificate is not the one that the agreement pins"
-    if "Socket closed" in text or "alert" in text:
-        return "the listening side refused this party's certificate"
-    return None

@@ -92,8 +92,20 @@ class Identity:
     """A party's own half: its certificate and the private key, both in PEM as TLS wants them."""
 
     folder: Path
+    stem: str
+    """What its two files are called: `STEM.key` and `STEM.crt`."""
     certificate: Certificate
     key_pem: bytes = field(repr=False)
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key lies."""
+        return self.folder / f"{self.stem}.key"
+
+    @property
+    def certificate_file(self) -> Path:
+        """Where the certificate lies."""
+        return self.folder / f"{self.stem}.crt"
 
     @property
     def name(self) -> str:
@@ -171,7 +183,8 @@ def new_identity(name: str, out: Path) -> Identity:
         for path in written:
             path.unlink(missing_ok=True)
         raise UsageError(f"{out}: the identity cannot be written: {error.strerror}") from None
-    return Identity(folder=out, certificate=read_certificate(certificate_pem, where=f"{name}.crt"), key_pem=key_pem)
+    certificate = read_certificate(certificate_pem, where=f"{name}.crt")
+    return Identity(folder=out, stem=name, certificate=certificate, key_pem=key_pem)
 
 
 def load_identity(folder: Path, *, fingerprint: bytes | None = None) -> Identity:
@@ -206,7 +219,7 @@ def load_identity(folder: Path, *, fingerprint: bytes | None = None) -> Identity
         raise AgreementError(f"{path}: is not the key of {path.stem}.crt")
     if not certificate.not_before <= datetime.now(UTC) <= certificate.not_after:
         raise AgreementError(f"{path.with_suffix('.crt')}: the certificate is expired or not valid yet")
-    return Identity(folder=folder, certificate=certificate, key_pem=key_pem)
+    return Identity(folder=folder, stem=path.stem, certificate=certificate, key_pem=key_pem)
 
 
 def read_certificate(pem: bytes, *, where: str) -> Certificate:

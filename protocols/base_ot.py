@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.traffic import Traffic, messages
 from cleanroom.protocols.wire import Expect, Message, Protocol, ProtocolId, Send
 
-__all__ = ["ELEMENT_BYTES", "KEY_BYTES", "RECEIVER_ELEMENTS", "SENDER_ELEMENTS", "receiver", "sender"]
+__all__ = ["ELEMENT_BYTES", "KEY_BYTES", "RECEIVER_ELEMENTS", "SENDER_ELEMENTS", "receiver", "sender", "traffic"]
 
 ELEMENT_BYTES: Final = 32
 KEY_BYTES: Final = 16
@@ -41,6 +42,11 @@ def domain(streams: Streams, label: str) -> bytes:
     """Returns what every hash of a run starts with: the session and the label, the label's length before it."""
     encoded = label.encode()
     return streams.session_id + len(encoded).to_bytes(2, "little") + encoded
+
+
+def traffic(count: int) -> Traffic:
+    """What sender and receiver of `count` transfers send."""
+    return messages(count * ELEMENT_BYTES), messages(count * 2 * ELEMENT_BYTES)
 
 
 def sender(*, streams: Streams, label: str, count: int) -> Protocol[NDArray[np.uint8]]:

@@ -26,10 +26,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols.ot import OtReceiver, OtSender, TableMessages, receive_tables, send_tables
+from cleanroom.protocols.ot import OtReceiver, OtSender, TableMessages, receive_tables, send_tables, table_traffic
+from cleanroom.protocols.traffic import Traffic, total
 from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, chunks
 
-__all__ = ["MAX_THRESHOLD", "MESSAGES", "SLICE", "TRANSFERS", "receiver", "sender"]
+__all__ = ["MAX_THRESHOLD", "MESSAGES", "SLICE", "TRANSFERS", "receiver", "sender", "traffic"]
 
 MAX_THRESHOLD: Final = 1 << 63
 SLICE: Final = 1 << 15
@@ -46,6 +47,15 @@ _PAIR_WEIGHTS: Final = np.array([1, 2, 4, 8], dtype=np.uint8)
 
 Bits = NDArray[np.uint8]
 Words = NDArray[np.uint64]
+
+
+def traffic(count: int) -> Traffic:
+    """What sender and receiver send for `count` numbers."""
+    levels = [CHUNKS >> level for level in range(CHUNKS.bit_length())]
+    steps = [
+        table_traffic(count=(stop - start) * nodes, bits=2) for start, stop in chunks(count, SLICE) for nodes in levels
+    ]
+    return total(sender for sender, _ in steps), total(receiver for _, receiver in steps)
 
 
 def _check(threshold: int) -> None:

@@ -24,10 +24,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols.ot import OtReceiver, OtSender, TableMessages, receive_tables, send_tables
+from cleanroom.protocols.ot import OtReceiver, OtSender, TableMessages, receive_tables, send_tables, table_traffic
+from cleanroom.protocols.traffic import Traffic, total
 from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, chunks
 
-__all__ = ["MESSAGES", "SLICE", "WIDTH", "layers", "receiver", "sender", "transfers"]
+__all__ = ["MESSAGES", "SLICE", "WIDTH", "layers", "receiver", "sender", "traffic", "transfers"]
 
 WIDTH: Final = 64
 """Bits of a number unless said otherwise."""
@@ -55,6 +56,16 @@ def layers(width: int) -> list[int]:
 def transfers(width: int) -> int:
     """Returns how many transfers one number takes: 21 for 64 bits."""
     return sum(layers(width))
+
+
+def traffic(count: int, *, width: int = WIDTH) -> Traffic:
+    """What sender and receiver send for `count` numbers."""
+    steps = [
+        table_traffic(count=(stop - start) * layer, bits=1)
+        for start, stop in chunks(count, SLICE)
+        for layer in layers(width)
+    ]
+    return total(sender for sender, _ in steps), total(receiver for _, receiver in steps)
 
 
 def _chunks_of_numbers(values: NDArray[np.uint64], width: int) -> Bits:

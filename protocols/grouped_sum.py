@@ -62,6 +62,7 @@ from cleanroom.protocols.rlwe import (
     switch,
 )
 from cleanroom.protocols.seeds import SEED_BYTES, Streams, keystream
+from cleanroom.protocols.traffic import Traffic, in_chunks, messages, total
 from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "receiver",
     "sender",
     "slack_bits",
+    "traffic",
 ]
 
 CIPHERTEXT_BYTES: Final = len(PRIMES) * DEGREE * PRIME_BYTES
@@ -442,6 +444,19 @@ def receiver(*, streams: Streams, shape: Shape, n_bins: int, weights: Weights) -
     yield from party.setup()
     yield from party.add(n_bins=n_bins, weights=weights)
     return (yield from party.finish())
+
+
+def traffic(*, shape: Shape, n_bins: int) -> Traffic:
+    """What sender and receiver of one bucket send."""
+    ciphertexts = total(
+        messages(count * CIPHERTEXT_BYTES) for tile in _tiles(n_bins) for _, count in _payloads(tile, shape.columns)
+    )
+    answers = total(
+        messages((stop - start) * (RING_BYTES + CONSTANT_BYTES * len(shape.columns_of(position))))
+        for position, start, stop in shape.answers()
+    )
+    keys = in_chunks(shape.columns, _PAYLOAD_CIPHERTEXTS, CIPHERTEXT_BYTES)
+    return messages(SEED_BYTES) + keys + ciphertexts, answers
 
 
 def local_sum(*, shape: Shape, weights: Weights, shares: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 from cleanroom.errors import CleanroomError
 from cleanroom.protocols import cuckoo, okvs
 from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.traffic import NOTHING, Traffic, in_chunks, messages
 from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
-__all__ = ["Evaluator", "output_bytes", "receiver", "sender", "wire_bytes"]
+__all__ = ["Evaluator", "output_bytes", "receiver", "sender", "traffic"]
 
 STEP: Final = "hint"
 SEED: Final = Message(protocol=ProtocolId.HINT, type=1, step="hint.seed")
@@ -63,9 +64,11 @@ def output_bytes(columns: int) -> int:
     return 8 + 8 * columns
 
 
-def wire_bytes(*, rows_outcome: int, columns: int) -> int:
-    """Returns the payload bytes of the whole step."""
-    return SEED_MESSAGE_BYTES + okvs.shape_of(cuckoo.CHOICES * rows_outcome, 1 + columns).size
+def traffic(*, rows_outcome: int, columns: int) -> Traffic:
+    """What sender and receiver send; the receiver nothing."""
+    shape = okvs.shape_of(cuckoo.CHOICES * rows_outcome, 1 + columns)
+    table = in_chunks(shape.columns, _rows_per_chunk(shape.words), 8 * shape.words)
+    return messages(SEED_MESSAGE_BYTES) + table, NOTHING
 
 
 def sender(

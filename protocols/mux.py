@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.protocols.ot import GROUP, OtReceiver, OtSender, ReceiverBatch, SenderBatch, correction_bytes
+from cleanroom.protocols.traffic import Traffic, messages, total
 from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
-__all__ = ["CHOICE", "LAST", "REPLY", "exposure", "outcome", "slice_bins"]
+__all__ = ["CHOICE", "LAST", "REPLY", "exposure", "outcome", "slice_bins", "traffic"]
 
 CHOICE: Final = Message(protocol=ProtocolId.MUX, type=1, step="mux.exposure_correction")
 REPLY: Final = Message(protocol=ProtocolId.MUX, type=2, step="mux.outcome_correction_and_difference")
@@ -46,6 +47,15 @@ def slice_bins(words: int) -> int:
     if not 1 <= words <= MAX_WORDS:
         raise ValueError(f"a bin has 1 to {MAX_WORDS} words")
     return max(1, CHUNK_BYTES // (4 + 8 * words) // GROUP) * GROUP
+
+
+def traffic(*, count: int, words: int) -> Traffic:
+    """What exposure and outcome side send for `count` bins of `words` words."""
+    sizes = [stop - start for start, stop in chunks(count, slice_bins(words))]
+    choices = [correction_bytes(size, 1) for size in sizes]
+    differences = [8 * words * size for size in sizes]
+    replies = (choice + difference for choice, difference in zip(choices, differences, strict=True))
+    return total(map(messages, choices + differences)), total(map(messages, replies))
 
 
 def _correlate(batch: SenderBatch, correlation: Words) -> tuple[Words, bytes]:

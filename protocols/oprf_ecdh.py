@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.protocols import oprf
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.traffic import Traffic, in_chunks
 from cleanroom.protocols.wire import Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
-__all__ = ["CHUNK_BINS", "QUERY_BYTES", "TARGET_BYTES", "Evaluator", "receiver", "sender"]
+__all__ = ["CHUNK_BINS", "QUERY_BYTES", "TARGET_BYTES", "Evaluator", "receiver", "sender", "traffic"]
 
 QUERY_BYTES: Final = 26
 """Payload 16, position j 1, domain 1, bin 8; see `cuckoo`. Nothing here depends on it."""
@@ -197,6 +198,12 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
             yield Progress(_STEP, stop, n_bins)
         yield Send(_EVALUATED, bytes(answers))
     return evaluator
+
+
+def traffic(n_bins: int) -> Traffic:
+    """What receiver and sender send for `n_bins` bins."""
+    volume = in_chunks(n_bins, CHUNK_BINS, oprf.ELEMENT_BYTES)
+    return volume, volume
 
 
 def _slices(first: int, last: int) -> list[tuple[int, int]]:

@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.protocols import base_ot
 from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.traffic import Traffic, in_chunks, messages, total
 from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
 __all__ = [
@@ -55,6 +56,8 @@ __all__ = [
     "receiver_setup",
     "send_tables",
     "sender_setup",
+    "setup_traffic",
+    "table_traffic",
 ]
 
 TREES: Final = 32
@@ -75,6 +78,18 @@ Bytes = NDArray[np.uint8]
 def correction_bytes(count: int, choice_bits: int) -> int:
     """Returns the length of the correction of a batch of `count` transfers with 1 or 4-bit choices."""
     return -(-count // GROUP) * TREES * choice_bits * ROW_BYTES
+
+
+def setup_traffic() -> Traffic:
+    """What the sender and the receiver of the later transfers send to set them up."""
+    base_sender, base_receiver = base_ot.traffic(TREES * DEPTH)
+    return base_receiver, base_sender + messages(SUM_BYTES)
+
+
+def table_traffic(*, count: int, bits: int) -> Traffic:
+    """What sender and receiver send for `count` tables of sixteen messages of `bits` bits."""
+    corrections = (messages(correction_bytes(stop - start, DEPTH)) for start, stop in chunks(count, BATCH))
+    return in_chunks(count, BATCH, 2 * bits), total(corrections)
 
 
 def hash_key(streams: Streams, label: str) -> bytes:

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from cleanroom.errors import PeerError
 from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, oprf_ecdh
-from cleanroom.protocols.ot import OtReceiver, OtSender, receiver_setup, sender_setup
+from cleanroom.protocols.ot import OtReceiver, OtSender, receiver_setup, sender_setup, setup_traffic
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.traffic import NOTHING, Traffic, messages
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 
-__all__ = ["JoinOutput", "JoinParameters", "exposure", "outcome"]
+__all__ = ["JoinOutput", "JoinParameters", "exposure", "outcome", "traffic"]
 
 _ATTEMPT: Final = struct.Struct("<I")
 _ATTEMPT_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=4, step="bins.attempt")
@@ -133,6 +134,23 @@ def exposure(
     shares = yield from grouped_sum.receiver(streams=streams, shape=shape, n_bins=n_bins, weights=weights)
     shares = shares + grouped_sum.local_sum(shape=shape, weights=weights, shares=words)
     return JoinOutput(shares=shares, ot_sender=ot_sender, ot_receiver=ot_receiver)
+
+
+def traffic(parameters: JoinParameters) -> dict[str, Traffic]:
+    """What exposure and outcome side send, by step; a step's name begins its messages' names."""
+    n_bins, columns = parameters.n_bins, parameters.columns
+    hint_sender, hint_receiver = hint.traffic(rows_outcome=parameters.rows_outcome, columns=columns)
+    first, second = setup_traffic()
+    sum_sender, sum_receiver = grouped_sum.traffic(shape=parameters.sum_shape, n_bins=n_bins)
+    return {
+        "bins": (messages(_ATTEMPT.size), NOTHING),
+        "oprf": oprf_ecdh.traffic(n_bins),
+        "hint": (hint_receiver, hint_sender),
+        "ot": (first + second, first + second),
+        "equality": equality.traffic(n_bins),
+        "mux": mux.traffic(count=n_bins, words=columns),
+        "grouped_sum": (sum_receiver, sum_sender),
+    }
 
 
 def _weights_of_bins(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from cleanroom.errors import AgreementError, PeerError
+from cleanroom.protocols.traffic import Volume, messages
 from cleanroom.protocols.transcript import Transcript
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 
@@ -33,10 +34,13 @@ __all__ = [
     "handshake",
     "seal_transcript",
     "seed_commitment",
+    "volume",
 ]
 
 PROTOCOL_VERSION: Final = 1
 NONCE_BYTES: Final = 32
+_DIGEST_BYTES: Final = 32
+_SIGNATURE_BYTES: Final = 64
 _HELLO: Final = struct.Struct("<HBBQQII32s32s32s32s")
 HELLO_BYTES: Final = _HELLO.size
 
@@ -96,6 +100,11 @@ class Session:
     def digest(self, purpose: str) -> bytes:
         """Returns 32 public bytes bound to the session, one value a purpose (a bin seed, say)."""
         return hashlib.sha256(b"cleanroom/session/derive/v1" + self.id + purpose.encode()).digest()
+
+
+def volume() -> Volume:
+    """What each side sends in a whole session: hello, nonce, confirmation and seal."""
+    return messages(HELLO_BYTES, 2 * NONCE_BYTES, _DIGEST_BYTES, _SIGNATURE_BYTES)
 
 
 def seed_commitment(seed: bytes) -> bytes:

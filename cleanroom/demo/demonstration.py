@@ -100,7 +100,7 @@ def run_demo(folder: Path, talk: Talk) -> Demo:
     talk.doing("both parties start")
     run_pair(halves, {party: path / LOG_FILE for party, path in own.items()}, said=_relay(talk))
     seconds = time.monotonic() - started
-    talk.say(f"both sides hold the same signed release after {seconds:.1f} s; now the check that only a demo can make")
+    talk.say(f"both sides finished after {seconds:.1f} s; now the check that only a demo can make")
     talk.doing("joining the clear data")
     check = self_check(scene.agreement, media=own["media"], shop=own["shop"])
     return Demo(scene=scene, release=RunFiles.read(scene.run("media")), check=check, seconds=seconds)

@@ -38,7 +38,9 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Noise, Role
 from cleanroom.errors import PeerError
+from cleanroom.protocols import comparison
 from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.traffic import NOTHING, Traffic, Volume, in_chunks, messages
 from cleanroom.protocols.wire import (
     CHUNK_BYTES,
     Event,
@@ -54,7 +56,7 @@ from cleanroom.protocols.wire import (
 from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings, commit_bits, commit_shares
 from cleanroom.release.terms import ReleaseTerms
 
-__all__ = ["Compare", "Opening", "SideOpening", "exposure", "outcome"]
+__all__ = ["Compare", "Opening", "SideOpening", "exposure", "outcome", "traffic"]
 
 Compare: TypeAlias = Callable[[NDArray[np.uint64], int], Protocol[NDArray[np.uint8]]]
 """This side's half of the secure comparison: shares of k counts and a public threshold in, k bits out (0 or 1) whose
@@ -138,6 +140,37 @@ def outcome(
 ) -> Protocol[Opening]:
     """The outcome side's half of the opening; see `exposure`."""
     return _open(Role.OUTCOME, terms, shares, noise, streams, compare)
+
+
+def traffic(terms: ReleaseTerms, *, opened: int | None = None) -> Traffic:
+    """What exposure and outcome side send.
+
+    Args:
+        terms: the release's terms.
+        opened: cells that are opened after the gates; None for the most there can be.
+    """
+    gates = len(terms.gate_columns) * terms.groups
+    others = sum(terms.declared)
+    if terms.noise is not Noise.NONE:
+        others -= sum(terms.declared[column] for column in terms.gate_columns)
+    opened = others * terms.groups if opened is None else opened
+    both = messages(_TERMS_BYTES) + in_chunks(terms.groups * terms.columns * COMMITMENT_BYTES, CHUNK_BYTES, 1)
+    sides = {role: both for role in Role}
+    packed = (gates + 7) // 8
+    if terms.noise is Noise.NONE:
+        compared = comparison.traffic(gates)
+        for role, volume in zip(Role, compared, strict=True):
+            sides[role] += volume + messages(COMMITMENT_BYTES, SALT_BYTES + packed)
+    for role, other in ((Role.EXPOSURE, Role.OUTCOME), (Role.OUTCOME, Role.EXPOSURE)):
+        if other in terms.recipients:
+            sides[role] += _openings(opened) + (NOTHING if terms.noise is Noise.NONE else _openings(gates))
+        elif terms.noise is not Noise.NONE:
+            sides[role] += in_chunks(packed, CHUNK_BYTES, 1)
+    return sides[Role.EXPOSURE], sides[Role.OUTCOME]
+
+
+def _openings(cells: int) -> Volume:
+    return in_chunks(cells, CHUNK_BYTES // _OPENED_BYTES, _OPENED_BYTES)
 
 
 def _open(

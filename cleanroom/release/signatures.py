@@ -18,13 +18,22 @@ from cleanroom.agreement.model import Agreement, PartyEntry, Role
 from cleanroom.errors import AgreementError, DataError, PeerError
 from cleanroom.identity import read_certificate
 from cleanroom.plan import Plan
+from cleanroom.protocols.traffic import Volume, messages
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 from cleanroom.release.document import canonical, opening_record, release_document
 from cleanroom.release.opening import Opening
 from cleanroom.release.table import csv_bytes, parquet_bytes, release_rows
 from cleanroom.release.terms import ReleaseTerms
 
-__all__ = ["SIGNATURE_BYTES", "SIGNATURE_PURPOSE", "Sign", "SignedRelease", "check_signatures", "sign_release"]
+__all__ = [
+    "SIGNATURE_BYTES",
+    "SIGNATURE_PURPOSE",
+    "Sign",
+    "SignedRelease",
+    "check_signatures",
+    "sign_release",
+    "volume",
+]
 
 Sign: TypeAlias = Callable[[bytes], bytes]
 """Signs a statement with the party's identity: 64 bytes of Ed25519. A replay answers with the recorded signature."""
@@ -103,6 +112,11 @@ def sign_release(
         files["release.json"] = canonical({**document, "signatures": signatures}) + b"\n"
     vouched = [entry for entry in signatures if entry["covers"] == kind]
     return SignedRelease(files=files, record={**record, "signatures": vouched})
+
+
+def volume() -> Volume:
+    """What each side sends: one signature."""
+    return messages(SIGNATURE_BYTES)
 
 
 def check_signatures(document: Mapping[str, Any], agreement: Agreement) -> None:

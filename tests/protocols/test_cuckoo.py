@@ -181,9 +181,7 @@ def test_a_seed_without_placement_is_replaced() -> None:
     bad = next(i for i, seed in enumerate(seeds) if _kernels.cuckoo_place(cuckoo.positions(keys, seed, 18), 18) is None)
     with pytest.raises(cuckoo.NoPlacementError):
         cuckoo.Table.build(keys, 18, seeds[bad])
-    table, attempt = cuckoo.place(
-        keys, rows=16, padding_key=bytes(32), n_bins=18, session_id=SESSION, bucket=bad
-    )
+    table, attempt = cuckoo.place(keys, rows=16, padding_key=bytes(32), n_bins=18, session_id=SESSION, bucket=bad)
     assert attempt > 0
     seed = cuckoo.bin_seed(session_id=SESSION, bucket=bad, attempt=attempt)
     check_table(table, cuckoo.positions(keys, seed, 18))
@@ -191,9 +189,7 @@ def test_a_seed_without_placement_is_replaced() -> None:
 
 def test_equal_keys_have_no_placement_under_any_seed() -> None:
     with pytest.raises(cuckoo.NoPlacementError, match="any of 8 seeds"):
-        cuckoo.place(
-            np.zeros((4, 16), np.uint8), rows=4, padding_key=bytes(32), n_bins=1301, session_id=SESSION
-        )
+        cuckoo.place(np.zeros((4, 16), np.uint8), rows=4, padding_key=bytes(32), n_bins=1301, session_id=SESSION)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 700, 1024])

@@ -19,6 +19,7 @@ from cleanroom.errors import CleanroomError, PeerError
 from cleanroom.protocols import cuckoo, hint, okvs, oprf_ecdh
 from cleanroom.protocols.reference import okvs as reference
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.traffic import NOTHING
 from cleanroom.protocols.wire import CHUNK_BYTES, FRAME_HEADER_BYTES, Progress, Protocol, Send
 from cleanroom.vectors import check_file
 from tests.harness import Run, run_pair
@@ -167,7 +168,9 @@ def test_the_table_goes_in_chunks_and_has_the_stated_size() -> None:
     sizes = [length - FRAME_HEADER_BYTES for sender, _, length in world.run.lengths() if sender == 0]
     assert len(sizes) == 3
     assert max(sizes) <= CHUNK_BYTES
-    assert sum(sizes) == hint.wire_bytes(rows_outcome=8000, columns=5)
+    sent, received = hint.traffic(rows_outcome=8000, columns=5)
+    assert (sent.messages, sent.bytes) == (len(sizes), sum(sizes) + len(sizes) * FRAME_HEADER_BYTES)
+    assert received == NOTHING
     assert len(sizes) == len(world.run.frames)  # the receiver says nothing
 
 

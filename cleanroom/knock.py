@@ -1,0 +1,198 @@
+"""The knock: one short TLS connection before the exchange, in which each side learns at once who the other is.
+
+Inside Flight a wrong certificate is invisible to the side that listens: gRPC drops the connection and tells nobody. So
+the listening side first answers knocks itself: a fixed line in the clear, then mutual TLS 1.3 with the same two pinned
+certificates. Someone who says the line, and then shows another certificate than the pinned one or does not take this
+side's, is a party with another agreement: the run ends. Everybody else (a port scanner, a health check, a browser) is
+ignored. After the right knock the port is handed to Flight, and only then is the peer told to come in.
+
+Nothing of the run is said here: the pinned peer hears two bytes, everybody else a failed handshake. Who knows the line
+and can reach the port can end a run that still waits, and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from cleanroom.errors import PeerError
+from cleanroom.identity import Certificate, Identity
+
+__all__ = ["answer", "knock"]
+
+T = TypeVar("T")
+
+_LINE: Final = b"cleanroom/knock/v1\n"
+_WELCOME: Final = b"ok"
+_HANDSHAKE_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.5
+_PAUSE_SECONDS: Final = 0.01
+_MAX_CALLERS: Final = 32
+"""Handshakes at once: whoever opens connections and stays silent holds so many threads and no more."""
+_BACKLOG: Final = 16
+_REFUSALS: Final = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED", "ACCESS_DENIED")
+"""Alerts (RFC 8446, section 6.2) by which one side says that it does not take the other's certificate."""
+
+
+def answer(host: str, port: int, *, identity: Identity, peer: Certificate, timeout: float, enter: Callable[[], T]) -> T:
+    """Waits for the peer's knock.
+
+    Args:
+        host: where to listen.
+        port: where to listen.
+        identity: this party's.
+        peer: the certificate that the agreement pins.
+        timeout: seconds to wait.
+        enter: called when the peer has knocked and the port is free again, before the peer is told to come.
+
+    Returns:
+        What `enter` returned.
+
+    Raises:
+        PeerError: the address is taken, nobody came in time, or the peer and this side pin other certificates.
+    """
+    desk = _Desk(context=_context(ssl.PROTOCOL_TLS_SERVER, identity, peer))
+    desk.context.num_tickets = 0  # nothing is ever resumed here
+    deadline = time.monotonic() + timeout
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        door = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError:
+        raise PeerError(f"cannot listen on {host}:{port}: the port is taken, or the host is not this machine") from None
+    with door:
+        usher = threading.Thread(target=desk.serve, args=(door,), daemon=True)
+        usher.start()
+        try:
+            caller = desk.wait(deadline, f"no peer with the agreement's certificate came within {timeout:g} s")
+        finally:
+            desk.closed.set()
+            with contextlib.suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)  # wakes the usher where the system allows it
+            usher.join()  # while it waits for callers, closing the door would not free the port
+    with caller:
+        entered = enter()
+        with contextlib.suppress(OSError):  # should the peer be gone, whoever waits for it inside will say so
+            caller.sendall(_WELCOME)
+        return entered
+
+
+def knock(host: str, port: int, *, identity: Identity, peer: Certificate, timeout: float) -> None:
+    """Knocks until the listening side says that one may come in.
+
+    Args:
+        host: where the peer listens.
+        port: where the peer listens.
+        identity: this party's.
+        peer: the certificate that the agreement pins.
+        timeout: seconds to try; a refused connection is tried again until then.
+
+    Raises:
+        PeerError: nobody answers, or (at once) one of the certificates is not the one that the other side pins.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, identity, peer)
+    deadline = time.monotonic() + timeout
+    where = f"{host}:{port}"
+    reason = f"nobody listens at {where}"
+    while True:
+        left = max(deadline - time.monotonic(), _RETRY_SECONDS)
+        try:
+            with socket.create_connection((host.strip("[]"), port), timeout=left) as plain:
+                reason = f"what listens at {where} does not answer as a party does"
+                plain.sendall(_LINE)
+                with context.wrap_socket(plain, server_hostname=peer.name) as caller:
+                    if caller.recv(len(_WELCOME)) == _WELCOME:
+                        return
+        except ssl.SSLCertVerificationError:
+            raise PeerError("the listening side's certificate is not the one that the agreement pins") from None
+        except ssl.SSLError as error:
+            if _refuses(error):
+                raise PeerError("the listening side refused this party's certificate") from None
+            if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+                reason = f"what listens at {where} speaks no TLS 1.3"
+        except OSError:
+            pass  # refused, reset, unreachable or too slow: the peer may not have started yet
+        if time.monotonic() + _RETRY_SECONDS >= deadline:
+            raise PeerError(f"{reason}; tried for {timeout:g} s")
+        time.sleep(_RETRY_SECONDS)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Desk:
+    """Takes callers, each in a thread, and keeps the first verdict."""
+
+    context: ssl.SSLContext
+    closed: threading.Event = field(default_factory=threading.Event)
+    verdicts: queue.Queue[ssl.SSLSocket | PeerError] = field(default_factory=queue.Queue)
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MAX_CALLERS))
+
+    def serve(self, door: socket.socket) -> None:
+        """Takes callers until the door is shut."""
+        door.settimeout(_POLL_SECONDS)
+        while not self.closed.is_set():
+            if not self.slots.acquire(timeout=_POLL_SECONDS):
+                continue
+            try:
+                plain, _ = door.accept()
+            except OSError:  # nobody yet, or a caller that is gone already
+                self.slots.release()
+                self.closed.wait(_PAUSE_SECONDS)
+                continue
+            threading.Thread(target=self._handshake, args=(plain,), daemon=True).start()
+
+    def wait(self, deadline: float, late: str) -> ssl.SSLSocket:
+        """Waits for the peer; raises the first reason why it will not come."""
+        try:
+            verdict = self.verdicts.get(timeout=max(deadline - time.monotonic(), 0))
+        except queue.Empty:
+            raise PeerError(late) from None
+        if isinstance(verdict, PeerError):
+            raise verdict
+        return verdict
+
+    def _handshake(self, plain: socket.socket) -> None:
+        plain.settimeout(_HANDSHAKE_SECONDS)
+        try:
+            if _line_of(plain) == _LINE:
+                self.verdicts.put(self.context.wrap_socket(plain, server_side=True))
+                return
+        except ssl.SSLError as error:
+            self._refused(error)
+        except OSError:
+            pass  # a caller that only looked whether the port is open
+        finally:
+            self.slots.release()
+        plain.close()
+
+    def _refused(self, error: ssl.SSLError) -> None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self.verdicts.put(PeerError("the connecting side's certificate is not the one that the agreement pins"))
+        elif _refuses(error):
+            self.verdicts.put(PeerError("the connecting side refused this party's certificate"))
+
+
+def _line_of(caller: socket.socket) -> bytes:
+    line = b""
+    while len(line) < len(_LINE) and (more := caller.recv(len(_LINE) - len(line))):
+        line += more
+    return line
+
+
+def _refuses(error: ssl.SSLError) -> bool:
+    return any(alert in (error.reason or "") for alert in _REFUSALS)
+
+
+def _context(protocol: int, identity: Identity, peer: Certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(identity.certificate_file, identity.key_file)
+    context.load_verify_locations(cadata=peer.pem.decode("ascii"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
