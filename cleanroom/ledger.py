@@ -4,14 +4,16 @@ One SQLite file, `ledger.sqlite`, beside the identity's key; write-ahead log, ev
 is charged before its first opening, in the same transaction that checks the limit, so that neither two runs at once
 nor a crash after the opening can spend more than is written down. A charge is never taken back.
 
-Charges add up by basic composition: the epsilons and deltas of all runs with one partner inside the limit's period are
-summed exactly, as decimals. A run without noise has no epsilon: it is recorded with its period, and a second one with
+Charges compose in two ways, and a run is allowed if either stays within the limit: the epsilons and deltas of all runs
+with one partner inside the limit's period, summed exactly as decimals; or their zero-concentrated costs (zCDP), summed
+and converted to the epsilon at the limit's delta by OpenDP, which is tighter from the second or third run on. A run without noise has no epsilon: it is recorded with its period, and a second one with
 the same partner over an overlapping period is refused, unless it is the same agreement on the same inputs, which
 opens the same cells again and nothing new.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sqlite3
@@ -25,7 +27,7 @@ from typing import Final
 
 from cleanroom.agreement.model import Agreement, Noise, PartyEntry
 from cleanroom.errors import BudgetError, CleanroomError, UsageError
-from cleanroom.release.accounting import PrivacyCost
+from cleanroom.release.accounting import PrivacyCost, composed_epsilon
 
 __all__ = ["Ledger", "Limit", "Run", "Spending", "StoredRelease", "parse_period"]
 
@@ -48,6 +50,7 @@ CREATE TABLE charges (
     noise TEXT NOT NULL,
     epsilon TEXT,
     delta TEXT,
+    rho REAL,
     period_start INTEGER NOT NULL,
     period_end INTEGER NOT NULL,
     charged_at INTEGER NOT NULL
@@ -99,7 +102,8 @@ class Limit:
 class Spending:
     """What has been spent with one partner.
 
-    `epsilon`, `delta` and `runs` count the limit's period that ends now, or 365 days where no limit is set;
+    `epsilon` and `delta` are plain sums. They, `rho` and `runs` count the limit's period that ends now, or 365 days where
+    no limit is set;
     `runs_without_noise` counts them for ever, because their exact figures do not age.
     """
 
@@ -107,6 +111,8 @@ class Spending:
     partner_name: str
     epsilon: Decimal
     delta: Decimal
+    rho: float  # the same runs in zero-concentrated privacy
+    composed: float  # epsilon of `rho` at the limit's delta, or at `delta` where no limit is set
     runs: int
     runs_without_noise: int
     period: timedelta
@@ -217,8 +223,8 @@ class Ledger:
             self._allow(agreement, cost, partner, run.own_root, run.peer_root, now)
             self._db.execute(
                 "INSERT INTO charges (partner, partner_name, agreement_hash, agreement_name, session, own_root,"
-                " peer_root, noise, epsilon, delta, period_start, period_end, charged_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " peer_root, noise, epsilon, delta, rho, period_start, period_end, charged_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     partner.fingerprint,
                     partner.name,
@@ -230,6 +236,7 @@ class Ledger:
                     cost.noise.value,
                     None if cost.epsilon is None else str(_decimal(cost.epsilon)),
                     None if cost.delta is None else str(_decimal(cost.delta)),
+                    cost.rho,
                     _microseconds(agreement.time.start),
                     _microseconds(agreement.time.end),
                     _microseconds(now),
@@ -355,17 +362,23 @@ class Ledger:
                     )
             return
         spent = self._spent(partner.fingerprint, now)
-        if spent.limit is None or cost.epsilon is None or cost.delta is None:
+        if spent.limit is None or cost.epsilon is None or cost.delta is None or cost.rho is None:
             return
-        for what, used, wanted, limit in (
-            ("epsilon", spent.epsilon, _decimal(cost.epsilon), spent.limit.epsilon),
-            ("delta", spent.delta, _decimal(cost.delta), spent.limit.delta),
-        ):
-            if used + wanted > limit:
-                raise BudgetError(
-                    f"release.{what}: {used} of {limit} is spent with {partner.name} within"
-                    f" {spent.limit.period.days} days, and this run would cost {wanted}"
-                )
+        epsilon, delta = _decimal(cost.epsilon), _decimal(cost.delta)
+        if spent.epsilon + epsilon <= spent.limit.epsilon and spent.delta + delta <= spent.limit.delta:
+            return
+        if spent.limit.delta == 0 or _composed(spent.rho + cost.rho, spent.limit.delta) > spent.limit.epsilon:
+            what = "epsilon" if spent.epsilon + epsilon > spent.limit.epsilon else "delta"
+            used, wanted, limit = (
+                (spent.epsilon, epsilon, spent.limit.epsilon)
+                if what == "epsilon"
+                else (spent.delta, delta, spent.limit.delta)
+            )
+            raise BudgetError(
+                f"release.{what}: {used} of {limit} is spent with {partner.name} within"
+                f" {spent.limit.period.days} days, and this run would cost {wanted}; composed by zCDP"
+                " it is too much as well"
+            )
 
     def _spent(self, partner: bytes, now: datetime) -> Spending:
         row = self._db.execute("SELECT epsilon, delta, period_us FROM limits WHERE partner = ?", (partner,)).fetchone()
@@ -374,17 +387,21 @@ class Ledger:
             limit = Limit(epsilon=Decimal(row[0]), delta=Decimal(row[1]), period=timedelta(microseconds=row[2]))
         period = DEFAULT_PERIOD if limit is None else limit.period
         charges = self._db.execute(
-            "SELECT partner_name, noise, epsilon, delta, charged_at FROM charges WHERE partner = ? ORDER BY id",
+            "SELECT partner_name, noise, epsilon, delta, charged_at, rho FROM charges WHERE partner = ? ORDER BY id",
             (partner,),
         ).fetchall()
         # a charge dated after now (a clock that was set back) counts: it must not become free
         recent = [charge for charge in charges if charge[4] > _microseconds(now - period)]
         noised = [charge for charge in recent if charge[1] != Noise.NONE.value]
+        delta = sum((Decimal(charge[3]) for charge in noised), Decimal(0))
+        rho = math.fsum(charge[5] for charge in noised)
         return Spending(
             partner=partner,
             partner_name=charges[-1][0] if charges else "",
             epsilon=sum((Decimal(charge[2]) for charge in noised), Decimal(0)),
-            delta=sum((Decimal(charge[3]) for charge in noised), Decimal(0)),
+            delta=delta,
+            rho=rho,
+            composed=_composed(rho, delta if limit is None else limit.delta),
             runs=len(recent),
             runs_without_noise=sum(charge[1] == Noise.NONE.value for charge in charges),
             period=period,
@@ -410,6 +427,13 @@ class Ledger:
             yield
         except sqlite3.Error as error:
             raise CleanroomError(f"{self._path}: the ledger refused ({type(error).__name__})") from error
+
+
+def _composed(rho: float, delta: Decimal) -> float:
+    """Epsilon of summed zero-concentrated costs at a delta; infinite at delta 0, where the sum says nothing."""
+    if rho == 0.0:
+        return 0.0
+    return math.inf if delta == 0 else composed_epsilon(rho, float(delta))
 
 
 def _decimal(amount: float) -> Decimal:

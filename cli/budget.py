@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -86,6 +87,8 @@ def _sentence(entry: Spending) -> str:
     name = entry.partner_name or entry.partner.hex()[:16]
     text = f"{name}: epsilon {entry.epsilon}, delta {entry.delta}"
     text += f" in {entry.runs} runs of the last {entry.period.days} days"
+    if entry.runs > 1 and math.isfinite(entry.composed):
+        text += f" (composed by zCDP: epsilon {entry.composed:.3f})"
     if entry.limit is not None:
         text += f"; left: epsilon {entry.limit.epsilon - entry.epsilon}, delta {entry.limit.delta - entry.delta}"
     if entry.runs_without_noise:
@@ -99,6 +102,8 @@ def _record(entry: Spending) -> dict[str, object]:
         "name": entry.partner_name,
         "epsilon": str(entry.epsilon),
         "delta": str(entry.delta),
+        "rho": entry.rho,
+        "composed_epsilon": entry.composed if math.isfinite(entry.composed) else None,
         "runs": entry.runs,
         "runs_without_noise": entry.runs_without_noise,
         "period_days": entry.period.days,

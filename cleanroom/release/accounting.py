@@ -33,6 +33,7 @@ __all__ = [
     "ExpectedError",
     "PrivacyCost",
     "column_sensitivities",
+    "composed_epsilon",
     "expected_errors",
     "noise_measurement",
     "privacy_cost",
@@ -62,6 +63,7 @@ class PrivacyCost:
     noise: Noise
     epsilon: float | None
     delta: float | None
+    rho: float | None  # the same run in zero-concentrated privacy, for composition with other runs
     groups_per_person: int
     opened_columns: int  # declared metrics and automatic gates: all of them are paid for
     multiplier: float  # scale of a column's noise in caps; 0 with noise "none"
@@ -108,6 +110,7 @@ def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
             noise=rules.noise,
             epsilon=None,
             delta=None,
+            rho=None,
             groups_per_person=groups,
             opened_columns=len(caps),
             multiplier=0.0,
@@ -121,6 +124,7 @@ def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
         noise=rules.noise,
         epsilon=float(rules.epsilon),
         delta=float(delta),
+        rho=_rho(rules.noise, float(rules.epsilon), caps, groups, thousandths),
         groups_per_person=groups,
         opened_columns=len(caps),
         multiplier=thousandths / MULTIPLIER_STEP,
@@ -175,8 +179,49 @@ def noise_measurement(noise: Noise, scale: float) -> Measurement:
     return built
 
 
+def composed_epsilon(rho: float, delta: float) -> float:
+    """Converts zero-concentrated privacy, added up over runs, to the epsilon at a delta (OpenDP's conversion).
+
+    Args:
+        rho: the sum over the runs, >= 0.
+        delta: in (0, 1).
+
+    Returns:
+        epsilon; infinite where no finite one holds.
+    """
+    dp = _opendp()
+    runs = dp.m.make_user_measurement(
+        dp.vector_domain(dp.atom_domain(T="i64")),
+        dp.symmetric_distance(),
+        dp.zero_concentrated_divergence(),
+        lambda cells: 0,
+        lambda people: rho * people,
+        TO="i32",
+    )
+    epsilon, _ = dp.c.make_fix_delta(dp.c.make_zCDP_to_approxDP(runs), delta).map(1)
+    return float(epsilon)
+
+
+def _rho(noise: Noise, epsilon: float, caps: tuple[int, ...], groups: int, thousandths: int) -> float:
+    """The run's zero-concentrated cost; pure epsilon is at most epsilon²/2 (Bun and Steinke, TCC 2016, prop. 1.4)."""
+    if noise is Noise.LAPLACE:
+        return math.nextafter(epsilon * epsilon / 2.0, math.inf)
+    release: Any = _whole_release(noise, caps, groups, thousandths)  # OpenDP's map has no types
+    return float(release.map(1))
+
+
 def _release_map(noise: Noise, delta: float, caps: tuple[int, ...], groups: int, thousandths: int) -> float:
     """Returns the epsilon (at `delta`) that OpenDP gives one side's noise on the whole release, for one person."""
+    release: Any = _whole_release(noise, caps, groups, thousandths)  # OpenDP's map has no types
+    if noise is Noise.LAPLACE:
+        return float(release.map(1))
+    dp = _opendp()
+    epsilon, _ = dp.c.make_fix_delta(dp.c.make_zCDP_to_approxDP(release), delta).map(1)
+    return float(epsilon)
+
+
+def _whole_release(noise: Noise, caps: tuple[int, ...], groups: int, thousandths: int) -> Measurement:
+    """One side's noise on every column, composed, as a measurement of people."""
     dp = _opendp()
     norm = 2 if noise is Noise.GAUSSIAN else 1
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
@@ -194,11 +239,8 @@ def _release_map(noise: Noise, delta: float, caps: tuple[int, ...], groups: int,
             lambda people, sensitivity=sensitivity: math.nextafter(sensitivity * people, math.inf),
         )
         columns.append(person >> noise_measurement(noise, _scale(thousandths, cap)))
-    release = dp.c.make_composition(columns)
-    if noise is Noise.LAPLACE:
-        return float(release.map(1))
-    epsilon, _ = dp.c.make_fix_delta(dp.c.make_zCDP_to_approxDP(release), delta).map(1)
-    return float(epsilon)
+    composed: Measurement = dp.c.make_composition(columns)
+    return composed
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ from cleanroom.agreement.model import Agreement, Noise, PartyEntry
 from cleanroom.errors import BudgetError, CleanroomError, UsageError
 from cleanroom.ledger import Ledger, Limit, Run, parse_period
 from cleanroom.plan import plan_of
-from cleanroom.release.accounting import PrivacyCost, privacy_cost
+from cleanroom.release.accounting import PrivacyCost, composed_epsilon, privacy_cost
 from tests.cleanroom.release.worlds import BUYERS, make_agreement
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ def run_of(number: int, own: bytes = OWN, peer: bytes = PEER) -> Run:
     return Run(session_id=session(number), own_root=own, peer_root=peer)
 
 
-def world(noise: Noise = Noise.GAUSSIAN, epsilon: float = 0.1, **change: object) -> tuple[Agreement, PrivacyCost]:
+def world(noise: Noise = Noise.LAPLACE, epsilon: float = 0.1, **change: object) -> tuple[Agreement, PrivacyCost]:
     agreement = make_agreement(metrics=(BUYERS,), noise=noise, epsilon=epsilon, **change)  # type: ignore[arg-type]
     return agreement, privacy_cost(agreement, plan_of(agreement))
 
@@ -41,7 +41,7 @@ def partner_of(agreement: Agreement) -> PartyEntry:
     return agreement.outcome_party
 
 
-def limit(epsilon: str, days: int = 365, delta: str = "1e-3") -> Limit:
+def limit(epsilon: str, days: int = 365, delta: str = "0") -> Limit:
     return Limit(epsilon=Decimal(epsilon), delta=Decimal(delta), period=timedelta(days=days))
 
 
@@ -58,16 +58,19 @@ def test_charges_add_up_exactly_to_the_limit(tmp_path: Path) -> None:
         with pytest.raises(BudgetError):
             ledger.charge(agreement, cost, partner, run=run_of(9), now=NOW)
         spent = ledger.spent_with(partner.fingerprint, now=NOW)
-    assert (spent.epsilon, spent.delta, spent.runs) == (Decimal("0.3"), Decimal("0.000003"), 3)
+    assert (spent.epsilon, spent.delta, spent.runs) == (Decimal("0.3"), Decimal(0), 3)
 
 
-def test_delta_has_a_limit_of_its_own(tmp_path: Path) -> None:
-    agreement, cost = world()
+def test_a_delta_that_adds_up_past_the_limit_is_judged_by_composition(tmp_path: Path) -> None:
+    agreement, cost = world(Noise.GAUSSIAN, epsilon=0.1)
+    partner = partner_of(agreement)
     with Ledger(tmp_path) as ledger:
-        ledger.set_limit(partner_of(agreement).fingerprint, limit("10", delta="1.5e-6"))
-        ledger.charge(agreement, cost, partner_of(agreement), run=run_of(1), now=NOW)
+        ledger.set_limit(partner.fingerprint, limit("0.3", delta="1e-6"))
+        ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
+        ledger.charge(agreement, cost, partner, run=run_of(2), now=NOW)  # 2e-6 in sum, epsilon 0.2 at 1e-6 composed
+        ledger.set_limit(partner.fingerprint, limit("0.3", delta="0"))
         with pytest.raises(BudgetError, match=r"release\.delta"):
-            ledger.charge(agreement, cost, partner_of(agreement), run=run_of(2), now=NOW)
+            ledger.charge(agreement, cost, partner, run=run_of(3), now=NOW)
 
 
 def test_without_a_limit_runs_are_charged_and_never_refused(tmp_path: Path) -> None:
@@ -77,6 +80,37 @@ def test_without_a_limit_runs_are_charged_and_never_refused(tmp_path: Path) -> N
             ledger.charge(agreement, cost, partner_of(agreement), run=run_of(number), now=NOW)
         (spent,) = ledger.spending(now=NOW)
     assert (spent.epsilon, spent.partner_name, spent.limit) == (Decimal(45), "shop", None)
+
+
+def test_many_runs_compose_tighter_than_they_add_up(tmp_path: Path) -> None:
+    """Runs of epsilon 1 at delta 1e-6: a limit of epsilon 6 at delta 1e-6 holds more than six of them."""
+    agreement, cost = world(Noise.GAUSSIAN, epsilon=1.0)
+    partner = partner_of(agreement)
+    assert cost.rho is not None
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner.fingerprint, limit("6", delta="1e-6"))
+        made = 0
+        with pytest.raises(BudgetError, match="zCDP"):
+            for number in range(100):
+                ledger.charge(agreement, cost, partner, run=run_of(number), now=NOW)
+                made += 1
+        spent = ledger.spent_with(partner.fingerprint, now=NOW)
+    assert composed_epsilon(made * cost.rho, 1e-6) <= 6 < composed_epsilon((made + 1) * cost.rho, 1e-6)
+    assert made > 6 and spent.composed <= 6 < spent.epsilon
+    assert composed_epsilon(cost.rho, 1e-6) <= 1.0
+
+
+def test_pure_epsilon_composes_with_a_delta(tmp_path: Path) -> None:
+    agreement, cost = world(Noise.LAPLACE, epsilon=0.1)
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner_of(agreement).fingerprint, limit("1", delta="0"))
+        for number in range(10):  # delta 0: plain sums alone
+            ledger.charge(agreement, cost, partner_of(agreement), run=run_of(number), now=NOW)
+        with pytest.raises(BudgetError):
+            ledger.charge(agreement, cost, partner_of(agreement), run=run_of(10), now=NOW)
+        ledger.set_limit(partner_of(agreement).fingerprint, limit("2", delta="1e-6"))
+        for number in range(11, 21):
+            ledger.charge(agreement, cost, partner_of(agreement), run=run_of(number), now=NOW)
 
 
 def test_what_leaves_the_period_is_free_again(tmp_path: Path) -> None:
