@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Agreement, Noise, Profile, Role
+from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.handshake import Handshake, hello_of
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared
 from cleanroom.protocols import comparison, private_join
@@ -24,6 +25,7 @@ from cleanroom.protocols.session import (
     Session,
     StoredSession,
     Verify,
+    build_digest,
     confirm,
     handshake,
     seal_transcript,
@@ -38,7 +40,6 @@ from cleanroom.release.terms import ReleaseTerms
 
 __all__ = ["Executed", "RunInputs", "execute", "join_parameters"]
 
-_PROFILE_NUMBERS = {Profile.ECDH: 1, Profile.KKRT: 2, Profile.VOLE: 3}
 WINDOW_WEIGHT_BOUND = 1
 """A window metric counts a person's one anchor a group, a matched person counts once: every weight is 1."""
 
@@ -54,6 +55,7 @@ class RunInputs:
     seed: bytes = field(repr=False)  # 32 bytes, fresh for every executed run
     nonce: bytes = field(repr=False)  # 32 bytes
     noise: NDArray[np.int64] = field(repr=False)  # groups × columns, this side's
+    build: str  # what runs here; a replay gives the recorded one
     stored: StoredSession = field(repr=False)
     transcript: Transcript = field(repr=False)
     sign: Sign = field(repr=False)  # the release, with this side's identity
@@ -115,7 +117,7 @@ def execute(inputs: RunInputs) -> Protocol[Executed]:
         inputs.plan,
         inputs.terms,
         opened,
-        session_id=session.id,
+        handshake=Handshake.of(session, inputs.prepared.role),
         sign=inputs.sign,
     )
     seal = yield from seal_transcript(
@@ -125,18 +127,14 @@ def execute(inputs: RunInputs) -> Protocol[Executed]:
 
 
 def _hello(inputs: RunInputs) -> Hello:
-    agreement = inputs.agreement
-    return Hello(
-        exposure=inputs.prepared.role is Role.EXPOSURE,
-        profile=_PROFILE_NUMBERS[agreement.protocol.profile],
-        rows_exposure=agreement.protocol.rows_exposure,
-        rows_outcome=agreement.protocol.rows_outcome,
-        columns=len(inputs.plan.columns),
-        groups=inputs.plan.groups,
-        agreement_hash=agreement.hash,
+    return hello_of(
+        inputs.agreement,
+        inputs.plan,
+        role=inputs.prepared.role,
         terms_digest=inputs.terms.digest,
         seed_commitment=seed_commitment(inputs.seed),
         input_root=inputs.prepared.input_root,
+        build=build_digest(inputs.build),
     )
 
 

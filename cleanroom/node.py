@@ -5,8 +5,8 @@ The order of a run is the order of its checks: agreement and signatures, own dat
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,35 +16,33 @@ from typing import Final
 
 import pandas as pd
 
-from cleanroom import _kernels
-from cleanroom.agreement import Agreement, PartyEntry, Role, agreement_warnings, load_agreement, verify_signatures
+from cleanroom.account import AUDIT_FILE, LOCAL_FILE, account_bytes, audit_account, local_account, signed_account
+from cleanroom.agreement import Agreement, PartyEntry, Role, load_agreement, verify_signatures
 from cleanroom.data import Binding
 from cleanroom.drive import ProgressSink, drive
-from cleanroom.errors import AgreementError, CleanroomError, PeerError, UsageError
+from cleanroom.errors import AgreementError, CleanroomError, UsageError
 from cleanroom.execute import Executed, RunInputs, execute
+from cleanroom.handshake import BUILD
 from cleanroom.identity import Certificate, Identity, load_identity, read_certificate
 from cleanroom.ledger import Ledger, Run
 from cleanroom.link import Link
 from cleanroom.plan import Plan, plan_of
-from cleanroom.prepare import Prepared, commitment_key, group_cap_key, prepare
+from cleanroom.prepare import PreparationKeys, Prepared, prepare
 from cleanroom.protocols.party import Party
 from cleanroom.protocols.seeds import fresh_seed
 from cleanroom.protocols.session import Session
 from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.release.accounting import privacy_cost
-from cleanroom.release.document import suppression_rows
 from cleanroom.release.noise import draw_noise, record_noise
-from cleanroom.release.opening import Opening
-from cleanroom.release.signatures import SIGNATURE_PURPOSE, SignedRelease
+from cleanroom.release.signatures import SIGNATURE_PURPOSE
 from cleanroom.release.terms import terms_of
 from cleanroom.report import RunFiles, render_report
-from cleanroom.transcripts import transcript_lines
+from cleanroom.transcripts import TRANSCRIPT_PURPOSE, transcript_lines, verify_transcript
 
 __all__ = ["STEP_TIMEOUT", "Finished", "Side", "run", "side_of"]
 
 STEP_TIMEOUT: Final = 120.0
 """Seconds without a sign of life after which the peer counts as gone."""
-_LOCAL_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,16 +60,9 @@ class Side:
         """The certificate that the agreement pins for the other side."""
         return read_certificate(self.peer.certificate_pem, where=f"parties.{self.peer.name}.certificate")
 
-    def verify_transcript(self, digest: bytes, signature: bytes) -> None:
-        """Checks the peer's signature over a transcript.
-
-        Raises:
-            PeerError: it does not hold.
-        """
-        try:
-            self.peer_certificate.verify(purpose="transcript", message=digest, signature=signature)
-        except AgreementError:
-            raise PeerError(f"session: {self.peer.name}'s signature is not over this side's transcript") from None
+    def sign_account(self, purpose: str, message: bytes) -> bytes:
+        """Signs one of this side's own accounts."""
+        return self.identity.sign(purpose=purpose, message=message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,9 +135,8 @@ def run(
         PeerError: the peer or the connection failed.
     """
     cost = privacy_cost(side.agreement, side.plan)
-    prepared = prepare(
-        side.agreement, side.plan, role=side.entry.role, binding=binding, identity=side.identity, progress=progress
-    )
+    keys = PreparationKeys.of(side.identity, side.agreement)
+    prepared = prepare(side.agreement, side.plan, role=side.entry.role, binding=binding, keys=keys, progress=progress)
     with Ledger(side.identity.folder) as ledger:
         ledger.check(side.agreement, cost, side.peer, own_root=prepared.input_root, now=datetime.now(UTC))
 
@@ -167,17 +157,18 @@ def run(
             seed=fresh_seed(),
             nonce=secrets.token_bytes(32),
             noise=draw_noise(terms),
+            build=BUILD,
             stored=stored,
             transcript=transcript,
             sign=lambda statement: side.identity.sign(purpose=SIGNATURE_PURPOSE, message=statement),
-            sign_transcript=lambda digest: side.identity.sign(purpose="transcript", message=digest),
-            verify_transcript=side.verify_transcript,
+            sign_transcript=lambda digest: side.identity.sign(purpose=TRANSCRIPT_PURPOSE, message=digest),
+            verify_transcript=lambda digest, signature: verify_transcript(side.peer, digest, signature),
             charge=charge,
         )
         progress("connect", 0, 0)
         with open_link(side) as link:
             executed = drive(Party(execute(inputs), transcript), link, step_timeout=step_timeout, progress=progress)
-        return _finish(side, inputs, executed, ledger)
+        return _finish(side, keys, inputs, executed, ledger)
 
 
 def _is_exposure(prepared: Prepared) -> bool:
@@ -185,13 +176,14 @@ def _is_exposure(prepared: Prepared) -> bool:
 
 
 def _run_of(session: Session) -> Run:
-    return Run(session_id=session.id, own_root=session.own_root, peer_root=session.peer_root)
+    return Run(session_id=session.id, own_root=session.own.input_root, peer_root=session.peer.input_root)
 
 
-def _finish(side: Side, inputs: RunInputs, executed: Executed, ledger: Ledger) -> Finished:
+def _finish(side: Side, keys: PreparationKeys, inputs: RunInputs, executed: Executed, ledger: Ledger) -> Finished:
     session = executed.session
     if executed.signed is None or executed.opening is None or executed.seal is None:
-        found = ledger.stored(side.agreement, side.peer, own_root=session.own_root, peer_root=session.peer_root)
+        run_of = _run_of(session)
+        found = ledger.stored(side.agreement, side.peer, own_root=run_of.own_root, peer_root=run_of.peer_root)
         if found is None:
             raise CleanroomError("the ledger lost the stored release while the run was on")
         return Finished(files=_with_report(found.files), repeated=True)
@@ -199,54 +191,38 @@ def _finish(side: Side, inputs: RunInputs, executed: Executed, ledger: Ledger) -
     files["transcript.jsonl"] = transcript_lines(
         inputs.transcript, executed.seal, exposure=_is_exposure(inputs.prepared)
     )
-    files["local.json"] = _json(_local(side, inputs, executed, executed.opening, executed.signed))
-    files["audit.private"] = _json(_audit(side, inputs, session))
+    local = local_account(
+        side.agreement,
+        side.plan,
+        prepared=inputs.prepared,
+        session=session,
+        opening=executed.opening,
+        record=executed.signed.record,
+        build=inputs.build,
+    )
+    report = _report({**files, LOCAL_FILE: account_bytes(local)})
+    if report is not None:
+        local["report"] = hashlib.sha256(report).hexdigest()
+    secrets_of_run = audit_account(
+        side.agreement,
+        role=side.entry.role,
+        session=session,
+        seed=inputs.seed,
+        noise=record_noise(inputs.noise),
+        keys=keys,
+    )
+    files[LOCAL_FILE] = signed_account(LOCAL_FILE, local, side.sign_account)
+    files[AUDIT_FILE] = signed_account(AUDIT_FILE, secrets_of_run, side.sign_account)
     ledger.store(side.agreement, side.peer, run=_run_of(session), files=files, now=datetime.now(UTC))
     return Finished(files=_with_report(files), repeated=False)
 
 
 def _with_report(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """Adds the report, which follows from the other files and is not stored."""
-    if "release.json" not in files:
-        return files
-    return {**files, "report.html": render_report([RunFiles.of(files)]).encode()}
+    report = _report(files)
+    return files if report is None else {**files, "report.html": report}
 
 
-def _local(
-    side: Side, inputs: RunInputs, executed: Executed, opening: Opening, signed: SignedRelease
-) -> dict[str, object]:
-    """The party's own account: counts that never leave it, and what it knows of the opening."""
-    return {
-        "version": _LOCAL_VERSION,
-        "party": side.entry.name,
-        "role": side.entry.role.value,
-        "agreement": side.agreement.hash.hex(),
-        "session": executed.session.id.hex(),
-        "backend": _kernels.BACKEND,
-        "profile": side.agreement.protocol.profile.value,
-        "input_root": executed.session.own_root.hex(),
-        "peer_input_root": executed.session.peer_root.hex(),
-        "peer_seed_commitment": executed.session.peer_seed_commitment.hex(),
-        "counts": inputs.prepared.counts,
-        "warnings": list(agreement_warnings(side.agreement)),
-        "suppression": suppression_rows(side.agreement, side.plan, opening),
-        "record": signed.record,
-    }
-
-
-def _audit(side: Side, inputs: RunInputs, session: Session) -> dict[str, object]:
-    """What a replay needs beyond the data: every secret that was drawn or derived for this run."""
-    return {
-        "version": _LOCAL_VERSION,
-        "party": side.entry.name,
-        "session": session.id.hex(),
-        "seed": inputs.seed.hex(),
-        "nonce": inputs.nonce.hex(),
-        "noise": record_noise(inputs.noise),
-        "group_cap_key": group_cap_key(side.identity, side.agreement).hex(),
-        "commitment_key": commitment_key(side.identity, side.agreement).hex(),
-    }
-
-
-def _json(value: Mapping[str, object]) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+def _report(files: Mapping[str, bytes]) -> bytes | None:
+    """The report of a recipient's files; the other side has none."""
+    return render_report([RunFiles.of(files)]).encode() if "release.json" in files else None

@@ -19,7 +19,7 @@ from cleanroom.identity import Identity
 from cleanroom.plan import Plan
 from cleanroom.protocols.commitment import merkle_root
 
-__all__ = ["Prepared", "commitment_key", "group_cap_key", "prepare"]
+__all__ = ["PreparationKeys", "Prepared", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,18 +32,26 @@ class Prepared:
     counts: Mapping[str, Mapping[str, int]] = field(repr=False)
 
 
-def group_cap_key(identity: Identity, agreement: Agreement) -> bytes:
-    """The key of the rule that decides which groups of a person over the cap are kept."""
-    return identity.derive_key(purpose="group cap", agreement_hash=agreement.hash)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparationKeys:
+    """The secrets of a preparation, 32 bytes each: a party derives them, an auditor is given them."""
 
+    group_cap: bytes = field(repr=False)
+    """Of the rule that decides which groups of a person over the cap are kept."""
+    commitment: bytes = field(repr=False)
+    """Blinds the commitment to this side's rows."""
 
-def commitment_key(identity: Identity, agreement: Agreement) -> bytes:
-    """The key that blinds the commitment to this side's rows."""
-    return identity.derive_key(purpose="input commitment", agreement_hash=agreement.hash)
+    @staticmethod
+    def of(identity: Identity, agreement: Agreement) -> PreparationKeys:
+        """Derives a party's keys for one agreement: unchanged data gives an unchanged commitment."""
+        return PreparationKeys(
+            group_cap=identity.derive_key(purpose="group cap", agreement_hash=agreement.hash),
+            commitment=identity.derive_key(purpose="input commitment", agreement_hash=agreement.hash),
+        )
 
 
 def prepare(
-    agreement: Agreement, plan: Plan, *, role: Role, binding: Binding, identity: Identity, progress: ProgressSink
+    agreement: Agreement, plan: Plan, *, role: Role, binding: Binding, keys: PreparationKeys, progress: ProgressSink
 ) -> Prepared:
     """Prepares one side.
 
@@ -52,7 +60,7 @@ def prepare(
         plan: of that agreement.
         role: which side.
         binding: where this side's data are.
-        identity: derives the keys of the group cap and of the commitment.
+        keys: of the group cap and of the commitment.
         progress: told what the reading is doing.
 
     Raises:
@@ -63,22 +71,20 @@ def prepare(
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)
 
-    blinding = commitment_key(identity, agreement)
     if role is Role.EXPOSURE:
         with closing(read_exposure(agreement, binding, progress=read)) as touches:
-            lookups, attributed = prepare_lookups(
-                agreement, plan, touches.batches(), group_cap_key=group_cap_key(identity, agreement)
-            )
+            lookups, attributed = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=keys.group_cap)
             counts = {"source": asdict(touches.summary), "preparation": asdict(attributed)}
         data, offsets = _encode_lookups(lookups)
-        root = merkle_root(key=blinding, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
+        root = merkle_root(key=keys.commitment, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
         return Prepared(role=role, rows=lookups, input_root=root, counts=counts)
     with closing(read_outcome(agreement, binding, progress=read)) as outcomes:
         rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
         counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
     data = np.concatenate([rows.keys, np.ascontiguousarray(rows.values.astype("<i8")).view(np.uint8)], axis=1)
     offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
-    root = merkle_root(key=blinding, data=data.reshape(-1), offsets=offsets, padded=agreement.protocol.rows_outcome)
+    padded = agreement.protocol.rows_outcome
+    root = merkle_root(key=keys.commitment, data=data.reshape(-1), offsets=offsets, padded=padded)
     return Prepared(role=role, rows=rows, input_root=root, counts=counts)
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
+from cleanroom.agreement.model import PartyEntry
+from cleanroom.errors import AgreementError, PeerError
+from cleanroom.identity import read_certificate
 from cleanroom.protocols.session import Seal
 from cleanroom.protocols.transcript import Direction, Transcript
 
-__all__ = ["transcript_lines"]
+__all__ = ["TRANSCRIPT_PURPOSE", "transcript_lines", "verify_transcript"]
+
+TRANSCRIPT_PURPOSE: Final = "transcript"
+"""What an identity signs a transcript's digest for."""
 
 
 def transcript_lines(transcript: Transcript, seal: Seal, *, exposure: bool) -> bytes:
@@ -37,3 +44,16 @@ def transcript_lines(transcript: Transcript, seal: Seal, *, exposure: bool) -> b
         line["digest"] = seal.digest.hex()
         line["signature"] = (seal.exposure if by_exposure else seal.outcome).hex()
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
+
+
+def verify_transcript(party: PartyEntry, digest: bytes, signature: bytes) -> None:
+    """Checks a party's signature over a transcript.
+
+    Raises:
+        PeerError: it does not hold.
+    """
+    certificate = read_certificate(party.certificate_pem, where=f"parties.{party.name}.certificate")
+    try:
+        certificate.verify(purpose=TRANSCRIPT_PURPOSE, message=digest, signature=signature)
+    except AgreementError:
+        raise PeerError(f"session: {party.name}'s signature is not over this side's transcript") from None

@@ -1,10 +1,10 @@
 """The handshake: both sides agree that they run the same thing, commit to their inputs and seeds, and name the session.
 
-Functionality: both learn a session id that neither could choose, and that agreement, role, profile, sizes and build
-version match. Each side binds itself to its seed and to its prepared input before it sees the other's nonce.
+Functionality: both learn a session id that neither could choose, and that agreement, role, profile, sizes and protocol
+version match. Each side binds itself to its seed, its prepared input and its build before it sees the other's nonce.
 Model: semi-honest; a peer that differs in any public field is refused before any data-dependent message.
-Leakage: the two commitments (an unchanged input under one agreement gives an unchanged root; see LEAKAGE), and
-whether a stored release for exactly these inputs exists.
+Leakage: the two commitments (an unchanged input under one agreement gives an unchanged root; see LEAKAGE), whether
+the other side's build changed, and whether a stored release for exactly these inputs exists.
 Rounds: 2. Bytes: 2 × (HELLO + NONCE) frames, fixed.
 Source: style of TLS 1.3's transcript binding (RFC 8446 section 4.4.1); the commitment is SHA-256 of a 32-byte seed.
 """
@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from cleanroom.errors import AgreementError, PeerError
@@ -25,15 +25,19 @@ from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 
 __all__ = [
     "HELLO_BYTES",
+    "MESSAGES",
+    "Contribution",
     "Hello",
     "Seal",
     "Session",
     "StoredSession",
     "Verify",
+    "build_digest",
     "confirm",
     "handshake",
     "seal_transcript",
     "seed_commitment",
+    "session_id",
     "volume",
 ]
 
@@ -41,7 +45,7 @@ PROTOCOL_VERSION: Final = 1
 NONCE_BYTES: Final = 32
 _DIGEST_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 64
-_HELLO: Final = struct.Struct("<HBBQQII32s32s32s32s")
+_HELLO: Final = struct.Struct("<HBBQQII32s32s32s32s32s")
 HELLO_BYTES: Final = _HELLO.size
 
 Verify: TypeAlias = Callable[[bytes, bytes], None]
@@ -52,6 +56,10 @@ _HELLO_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=1, step="sessi
 _NONCE_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=2, step="session.nonce")
 _CONFIRM_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=3, step="session.confirm")
 _SEAL_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=5, step="session.seal")
+MESSAGES: Final = {
+    message.step: message for message in (_HELLO_MESSAGE, _NONCE_MESSAGE, _CONFIRM_MESSAGE, _SEAL_MESSAGE)
+}
+"""The messages of this module by their steps, for whoever checks a transcript."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +76,7 @@ class Hello:
     terms_digest: bytes  # of what both sides would open and write; see `cleanroom.release.terms`
     seed_commitment: bytes
     input_root: bytes
+    build: bytes  # `build_digest` of what runs on that side; it need not be equal on both
 
     def encode(self) -> bytes:
         """Returns `HELLO_BYTES` bytes, every field of a fixed width."""
@@ -83,7 +92,19 @@ class Hello:
             self.terms_digest,
             self.seed_commitment,
             self.input_root,
+            self.build,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What one side brought to the handshake; both sides know it. Each is 32 bytes."""
+
+    input_root: bytes
+    seed_commitment: bytes
+    build: bytes
+    nonce: bytes
+    claim: bytes  # id of the session whose release this side holds for these inputs; zeros if it holds none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +112,8 @@ class Session:
     """What the handshake fixed."""
 
     id: bytes
-    own_root: bytes
-    peer_root: bytes
-    peer_seed_commitment: bytes
-    own_nonce: bytes = field(repr=False)
+    own: Contribution
+    peer: Contribution
     stored: bytes | None  # id of the earlier session whose release both sides hold for these inputs, or None
 
     def digest(self, purpose: str) -> bytes:
@@ -110,6 +129,23 @@ def volume() -> Volume:
 def seed_commitment(seed: bytes) -> bytes:
     """Commits to a 32-byte seed; hiding because the seed is uniform."""
     return hashlib.sha256(b"cleanroom/seed-commitment/v1" + seed).digest()
+
+
+def build_digest(build: str) -> bytes:
+    """Names a build (version, kernels) in 32 bytes, so that the transcript says what ran on either side."""
+    return hashlib.sha256(b"cleanroom/build/v1" + build.encode()).digest()
+
+
+def session_id(*, agreement_hash: bytes, hellos: tuple[Hello, Hello], nonces: tuple[bytes, bytes]) -> bytes:
+    """Derives the session's 32 bytes from the whole handshake.
+
+    Args:
+        agreement_hash: 32 bytes.
+        hellos: both sides', the exposure side's first.
+        nonces: both sides', the exposure side's first.
+    """
+    parts = nonces + tuple(hello.encode() for hello in hellos)
+    return hashlib.sha256(b"cleanroom/session/v1" + agreement_hash + b"".join(parts)).digest()
 
 
 def _exchange(message: Message, payload: bytes, *, first: bool) -> Protocol[bytes]:
@@ -137,10 +173,40 @@ def handshake(*, own: Hello, nonce: bytes, stored: StoredSession) -> Protocol[Se
         AgreementError: the peer runs another agreement.
         PeerError: the peer differs in version, role, profile or sizes.
     """
-    mine = own.encode()
-    theirs = yield from _exchange(_HELLO_MESSAGE, mine, first=own.exposure)
-    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, terms, commitment, root = _HELLO.unpack(
-        theirs
+    theirs = yield from _exchange(_HELLO_MESSAGE, own.encode(), first=own.exposure)
+    peer = _checked_hello(own, theirs)
+    known = stored(peer.input_root)
+    claim = bytes(NONCE_BYTES) if known is None else known
+    answer = yield from _exchange(_NONCE_MESSAGE, nonce + claim, first=own.exposure)
+    peer_nonce, peer_claim = answer[:NONCE_BYTES], answer[NONCE_BYTES:]
+    if hmac.compare_digest(nonce, peer_nonce):
+        raise PeerError("session: the peer sent this side's own nonce back")
+    return Session(
+        id=session_id(
+            agreement_hash=own.agreement_hash,
+            hellos=(own, peer) if own.exposure else (peer, own),
+            nonces=(nonce, peer_nonce) if own.exposure else (peer_nonce, nonce),
+        ),
+        own=_contribution(own, nonce, claim),
+        peer=_contribution(peer, peer_nonce, peer_claim),
+        stored=known if known is not None and known == peer_claim else None,
+    )
+
+
+def _contribution(hello: Hello, nonce: bytes, claim: bytes) -> Contribution:
+    return Contribution(
+        input_root=hello.input_root,
+        seed_commitment=hello.seed_commitment,
+        build=hello.build,
+        nonce=nonce,
+        claim=claim,
+    )
+
+
+def _checked_hello(own: Hello, payload: bytes) -> Hello:
+    """Reads the peer's hello, and refuses every difference but its commitments and its build."""
+    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, terms, commitment, root, build = (
+        _HELLO.unpack(payload)
     )
     if version != PROTOCOL_VERSION:
         raise PeerError(f"session: protocol version {PROTOCOL_VERSION} expected, {version} found")
@@ -153,23 +219,7 @@ def handshake(*, own: Hello, nonce: bytes, stored: StoredSession) -> Protocol[Se
         raise PeerError("session: the peer's profile or sizes differ although its agreement does not")
     if terms != own.terms_digest:
         raise PeerError("session: the peer derives other release terms, or writes files with another pyarrow version")
-    known = stored(root)
-    claim = bytes(NONCE_BYTES) if known is None else known
-    answer = yield from _exchange(_NONCE_MESSAGE, nonce + claim, first=own.exposure)
-    peer_nonce, peer_claim = answer[:NONCE_BYTES], answer[NONCE_BYTES:]
-    if hmac.compare_digest(nonce, peer_nonce):
-        raise PeerError("session: the peer sent this side's own nonce back")
-    hellos = (mine, theirs) if own.exposure else (theirs, mine)
-    nonces = (nonce, peer_nonce) if own.exposure else (peer_nonce, nonce)
-    identity = hashlib.sha256(b"cleanroom/session/v1" + own.agreement_hash + b"".join(nonces + hellos)).digest()
-    return Session(
-        id=identity,
-        own_root=own.input_root,
-        peer_root=root,
-        peer_seed_commitment=commitment,
-        own_nonce=nonce,
-        stored=known if known is not None and known == peer_claim else None,
-    )
+    return replace(own, exposure=not own.exposure, seed_commitment=commitment, input_root=root, build=build)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

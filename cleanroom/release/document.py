@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Measure, Role
-from cleanroom.errors import DataError, PeerError
+from cleanroom.errors import DataError
+from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan
 from cleanroom.release.accounting import privacy_cost
-from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings
+from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, commit_shares
 from cleanroom.release.opening import Opening, SideOpening
 from cleanroom.release.table import ReleaseRow, csv_bytes, gate_rows, release_rows
 from cleanroom.release.terms import ReleaseTerms, terms_of
@@ -31,6 +32,7 @@ __all__ = [
     "DOCUMENT_VERSION",
     "canonical",
     "check_document",
+    "first_difference",
     "opening_record",
     "release_document",
     "suppression_rows",
@@ -45,12 +47,14 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def opening_record(agreement: Agreement, terms: ReleaseTerms, opening: Opening, session_id: bytes) -> Json:
-    """What both sides know of an opening, recipients or not: enough to tell that both hold the same run."""
+def opening_record(agreement: Agreement, terms: ReleaseTerms, opening: Opening, handshake: Handshake) -> Json:
+    """What both sides know of a run, recipients or not: what they committed to and which cells were opened."""
     return {
         "agreement": agreement.hash.hex(),
-        "session": session_id.hex(),
+        "session": handshake.session_id.hex(),
+        "handshake": handshake.record(),
         "terms": terms.digest.hex(),
+        "writer": terms.writer,
         "commitments": {
             "exposure": hashlib.sha256(opening.exposure.commitments.tobytes()).hexdigest(),
             "outcome": hashlib.sha256(opening.outcome.commitments.tobytes()).hexdigest(),
@@ -65,7 +69,7 @@ def release_document(
     terms: ReleaseTerms,
     opening: Opening,
     *,
-    session_id: bytes,
+    handshake: Handshake,
     files: Mapping[str, str],
 ) -> Json:
     """Builds release.json, all but its signatures.
@@ -75,7 +79,7 @@ def release_document(
         plan: its plan.
         terms: its release terms.
         opening: a recipient's opening.
-        session_id: 32 bytes.
+        handshake: the session and what both sides committed to.
         files: SHA-256 (hex) by name of the files that it vouches for.
     """
     rules = agreement.release
@@ -112,7 +116,7 @@ def release_document(
         ],
         "rows": [_row(row) for row in release_rows(agreement, plan, terms, opening)],
         "gates": [_row(row) for row in gate_rows(agreement, plan, terms, opening)],
-        "record": opening_record(agreement, terms, opening, session_id),
+        "record": opening_record(agreement, terms, opening, handshake),
         "openings": {"exposure": _side(opening.exposure), "outcome": _side(opening.outcome)},
         "files": dict(files),
     }
@@ -146,33 +150,24 @@ def check_document(document: Json, agreement: Agreement, plan: Plan, files: Mapp
     Raises:
         DataError: the document is malformed, or something in it does not follow from the rest.
     """
-    terms = terms_of(agreement, plan)
     try:
-        session_id = bytes.fromhex(document["record"]["session"])
+        writer = str(document["record"]["writer"])  # need not be this machine's
+        terms = terms_of(agreement, plan, writer=writer)
+        handshake = Handshake.read(document["record"])
         opening = _read_opening(document, terms)
-        recorded_terms = str(document["record"]["terms"])
         hashes = {str(name): str(value) for name, value in document["files"].items()}
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise DataError("release.json: a field is missing or not of the documented form") from error
     for role, side in ((Role.EXPOSURE, opening.exposure), (Role.OUTCOME, opening.outcome)):
-        try:
-            check_openings(
-                session_id=session_id,
-                role=role,
-                cells=side.cells,
-                salts=side.salts,
-                shares=side.shares,
-                commitments=side.commitments,
-            )
-        except PeerError as error:
-            raise DataError(f"release.json: a share of the {role.value} side is not the committed one") from error
+        _check_side(role, side, handshake.session_id)
     _check_gates(terms, opening)
-    expected = release_document(agreement, plan, terms, opening, session_id=session_id, files=hashes)
-    expected["record"]["terms"] = recorded_terms  # names the writer's version, which need not be this machine's
+    expected = release_document(agreement, plan, terms, opening, handshake=handshake, files=hashes)
     found = {key: value for key, value in document.items() if key != "signatures"}
-    for key in sorted(set(expected) | set(found)):
-        if key not in found or key not in expected or canonical({key: expected[key]}) != canonical({key: found[key]}):
-            raise DataError(f"release.json: {key} does not follow from the agreement and the opened shares")
+    where = first_difference(expected, found)
+    if where is not None:
+        raise DataError(f"release.json: {where} does not follow from the agreement and the opened shares")
+    if handshake.session_id != handshake.derived_id(agreement, plan, terms.digest):
+        raise DataError("release.json: record.session does not follow from record.handshake and the agreement")
     if set(hashes) != {"release.csv", "release.parquet"}:
         raise DataError("release.json: files must name release.csv and release.parquet")
     for name, value in hashes.items():
@@ -181,6 +176,35 @@ def check_document(document: Json, agreement: Agreement, plan: Plan, files: Mapp
     if files["release.csv"] != csv_bytes(release_rows(agreement, plan, terms, opening)):
         raise DataError("release.csv: does not hold the rows of release.json")
     return opening
+
+
+def first_difference(expected: object, found: object, where: str = "") -> str | None:
+    """Names the first field in which two JSON values differ, as in `rows[3].value`; None if they are equal.
+
+    Numbers are equal only if they are written alike: 1 is not 1.0.
+    """
+    if isinstance(expected, dict) and isinstance(found, dict):
+        pairs = [(f"{where}.{key}".lstrip("."), key) for key in sorted(set(expected) | set(found))]
+        missing = next((path for path, key in pairs if key not in expected or key not in found), None)
+        inner = (first_difference(expected.get(key), found.get(key), path) for path, key in pairs)
+        return missing or next((path for path in inner if path is not None), None)
+    if isinstance(expected, list) and isinstance(found, list):
+        paths = (
+            first_difference(one, other, f"{where}[{position}]")
+            for position, (one, other) in enumerate(zip(expected, found, strict=False))
+        )
+        path = next((path for path in paths if path is not None), None)
+        return path or (where if len(expected) != len(found) else None)
+    return None if type(expected) is type(found) and expected == found else where
+
+
+def _check_side(role: Role, side: SideOpening, session_id: bytes) -> None:
+    """Every opened share and salt must be those of the cell's commitment."""
+    found = commit_shares(session_id=session_id, role=role, cells=side.cells, salts=side.salts, shares=side.shares)
+    wrong = np.flatnonzero((found != side.commitments[side.cells]).any(axis=1))
+    if len(wrong):
+        where = f"openings.{role.value}.cells[{wrong[0]}]"
+        raise DataError(f"release.json: {where}: the share and salt are not the committed ones")
 
 
 def _check_gates(terms: ReleaseTerms, opening: Opening) -> None:

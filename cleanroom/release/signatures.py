@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from cleanroom.agreement.model import Agreement, PartyEntry, Role
 from cleanroom.errors import AgreementError, DataError, PeerError
+from cleanroom.handshake import Handshake
 from cleanroom.identity import read_certificate
 from cleanroom.plan import Plan
 from cleanroom.protocols.traffic import Volume, messages
@@ -30,6 +31,7 @@ __all__ = [
     "SIGNATURE_PURPOSE",
     "Sign",
     "SignedRelease",
+    "check_record",
     "check_signatures",
     "sign_release",
     "volume",
@@ -65,7 +67,7 @@ def sign_release(
     terms: ReleaseTerms,
     opening: Opening,
     *,
-    session_id: bytes,
+    handshake: Handshake,
     sign: Sign,
 ) -> Protocol[SignedRelease]:
     """Writes the release, exchanges signatures over it and checks the peer's.
@@ -76,7 +78,7 @@ def sign_release(
         plan: its plan.
         terms: its release terms.
         opening: this side's opening.
-        session_id: 32 bytes.
+        handshake: the session and what both sides committed to.
         sign: signs with this side's identity.
 
     Returns:
@@ -87,14 +89,14 @@ def sign_release(
     """
     mine = agreement.exposure_party if role is Role.EXPOSURE else agreement.outcome_party
     peer = agreement.outcome_party if role is Role.EXPOSURE else agreement.exposure_party
-    record = opening_record(agreement, terms, opening, session_id)
+    record = opening_record(agreement, terms, opening, handshake)
     files: dict[str, bytes] = {}
     document: dict[str, Any] = {}
     if role in terms.recipients:
         rows = release_rows(agreement, plan, terms, opening)
         files = {"release.csv": csv_bytes(rows), "release.parquet": parquet_bytes(rows)}
         hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-        document = release_document(agreement, plan, terms, opening, session_id=session_id, files=hashes)
+        document = release_document(agreement, plan, terms, opening, handshake=handshake, files=hashes)
     kind = "release" if len(terms.recipients) == 2 else "opening"
     statement = _statement(kind, document if kind == "release" else record)
     signature = sign(statement)
@@ -127,26 +129,58 @@ def check_signatures(document: Mapping[str, Any], agreement: Agreement) -> None:
         DataError: the document is not of the documented form.
     """
     recipients = [entry for entry in agreement.parties if entry.name in agreement.release.recipients]
-    wanted = {(entry.name, "release") for entry in recipients}
+    wanted = [(entry, "release") for entry in recipients]
     if len(recipients) == 1:
-        wanted |= {(entry.name, "opening") for entry in agreement.parties}
+        wanted = [(entry, "opening") for entry in agreement.parties] + wanted
     try:
         body = {key: value for key, value in document.items() if key != "signatures"}
         statements = {"release": _statement("release", body), "opening": _statement("opening", document["record"])}
-        found = {
-            (str(entry["party"]), str(entry["covers"])): bytes.fromhex(entry["signature"])
-            for entry in document["signatures"]
-        }
+        entries = [dict(entry) for entry in document["signatures"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError("release.json: a field is missing or not of the documented form") from error
-    for name, kind in sorted(wanted):
-        party = agreement.party(name)
-        if party is None or (name, kind) not in found:
-            raise AgreementError(f"release.json: the signature of {name} over its {kind} is missing")
+    _check_entries("release.json: signatures", entries, wanted, statements)
+
+
+def check_record(record: Mapping[str, Any], agreement: Agreement) -> None:
+    """Checks the signatures of a record of an opening, which is what a side that is not a recipient holds.
+
+    With two recipients the signatures cover the whole release, not the record alone, and `check_signatures` says
+    whether they hold; the record of local.json only repeats them.
+
+    Raises:
+        AgreementError: a signature is missing or does not hold.
+        DataError: the record is not of the documented form.
+    """
+    try:
+        statement = _statement("opening", {key: value for key, value in record.items() if key != "signatures"})
+        entries = [dict(entry) for entry in record["signatures"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError("record: a field is missing or not of the documented form") from error
+    wanted = [(entry, "opening") for entry in agreement.parties]
+    _check_entries("record.signatures", entries, wanted, {"opening": statement})
+
+
+def _check_entries(
+    where: str,
+    entries: list[dict[str, Any]],
+    wanted: list[tuple[PartyEntry, str]],
+    statements: Mapping[str, bytes],
+) -> None:
+    """The list must hold exactly the wanted signatures in their order, each written in one way only."""
+    for party, kind in wanted:
+        if not any(entry.get("party") == party.name and entry.get("covers") == kind for entry in entries):
+            raise AgreementError(f"{where}: the signature of {party.name} over its {kind} is missing")
+    if len(entries) != len(wanted):
+        raise AgreementError(f"{where}: {len(wanted)} signatures expected, {len(entries)} found")
+    for position, (entry, (party, kind)) in enumerate(zip(entries, wanted, strict=True)):
         try:
-            _verify(party, statements[kind], found[name, kind])
-        except AgreementError:
-            raise AgreementError(f"release.json: the signature of {name} over its {kind} does not hold") from None
+            signature = bytes.fromhex(str(entry.get("signature")))
+            _verify(party, statements[kind], signature)
+            if entry != _entry(party, kind, signature):
+                raise ValueError("written in another way")
+        except (ValueError, AgreementError):
+            fault = f"{where}[{position}]: the signature of {party.name} over its {kind} does not hold"
+            raise AgreementError(fault) from None
 
 
 def _statement(kind: str, value: Mapping[str, Any]) -> bytes:

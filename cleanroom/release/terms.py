@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 
@@ -15,7 +16,10 @@ from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.plan import Plan
 from cleanroom.release.accounting import privacy_cost
 
-__all__ = ["ReleaseTerms", "terms_of"]
+__all__ = ["WRITER", "ReleaseTerms", "terms_of"]
+
+WRITER: Final = f"pyarrow {pa.__version__}"
+"""What writes the released Parquet file here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class ReleaseTerms:
     std_errors: tuple[float, ...]  # by column: of a released figure, integer units
     min_people: int
     recipients: frozenset[Role]
+    writer: str  # what writes the Parquet file, with its version
 
     @property
     def columns(self) -> int:
@@ -60,13 +65,18 @@ class ReleaseTerms:
             "scales": [scale.hex() for scale in self.scales],
             "min_people": self.min_people,
             "recipients": sorted(role.value for role in self.recipients),
-            "writer": f"pyarrow {pa.__version__}",
+            "writer": self.writer,
         }
         return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def terms_of(agreement: Agreement, plan: Plan) -> ReleaseTerms:
+def terms_of(agreement: Agreement, plan: Plan, *, writer: str = WRITER) -> ReleaseTerms:
     """Derives the terms of an agreement's release.
+
+    Args:
+        agreement: the agreement.
+        plan: its plan.
+        writer: what wrote or will write the Parquet file; an auditor gives the recorded one.
 
     Raises:
         AgreementError: the agreed epsilon and delta cannot be met by any useful noise.
@@ -82,4 +92,5 @@ def terms_of(agreement: Agreement, plan: Plan) -> ReleaseTerms:
         std_errors=cost.std_errors,
         min_people=agreement.release.min_people,
         recipients=frozenset(entry.role for entry in agreement.parties if entry.name in names),
+        writer=writer,
     )

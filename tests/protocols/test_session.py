@@ -8,7 +8,15 @@ import pytest
 
 from cleanroom.errors import AgreementError, PeerError
 from cleanroom.protocols.seeds import Streams, keystream
-from cleanroom.protocols.session import HELLO_BYTES, Hello, confirm, handshake, seed_commitment
+from cleanroom.protocols.session import (
+    HELLO_BYTES,
+    Hello,
+    build_digest,
+    confirm,
+    handshake,
+    seed_commitment,
+    session_id,
+)
 from cleanroom.protocols.transcript import Direction, Transcript
 from tests.harness import run_pair
 
@@ -28,6 +36,7 @@ EXPOSURE = Hello(
     terms_digest=b"\5" * 32,
     seed_commitment=seed_commitment(b"\1" * 32),
     input_root=b"\2" * 32,
+    build=build_digest("one build"),
 )
 OUTCOME = dataclasses.replace(
     EXPOSURE, exposure=False, seed_commitment=seed_commitment(b"\3" * 32), input_root=b"\4" * 32
@@ -40,13 +49,18 @@ def test_both_sides_name_the_same_session() -> None:
         handshake(own=OUTCOME, nonce=b"b" * 32, stored=nothing),
     )
     assert run.first.id == run.second.id
-    assert run.first.peer_root == b"\4" * 32 and run.second.peer_root == b"\2" * 32
+    assert run.first.peer.input_root == b"\4" * 32 and run.second.peer.input_root == b"\2" * 32
+    assert (run.first.own, run.first.peer) == (run.second.peer, run.second.own)
     assert run.first.stored is None
     other = run_pair(
         handshake(own=EXPOSURE, nonce=b"c" * 32, stored=nothing),
         handshake(own=OUTCOME, nonce=b"b" * 32, stored=nothing),
     )
     assert other.first.id != run.first.id
+    again = session_id(agreement_hash=bytes(32), hellos=(EXPOSURE, OUTCOME), nonces=(b"a" * 32, b"b" * 32))
+    assert again == run.first.id
+    built = dataclasses.replace(OUTCOME, build=build_digest("another build"))
+    assert run.first.id != session_id(agreement_hash=bytes(32), hellos=(EXPOSURE, built), nonces=(b"a" * 32, b"b" * 32))
     assert len(EXPOSURE.encode()) == HELLO_BYTES == len(OUTCOME.encode())
 
 

@@ -24,14 +24,15 @@ from cryptography.x509.oid import NameOID
 
 from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.errors import AgreementError, DataError, PeerError
+from cleanroom.identity import signed_bytes
 from cleanroom.plan import Plan, plan_of
 from cleanroom.release.document import check_document, suppression_rows
 from cleanroom.release.opening import Opening
-from cleanroom.release.signatures import SignedRelease, check_signatures, sign_release
+from cleanroom.release.signatures import SIGNATURE_PURPOSE, SignedRelease, check_record, check_signatures, sign_release
 from cleanroom.release.table import csv_bytes, parquet_bytes, release_rows
 from cleanroom.release.terms import terms_of
-from tests.cleanroom.release.test_opening import METRICS, SESSION, TRUTH, open_pair
-from tests.cleanroom.release.worlds import make_agreement
+from tests.cleanroom.release.test_opening import METRICS, TRUTH, open_pair
+from tests.cleanroom.release.worlds import handshake_of, make_agreement
 from tests.harness import Tamper, run_pair
 
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32)) for name in ("media", "shop")}
@@ -48,6 +49,7 @@ def certificate(name: str) -> bytes:
         .serial_number(1)
         .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
         .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     )
     return builder.sign(key, None).public_bytes(Encoding.PEM)
 
@@ -72,10 +74,19 @@ def finish(
     outcome_opening: Callable[[Opening], Opening] = lambda opening: opening,
 ) -> tuple[SignedRelease, SignedRelease]:
     terms = terms_of(agreement, plan)
-    run, _, _ = open_pair(terms)
+    handshake = handshake_of(agreement)
+    run, _, _ = open_pair(terms, session=handshake.session_id)
 
     def side(role: Role, opening: Opening, signer: str) -> Any:
-        return sign_release(role, agreement, plan, terms, opening, session_id=SESSION, sign=KEYS[signer].sign)
+        return sign_release(
+            role,
+            agreement,
+            plan,
+            terms,
+            opening,
+            handshake=handshake,
+            sign=lambda statement: KEYS[signer].sign(signed_bytes(SIGNATURE_PURPOSE, statement)),
+        )
 
     done = run_pair(
         side(Role.EXPOSURE, run.first, signers[0]),
@@ -196,7 +207,9 @@ def test_an_auditor_accepts_what_a_run_wrote(noise: Noise, recipients: tuple[str
     for name, done in zip(("media", "shop"), finish(agreement, plan), strict=True):
         if name not in recipients:
             assert dict(done.files) == {}
-            assert len(done.record["signatures"]) == 2
+            check_record(done.record, agreement)
+            with pytest.raises(AgreementError, match=r"record\.signatures\[0\]"):
+                check_record({**done.record, "passed": "00"}, agreement)
             continue
         document = json.loads(done.files["release.json"])
         check_signatures(document, agreement)
@@ -296,7 +309,7 @@ def test_a_document_of_another_agreement_is_refused() -> None:
     agreement, plan = make_world()
     files = finish(agreement, plan)[0].files
     other = replace(agreement, hash=b"\x33" * 32)
-    with pytest.raises(DataError, match="agreement does not follow"):
+    with pytest.raises(DataError, match=r"agreement\.hash does not follow"):
         check_document(json.loads(files["release.json"]), other, plan, files)
 
 
@@ -361,5 +374,49 @@ def test_an_auditor_finds_shares_that_only_add_up() -> None:
     for side, step in (("exposure", 1), ("outcome", -1)):
         cell = document["openings"][side]["cells"][0]
         cell["share"] = f"{(int(cell['share'], 16) + step) % 2**64:016x}"
-    with pytest.raises(DataError, match="not the committed one"):
+    with pytest.raises(DataError, match=r"openings\.exposure\.cells\[0\]: the share"):
         check_document(document, agreement, plan, files)
+
+
+def change_root(document: dict[str, Any]) -> None:
+    document["record"]["handshake"]["outcome"]["input_root"] = "00" * 32
+
+
+def change_seed(document: dict[str, Any]) -> None:
+    document["record"]["handshake"]["exposure"]["seed_commitment"] = "00" * 32
+
+
+@pytest.mark.parametrize("fault", [change_root, change_seed])
+def test_the_session_follows_from_the_commitments(fault: Callable[[dict[str, Any]], None]) -> None:
+    agreement, plan = make_world()
+    files = finish(agreement, plan)[0].files
+    document = json.loads(files["release.json"])
+    fault(document)
+    with pytest.raises(DataError, match=r"record\.session does not follow from record\.handshake"):
+        check_document(document, agreement, plan, files)
+
+
+def test_the_recorded_writer_is_part_of_the_terms() -> None:
+    agreement, plan = make_world()
+    document = json.loads(finish(agreement, plan)[0].files["release.json"])
+    document["record"]["writer"] = "pyarrow 1.0.0"
+    with pytest.raises(DataError, match=r"record\.terms does not follow"):
+        check_document(document, agreement, plan, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda entries: entries.append(dict(entries[0])), "2 signatures expected, 3 found"),
+        (lambda entries: entries.reverse(), r"signatures\[0\]: the signature of media"),
+        (lambda entries: entries[1].update(signature=entries[1]["signature"].upper()), r"signatures\[1\]: .* shop"),
+        (lambda entries: entries[0].update(note=""), r"signatures\[0\]: the signature of media"),
+    ],
+)
+def test_signatures_have_one_form(change: Callable[[list[dict[str, str]]], None], expected: str) -> None:
+    agreement, plan = make_world()
+    document = json.loads(finish(agreement, plan)[0].files["release.json"])
+    check_signatures(document, agreement)
+    change(document["signatures"])
+    with pytest.raises(AgreementError, match=expected):
+        check_signatures(document, agreement)

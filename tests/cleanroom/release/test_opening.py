@@ -72,6 +72,7 @@ def open_pair(
     outcome_terms: ReleaseTerms | None = None,
     seeds: tuple[bytes, bytes] = (b"e" * 32, b"o" * 32),
     mask: int = 1,
+    session: bytes = SESSION,
 ) -> tuple[Run[Opening, Opening], NDArray[np.uint64], NDArray[np.uint64]]:
     rng = np.random.default_rng(5)
     first = rng.integers(0, 2**64, truth.shape, dtype=np.uint64)
@@ -84,14 +85,14 @@ def open_pair(
             terms=terms,
             shares=first,
             noise=noise_a,
-            streams=Streams(seed=seeds[0], session_id=SESSION),
+            streams=Streams(seed=seeds[0], session_id=session),
             compare=compare_a,
         ),
         opening.outcome(
             terms=outcome_terms or terms,
             shares=second,
             noise=noise_b,
-            streams=Streams(seed=seeds[1], session_id=SESSION),
+            streams=Streams(seed=seeds[1], session_id=session),
             compare=compare_b,
         ),
         tamper,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -22,6 +23,10 @@ from cleanroom.agreement.model import (
     Role,
     TimeRules,
 )
+from cleanroom.handshake import Handshake
+from cleanroom.plan import plan_of
+from cleanroom.protocols.session import Contribution
+from cleanroom.release.terms import terms_of
 
 MATCHED = Metric(name="matched", measure=Measure.MATCHED, event=None, window_ticks=None, window=None, cap=None)
 BUYERS = Metric(name="buyers", measure=Measure.PEOPLE, event="order", window_ticks=15, window="15d", cap=None)
@@ -82,3 +87,25 @@ def make_agreement(
         canonical=b"",
         hash=agreement_hash,
     )
+
+
+def made_up_handshake(session_id: bytes) -> Handshake:
+    """A handshake that no two sides had, with a session id of its own."""
+    sides = [
+        Contribution(
+            input_root=bytes([mark]) * 32,
+            seed_commitment=bytes([mark + 1]) * 32,
+            build=bytes([mark + 2]) * 32,
+            nonce=bytes([mark + 3]) * 32,
+            claim=bytes(32),
+        )
+        for mark in (16, 32)
+    ]
+    return Handshake(session_id=session_id, exposure=sides[0], outcome=sides[1])
+
+
+def handshake_of(agreement: Agreement) -> Handshake:
+    """A handshake whose session id follows from the agreement, as that of a run does."""
+    draft = made_up_handshake(bytes(32))
+    plan = plan_of(agreement)
+    return replace(draft, session_id=draft.derived_id(agreement, plan, terms_of(agreement, plan).digest))

@@ -14,7 +14,7 @@ from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES
 from cleanroom.release.document import canonical, release_document
 from cleanroom.release.opening import Opening, SideOpening
 from cleanroom.release.terms import terms_of
-from tests.cleanroom.release.worlds import make_agreement
+from tests.cleanroom.release.worlds import made_up_handshake, make_agreement
 
 
 def _metric(name: str, measure: Measure, days: int | None, cap: int | None = None) -> Metric:
@@ -64,7 +64,7 @@ def sample_files(
         shares=np.zeros(len(cells), dtype=np.uint64),
     )
     opening = Opening(passed=passed, opened=opened, values=values, exposure=side, outcome=side)
-    document = release_document(agreement, plan, terms, opening, session_id=session, files={})
+    document = release_document(agreement, plan, terms, opening, handshake=made_up_handshake(session), files={})
     document["signatures"] = [
         {"party": name, "covers": "release", "signature": "ab" * 64} for name in ("media", "shop")
     ]
