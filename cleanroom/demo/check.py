@@ -24,7 +24,7 @@ from cleanroom.data import load_binding, read_exposure, read_outcome
 from cleanroom.errors import CleanroomError
 from cleanroom.identity import load_identity
 from cleanroom.plan import Plan, plan_of
-from cleanroom.prepare import group_cap_key
+from cleanroom.prepare import PreparationKeys
 from cleanroom.release.accounting import privacy_cost
 from cleanroom.release.noise import load_noise
 from cleanroom.release.terms import ReleaseTerms, terms_of
@@ -110,7 +110,7 @@ def self_check(agreement: Agreement, *, media: Path, shop: Path) -> SelfCheck:
     releases = [(folder / "run" / "release.json").read_bytes() for folder in (media, shop)]
     if releases[0] != releases[1]:
         raise CleanroomError("self-check: the two sides hold different releases; please report this line as a bug")
-    key = group_cap_key(load_identity(media), agreement)
+    key = PreparationKeys.of(load_identity(media), agreement).group_cap
     with (
         closing(read_exposure(agreement, load_binding(media / "binding.toml"))) as touches,
         closing(read_outcome(agreement, load_binding(shop / "binding.toml"))) as outcomes,

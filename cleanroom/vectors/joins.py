@@ -183,6 +183,7 @@ def _terms(content: Any, case: Any) -> ReleaseTerms:
         recipients=frozenset(
             role for role, name in ((Role.EXPOSURE, "media"), (Role.OUTCOME, "shop")) if name in case["recipients"]
         ),
+        writer="",
     )
 
 
