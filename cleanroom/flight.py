@@ -10,6 +10,7 @@ import os
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before pyarrow.flight loads: gRPC's own log is no channel of ours
@@ -128,12 +129,11 @@ class _ConnectedCarrier(_FlightCarrier):
         closer.join(_CLOSE_SECONDS)
 
     def _finish(self) -> None:
-        try:
+        with suppress(pa.ArrowException, OSError):  # the peer closed first: there is nothing left to end
             self._writer.done_writing()
-            self._reader.join(_CLOSE_SECONDS)
+        self._reader.join(_CLOSE_SECONDS)
+        with suppress(pa.ArrowException, OSError):
             self._client.close()
-        except (pa.ArrowException, OSError):
-            return  # the peer closed first: there is nothing left to end
 
 
 class _Listener(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types for Flight

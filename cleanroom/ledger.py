@@ -6,7 +6,8 @@ nor a crash after the opening can spend more than is written down. A charge is n
 
 Charges compose in two ways, and a run is allowed if either stays within the limit: the epsilons and deltas of all runs
 with one partner inside the limit's period, summed exactly as decimals; or their zero-concentrated costs (zCDP), summed
-and converted to the epsilon at the limit's delta by OpenDP, which is tighter from the second or third run on. A run without noise has no epsilon: it is recorded with its period, and a second one with
+and converted to the epsilon at the limit's delta by OpenDP, which is tighter from the second or third run on. A run
+without noise has no epsilon: it is recorded with its period, and a second one with
 the same partner over an overlapping period is refused, unless it is the same agreement on the same inputs, which
 opens the same cells again and nothing new.
 """
@@ -102,8 +103,8 @@ class Limit:
 class Spending:
     """What has been spent with one partner.
 
-    `epsilon` and `delta` are plain sums. They, `rho` and `runs` count the limit's period that ends now, or 365 days where
-    no limit is set;
+    `epsilon` and `delta` are plain sums. They, `rho` and `runs` count the limit's period that ends now, or 365 days
+    where no limit is set;
     `runs_without_noise` counts them for ever, because their exact figures do not age.
     """
 
