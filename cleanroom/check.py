@@ -1,0 +1,119 @@
+"""What one side can know before a run: whether its data fit the agreement, and what the run will cost it.
+
+Reads, normalises, counts and prepares exactly as a run does, and stops at the same faults. Nothing leaves this process
+and nothing is written.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+from cleanroom.agreement.model import Agreement, Role
+from cleanroom.attribution import (
+    ExposureSummary,
+    OutcomeSummary,
+    TickClock,
+    candidate_trees,
+    lookup_counts,
+    prepare_lookups,
+    prepare_rows,
+    row_counts,
+)
+from cleanroom.data import Binding, FilterSummary, read_exposure, read_outcome
+from cleanroom.drive import ProgressSink
+from cleanroom.errors import DataError
+from cleanroom.forecast import Forecast, forecast
+from cleanroom.plan import plan_of
+
+__all__ = ["CheckedData", "TreeRows", "check_data"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeRows:
+    """How many rows this side would prepare under a tree, and whether that is within its bound."""
+
+    tree: tuple[int, ...]
+    rows: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedData:
+    """What the check found; counts are the party's own.
+
+    `trees` begins with the agreement's. `tree_unused` says that instants make every row a single tick. `preparation`
+    is None, and `problem` the line that a run would end with, if more rows than agreed were prepared.
+    """
+
+    role: Role
+    source: FilterSummary
+    preparation: ExposureSummary | OutcomeSummary | None
+    bound: int
+    trees: tuple[TreeRows, ...]
+    tree_unused: bool
+    seconds: float  # of reading and preparing, once
+    forecast: Forecast
+    problem: DataError | None
+
+
+def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: ProgressSink) -> CheckedData:
+    """Checks one side's data.
+
+    The rule that drops groups over the cap is keyed by an identity in a run and by a throw-away key here: of people
+    over the cap other groups may be kept, so that their rows can differ by a few.
+
+    Args:
+        agreement: signed or not.
+        role: the side.
+        binding: where its data are.
+        progress: told what the reading is doing.
+
+    Raises:
+        DataError: the data do not fit the agreement, other than by the number of prepared rows.
+        AgreementError: the run's cost cannot be worked out.
+    """
+    plan = plan_of(agreement)
+    expected = forecast(agreement, plan, role=role)
+    candidates = candidate_trees(agreement, TickClock.of(agreement.time).horizon)
+    progress("data", 0, 0)
+
+    def read(step: str, rows: int) -> None:
+        progress(f"data.{step}", rows, 0)
+
+    preparation: ExposureSummary | OutcomeSummary | None = None
+    problem: DataError | None = None
+    started = time.perf_counter()
+    if role is Role.EXPOSURE:
+        bound, key = agreement.protocol.max_rows_exposure, secrets.token_bytes(32)
+        with closing(read_exposure(agreement, binding, progress=read)) as touches:
+            source = touches.summary
+            try:
+                _, preparation = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=key)
+            except DataError as error:
+                problem = error
+            seconds = time.perf_counter() - started
+            counts = lookup_counts(agreement, plan, touches.batches(), group_cap_key=key, trees=candidates)
+    else:
+        bound = agreement.protocol.max_rows_outcome
+        with closing(read_outcome(agreement, binding, progress=read)) as outcomes:
+            source = outcomes.summary
+            try:
+                _, preparation = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
+            except DataError as error:
+                problem = error
+            seconds = time.perf_counter() - started
+            counts = row_counts(agreement, plan, outcomes.batches(), outcomes.members(), trees=candidates)
+    return CheckedData(
+        role=role,
+        source=source,
+        preparation=preparation,
+        bound=bound,
+        trees=tuple(TreeRows(tree=tree, rows=rows, fits=rows <= bound) for tree, rows in counts.items()),
+        tree_unused=agreement.exposure.instants is not None,
+        seconds=seconds,
+        forecast=expected,
+        problem=problem,
+    )

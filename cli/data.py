@@ -1,0 +1,127 @@
+"""`cleanroom data`: a side's own data, checked before a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from cleanroom.agreement import Agreement, Role, load_agreement
+from cleanroom.check import CheckedData, check_data
+from cleanroom.cli.output import echo_result, json_option
+from cleanroom.data import load_binding
+from cleanroom.errors import UsageError
+from cleanroom.progress import ProgressReport
+
+__all__ = ["command"]
+
+_MEGABIT_BYTES = 125_000
+_GIBIBYTE = 1 << 30
+
+
+@click.group(name="data")
+def command() -> None:
+    """A side's own data."""
+
+
+@command.command()
+@click.option("--agreement", required=True, type=click.Path(path_type=Path), help="The agreement, signed or not.")
+@click.option("--party", required=True, help="This side's name in it.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The binding: where this side's data are.")
+@json_option
+def check(agreement: Path, party: str, data: Path, as_json: bool) -> int:
+    """Read, normalise, count and complain as a run would, and say what a run will cost. Nothing leaves."""
+    loaded = load_agreement(agreement)
+    entry = loaded.party(party)
+    if entry is None:
+        names = " and ".join(other.name for other in loaded.parties)
+        raise UsageError(f"--party: the agreement's parties are {names}")
+    binding = load_binding(data)
+    with ProgressReport() as progress:
+        checked = check_data(loaded, role=entry.role, binding=binding, progress=progress)
+    problem = checked.problem
+    facts = {"party": party, **_facts(loaded, checked)}
+    if problem is not None:
+        facts |= {"error": str(problem), "exit_code": problem.exit_code}
+    echo_result("\n".join(_lines(loaded, party, checked)), facts, as_json=as_json)
+    if problem is None:
+        return 0
+    click.echo(f"cleanroom: {problem}", err=True)
+    return problem.exit_code
+
+
+def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
+    cost = checked.forecast
+    return {
+        "role": checked.role.value,
+        "source": asdict(checked.source),
+        "invalid_share": float(_invalid_share(checked)),
+        "max_invalid": float(agreement.match.max_invalid),
+        "preparation": None if checked.preparation is None else asdict(checked.preparation),
+        "max_rows": checked.bound,
+        "trees": [{"tree": list(entry.tree), "rows": entry.rows, "fits": entry.fits} for entry in checked.trees],
+        "tree_unused": checked.tree_unused,
+        "run": {
+            "profile": agreement.protocol.profile.value,
+            "bytes_sent": cost.sent.bytes,
+            "bytes_received": cost.received.bytes,
+            "messages_sent": cost.sent.messages,
+            "messages_received": cost.received.messages,
+            "bytes_by_step": dict(cost.steps),
+            "estimated_preparation_seconds": round(checked.seconds, 3),
+            "estimated_seconds": round(cost.seconds, 1),
+            "estimated_memory_bytes": cost.memory_bytes,
+        },
+    }
+
+
+def _invalid_share(checked: CheckedData) -> Decimal:
+    return Decimal(checked.source.invalid_identifiers) / max(checked.source.rows, 1)
+
+
+def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
+    source, cost, exposure = checked.source, checked.forecast, checked.role is Role.EXPOSURE
+    share = f"{float(_invalid_share(checked)):.3%} of rows; at most {float(agreement.match.max_invalid):.3%} agreed"
+    lines = [f"{party}, the {checked.role.value} side: {source.rows} rows read"]
+    filters = [entry for entry in _FILTERS if exposure or entry[0] != "out_of_scope"]
+    lines += [f"{getattr(source, name):>14}  {text}" for name, text in filters]
+    lines.append(f"invalid identifiers: {share}")
+    if checked.preparation is not None:
+        lines.append("prepared:")
+        lines += [f"{value:>14}  {name.replace('_', ' ')}" for name, value in asdict(checked.preparation).items()]
+    lines.append(f"rows under each tree, at most {checked.bound} agreed (protocol.max_rows.{checked.role.value}):")
+    for place, entry in enumerate(checked.trees):
+        notes = ["fits" if entry.fits else "does not fit"]
+        if place == 0:
+            notes.append("single ticks, as touches happen at agreed instants only; time.tree is unused")
+            if not checked.tree_unused:
+                notes[-1] = "the agreement's"
+        lines.append(f"{entry.rows:>14}  {list(entry.tree)}: {', '.join(notes)}")
+    if not checked.tree_unused:
+        lines.append("a tree must fit both sides: compare these counts with the partner's before changing time.tree")
+    if exposure:
+        lines.append("groups over a person's cap were dropped by a throw-away key here; a run may keep other ones")
+    whole = cost.sent.bytes + cost.received.bytes
+    lines += [
+        f"a run with profile {agreement.protocol.profile.value}, from public sizes alone:",
+        f"{cost.sent.bytes:>14}  bytes sent in {cost.sent.messages} messages, if every figure is released",
+        f"{cost.received.bytes:>14}  bytes received in {cost.received.messages} messages",
+        f"{whole / (100 * _MEGABIT_BYTES):>14.1f}  seconds for these bytes at 100 Mbit/s",
+        f"{checked.seconds:>14.1f}  seconds to read and prepare, as here",
+        f"{cost.seconds:>14.1f}  seconds of work after that: an estimate, for two machines like this one",
+        f"{cost.memory_bytes / _GIBIBYTE:>14.2f}  GiB of memory: an estimate",
+    ]
+    return lines
+
+
+_FILTERS = (
+    ("null_identifiers", "without an identifier"),
+    ("malformed_identifiers", "with a malformed identifier"),
+    ("other_event", "of another event"),
+    ("out_of_scope", "of a group that is not declared"),
+    ("out_of_period", "outside the period"),
+    ("duplicates", "equal to another row, or a further line of the same event"),
+    ("kept", "kept"),
+)
