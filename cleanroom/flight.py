@@ -132,8 +132,9 @@ class _ConnectedCarrier(_FlightCarrier):
         with suppress(pa.ArrowException, OSError):  # the peer closed first: there is nothing left to end
             self._writer.done_writing()
         self._reader.join(_CLOSE_SECONDS)
-        with suppress(pa.ArrowException, OSError):
-            self._client.close()
+        for end in (self._writer, self._client):  # the writer too: left to its destructor, Arrow logs on stderr
+            with suppress(pa.ArrowException, OSError):
+                end.close()
 
 
 class _Listener(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no types for Flight
