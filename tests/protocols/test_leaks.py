@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import DataError
-from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, private_join
+from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, okvs, ot, private_join
 from cleanroom.protocols.ot import OtReceiver, OtSender, ReceiverBatch, SenderBatch
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters
-from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.wire import Event, Progress, Protocol
+from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Event, Progress, Protocol, Send
 from tests.harness import Run, run_pair
 
 SESSION = bytes(range(32))
@@ -293,6 +293,59 @@ def test_no_label_is_shared_between_the_sides_or_depends_on_data(monkeypatch: py
     exposure, outcome = full[bytes([1]) * 32], full[bytes([2]) * 32]
     assert len(set(exposure)) == len(exposure) and len(set(outcome)) == len(outcome)
     assert not set(exposure) & set(outcome)
+
+
+def test_the_sums_of_the_trees_go_under_the_keys_of_the_base_transfers() -> None:
+    """A sender of transfers that had both sums of a level would know all leaves, and every choice with them."""
+    own = Streams(seed=bytes([2]) * 32, session_id=SESSION)
+    run = run_pair(
+        ot.sender_setup(streams=Streams(seed=bytes([1]) * 32, session_id=SESSION), label="sums"),
+        ot.receiver_setup(streams=own, label="sums"),
+    )
+    roots = keystream(Streams(seed=bytes([2]) * 32, session_id=SESSION).key(
+        step="ot", direction="receiver", purpose="sums"
+    ), ot.TREES * 16)  # fmt: skip
+    sums, leaves = _kernels.ggm_expand(np.frombuffer(roots, dtype=np.uint8))
+    assert np.array_equal(leaves, run.second.leaves)
+    (sent,) = [frame[FRAME_HEADER_BYTES:] for _, step, frame in run.frames if step == ot.TREE_SUMS.step]
+    pads = np.frombuffer(sent, dtype=np.uint8) ^ sums
+    assert pads.reshape(-1, 16).any(axis=1).all()
+    assert len(np.unique(pads.reshape(-1, 16), axis=0)) == 2 * 4 * ot.TREES
+
+
+def test_free_positions_are_filled_from_a_secret_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that the receiver can open shows which positions no row decides, just as zeros would."""
+    used: list[bytes] = []
+    real = okvs.encode
+
+    def spied(keys: Any, values: Any, *, seed: bytes, fill_key: bytes, shape: okvs.Shape) -> Any:
+        used.append(fill_key)
+        return real(keys, values, seed=seed, fill_key=fill_key, shape=shape)
+
+    monkeypatch.setattr(okvs, "encode", spied)
+    sent = []
+    for seed in (b"a" * 32, b"b" * 32):
+        sender = hint.sender(
+            streams=Streams(seed=seed, session_id=SESSION),
+            keys=keys_of(0, 4),
+            values=np.ones((4, 1), dtype=np.uint64),
+            rows_outcome=8,
+            n_bins=24,
+            bin_seed=cuckoo.bin_seed(session_id=SESSION),
+            evaluator=NoEvaluator(),
+        )
+        sent.append(b"".join(event.payload for event in sender if isinstance(event, Send)))
+    assert len(set(used)) == 2
+    for key in used:
+        assert key != SESSION and key != bytes(32)
+        assert all(key not in payloads for payloads in sent)
+
+
+class NoEvaluator:
+    """An OPRF that answers zeros."""
+
+    def evaluate(self, inputs: NDArray[np.uint8], bins: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.zeros((len(inputs), 16), dtype=np.uint8)
 
 
 def test_another_session_changes_every_message_after_the_bins() -> None:

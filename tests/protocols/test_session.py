@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from cleanroom.errors import AgreementError, PeerError
-from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols import seeds
+from cleanroom.protocols.seeds import Streams, fresh_seed, keystream
 from cleanroom.protocols.session import (
     HELLO_BYTES,
     Hello,
@@ -62,6 +63,46 @@ def test_both_sides_name_the_same_session() -> None:
     built = dataclasses.replace(OUTCOME, build=build_digest("another build"))
     assert run.first.id != session_id(agreement_hash=bytes(32), hellos=(EXPOSURE, built), nonces=(b"a" * 32, b"b" * 32))
     assert len(EXPOSURE.encode()) == HELLO_BYTES == len(OUTCOME.encode())
+
+
+def test_the_session_is_bound_to_everything_that_was_said_and_to_who_said_it() -> None:
+    def name(
+        first: Hello = EXPOSURE, second: Hello = OUTCOME, nonces: tuple[bytes, bytes] = (b"a" * 32, b"b" * 32)
+    ) -> bytes:
+        return run_pair(
+            handshake(own=first, nonce=nonces[0], stored=nothing),
+            handshake(own=second, nonce=nonces[1], stored=nothing),
+        ).first.id
+
+    names = {
+        name(),
+        name(nonces=(b"c" * 32, b"b" * 32)),
+        name(nonces=(b"a" * 32, b"c" * 32)),
+        name(nonces=(b"b" * 32, b"a" * 32)),
+        name(first=dataclasses.replace(EXPOSURE, input_root=b"\6" * 32)),
+        name(second=dataclasses.replace(OUTCOME, input_root=b"\6" * 32)),
+        name(first=dataclasses.replace(EXPOSURE, seed_commitment=b"\6" * 32)),
+        name(second=dataclasses.replace(OUTCOME, seed_commitment=b"\6" * 32)),
+        name(*(dataclasses.replace(side, terms_digest=b"\6" * 32) for side in (EXPOSURE, OUTCOME))),
+        name(*(dataclasses.replace(side, agreement_hash=b"\6" * 32) for side in (EXPOSURE, OUTCOME))),
+        name(*(dataclasses.replace(side, groups=9) for side in (EXPOSURE, OUTCOME))),
+    }
+    assert len(names) == 11
+
+
+def test_a_seed_is_committed_to_before_the_nonces_and_comes_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = fresh_seed(), fresh_seed()
+    assert len(first) == 32 and first != second
+    assert len({seed_commitment(first), seed_commitment(second), seed_commitment(bytes(32))}) == 3
+    assert seed_commitment(first) in dataclasses.replace(EXPOSURE, seed_commitment=seed_commitment(first)).encode()
+    asked: list[int] = []
+
+    def token_bytes(count: int) -> bytes:
+        asked.append(count)
+        return bytes(count)
+
+    monkeypatch.setattr(seeds.secrets, "token_bytes", token_bytes)
+    assert fresh_seed() == bytes(32) and asked == [32]
 
 
 @pytest.mark.parametrize("mine", [b"r" * 32, None])
