@@ -8,8 +8,10 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -89,24 +91,21 @@ def torn_signature(scene: Scene) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (unsigned, "agreement.media.sig: is missing: media has not signed"),
-        (signed_by_one, "agreement.shop.sig: is missing: shop has not signed"),
-        (changed_after_signing, "the agreement or a certificate was changed after signing"),
-        (certificate_changed_after_signing, "the agreement or a certificate was changed after signing"),
-        (expired, "valid_until: the agreement expired on"),
-        (signature_of_another_agreement, "the agreement or a certificate was changed after signing"),
-        (torn_signature, "agreement.shop.sig: expected one line"),
-    ],
-)
-def test_an_agreement_that_is_not_the_signed_one_is_exit_3(
-    scene: Scene, identities: Path, fault: Callable[[Scene], None], words: str
-) -> None:
+AGREEMENT_FAULTS: dict[Callable[[Scene], None], str] = {
+    unsigned: "agreement.media.sig: is missing: media has not signed",
+    signed_by_one: "agreement.shop.sig: is missing: shop has not signed",
+    changed_after_signing: "the agreement or a certificate was changed after signing",
+    certificate_changed_after_signing: "the agreement or a certificate was changed after signing",
+    expired: "valid_until: the agreement expired on",
+    signature_of_another_agreement: "the agreement or a certificate was changed after signing",
+    torn_signature: "agreement.shop.sig: expected one line",
+}
+
+
+def agreement_fault(scene: Scene, identities: Path, fault: Callable[[Scene], None]) -> None:
     shutil.copy(identities / "stranger" / "media.crt", scene.root / "stranger.crt")
     fault(scene)
-    assert words in refused(scene, "media", 3)
+    assert AGREEMENT_FAULTS[fault] in refused(scene, "media", 3)
 
 
 def test_an_identity_that_the_agreement_does_not_name_is_exit_3(scene: Scene, identities: Path) -> None:
@@ -196,23 +195,22 @@ def many_null_identifiers(scene: Scene) -> str:
     return "expected at most a share of 0.01 of null or malformed identifiers, found 29 in 427 rows"
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        truncated_csv,
-        truncated_parquet,
-        bad_amount,
-        negative_amount,
-        bad_time,
-        wrong_encoding,
-        missing_source,
-        missing_binding,
-        missing_column,
-        empty_source,
-        many_null_identifiers,
-    ],
+DATA_FAULTS: tuple[Callable[[Scene], str], ...] = (
+    truncated_csv,
+    truncated_parquet,
+    bad_amount,
+    negative_amount,
+    bad_time,
+    wrong_encoding,
+    missing_source,
+    missing_binding,
+    missing_column,
+    empty_source,
+    many_null_identifiers,
 )
-def test_data_that_do_not_fit_are_exit_4_and_say_where(scene: Scene, fault: Callable[[Scene], str]) -> None:
+
+
+def data_fault(scene: Scene, fault: Callable[[Scene], str]) -> None:
     scene.agree()
     words = fault(scene)
     line = refused(scene, "shop", 4)
@@ -220,8 +218,7 @@ def test_data_that_do_not_fit_are_exit_4_and_say_where(scene: Scene, fault: Call
     assert "71" not in line, "no value of the data"
 
 
-@pytest.mark.parametrize(("party", "bound"), [("media", "rows_exposure"), ("shop", "rows_outcome")])
-def test_more_rows_than_agreed_are_exit_4(scene: Scene, party: str, bound: str) -> None:
+def more_rows_than_agreed(scene: Scene, party: str, bound: str) -> None:
     scene.agree(**{bound: "64"})
     assert "max_rows" in refused(scene, party, 4)
 
@@ -251,22 +248,63 @@ def test_a_second_run_without_noise_over_an_overlapping_period_is_exit_6(scene: 
     assert "over an overlapping period was made with media" in refused(scene, "shop", 6)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        (),
-        ("--listen", "127.0.0.1:0", "--connect", "127.0.0.1:0"),
-        ("--listen", "127.0.0.1"),
-        ("--connect", "127.0.0.1:99999"),
-        ("--connect", "127.0.0.1:9", "--connect-timeout", "0"),
-        ("--connect", "127.0.0.1:9", "--step-timeout", "nan"),
-        ("--connect", "127.0.0.1:9", "--unknown"),
-    ],
+USAGE_FAULTS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("--listen", "127.0.0.1:0", "--connect", "127.0.0.1:0"),
+    ("--listen", "127.0.0.1"),
+    ("--connect", "127.0.0.1:99999"),
+    ("--connect", "127.0.0.1:9", "--connect-timeout", "0"),
+    ("--connect", "127.0.0.1:9", "--step-timeout", "nan"),
+    ("--connect", "127.0.0.1:9", "--unknown"),
 )
-def test_usage_is_exit_2_and_leaves_nothing(scene: Scene, options: tuple[str, ...]) -> None:
+
+
+def usage_fault(scene: Scene, options: tuple[str, ...]) -> None:
     scene.agree()
     checked(scene, "media", 2, scene.start("media", *options).ended())
     assert scene.left("media") == set()
+
+
+def cases(identities: Path) -> dict[str, Callable[[Scene], None]]:
+    """Every fault that needs one process and nothing else, by name."""
+    named: dict[str, Callable[[Scene], None]] = {}
+    for fault in AGREEMENT_FAULTS:
+        named[f"exit 3: {fault.__name__}"] = partial(agreement_fault, identities=identities, fault=fault)
+    for spoilt in DATA_FAULTS:
+        named[f"exit 4: {spoilt.__name__}"] = partial(data_fault, fault=spoilt)
+    for party, bound in (("media", "rows_exposure"), ("shop", "rows_outcome")):
+        named[f"exit 4: more than {bound}"] = partial(more_rows_than_agreed, party=party, bound=bound)
+    for options in USAGE_FAULTS:
+        named[f"exit 2: {' '.join(options) or 'no address'}"] = partial(usage_fault, options=options)
+    return named
+
+
+@pytest.fixture(scope="module")
+def played(identities: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
+    """Plays all cases, two at a time, each in a scene of its own; what a case raised is its result."""
+    named = cases(identities)
+
+    def play(name: str) -> BaseException | None:
+        scene = Scene.make(tmp_path_factory.mktemp("case"), identities)
+        try:
+            named[name](scene)
+        except BaseException as error:  # noqa: BLE001  # raised again by the test of this case
+            return error
+        finally:
+            scene.stop_all()
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(named, pool.map(play, named), strict=True))
+
+
+@pytest.mark.parametrize("name", list(cases(Path())))
+def test_a_fault_of_ones_own_ends_the_run_before_it_connects(
+    played: dict[str, BaseException | None], name: str
+) -> None:
+    fault = played[name]
+    if fault is not None:
+        raise fault
 
 
 def test_a_folder_that_holds_something_is_exit_2_and_untouched(scene: Scene) -> None:
