@@ -24,11 +24,11 @@ _COMMANDS: Final = {
     "agreement": "What both owners sign.",
     "budget": "Privacy spent with each partner.",
     "data": "A party's own data, before a run.",
-    "demo": "Run both parties on real data and show the funnel.",
+    "demo": "Run both parties as two processes on real data, show the funnel, and check it against the plain join.",
     "party": "A party's identity.",
     "report": "Write one offline HTML page about one or several finished runs.",
     "run": "Run this party's half: prepare the data, join in secret with the peer, write the release.",
-    "vectors": "Known answers against the installed build.",
+    "vectors": "Known answers, published and the project's own.",
 }
 """One module of this package each, with the first line of its help: listing them must not cost their imports."""
 

@@ -1,7 +1,8 @@
-"""Runs the shell blocks of a page as its reader would: in order, in a new folder, two terminals side by side.
+"""Runs the blocks of a page as its reader would: in order, from one folder, two terminals side by side.
 
-A block that begins with three backticks and `sh` is run in the page's folder; `sh NAME` is run in its subfolder NAME,
-and `sh NAME &` is left running until that terminal is used again, or the page ends. Other blocks are not run.
+A block that begins with three backticks and `sh` or `python` is run in the page's folder; `sh NAME` is run in the
+folder NAME below it, and `sh NAME &` runs side by side with the block after it. Blocks of other kinds (`console`,
+`text`, `toml`) are not run.
 """
 
 from __future__ import annotations
@@ -16,26 +17,29 @@ from pathlib import Path
 __all__ = ["Block", "run_blocks", "shell_blocks"]
 
 SECONDS = 120
-_BLOCK = re.compile(r"^```sh(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(?P<kind>sh|python)\b(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One shell block: where it runs, whether it is left running, and its text."""
+    """One block: what runs it, where, whether the next one runs beside it, and its text."""
 
+    kind: str
     folder: str
     background: bool
     text: str
 
 
 def shell_blocks(page: str) -> list[Block]:
-    """Returns a page's shell blocks in order."""
+    """Returns a page's blocks in order."""
     blocks = []
     for match in _BLOCK.finditer(page):
         words = match["info"].split()
         background = words[-1:] == ["&"]
         names = words[:-1] if background else words
-        blocks.append(Block(folder=names[0] if names else ".", background=background, text=match["text"]))
+        blocks.append(
+            Block(kind=match["kind"], folder=names[0] if names else ".", background=background, text=match["text"])
+        )
     return blocks
 
 
@@ -57,14 +61,11 @@ def run_blocks(blocks: list[Block], where: Path, *, path: Path, source: Path) ->
         "PYTHONPATH": str(source),
     }
     printed: list[str] = []
-    running: tuple[Block, subprocess.Popen[str]] | None = None
+    running: list[tuple[Block, subprocess.Popen[str]]] = []
     try:
         for block in blocks:
-            if running is not None and (block.background or block.folder == running[0].folder):  # one terminal a folder
-                printed.append(_finish(*running))
-                running = None
             process = subprocess.Popen(
-                ["sh", "-eu", "-c", block.text],
+                ["sh", "-eu", "-c", block.text] if block.kind == "sh" else [sys.executable, "-c", block.text],
                 cwd=where / block.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -72,17 +73,15 @@ def run_blocks(blocks: list[Block], where: Path, *, path: Path, source: Path) ->
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            if block.background:
-                running = (block, process)
-            else:
-                printed.append(_finish(block, process))
-        if running is not None:
-            printed.append(_finish(*running))
-            running = None
+            running.append((block, process))
+            while running and not block.background:
+                printed.append(_finish(*running[-1]))
+                running.pop()
     finally:
-        if running is not None:
-            running[1].kill()
-            running[1].wait()
+        for _, process in running:
+            process.kill()
+            process.communicate()
+    assert not running, "the last block has nothing to run beside"
     return "".join(printed)
 
 
