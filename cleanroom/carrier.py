@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -66,10 +67,16 @@ class Carrier(ABC):
             CarrierLostError: the connection is gone and all that had arrived is read.
             PeerError: a message was empty or larger than `MAX_MESSAGE_BYTES`.
         """
-        try:
-            message = self._inbox.get(timeout=timeout)
-        except queue.Empty:
-            raise PeerSilentError(f"the peer was silent for {timeout:g} s") from None
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                message = self._inbox.get(timeout=max(0.0, min(_POLL_SECONDS, deadline - time.monotonic())))
+                break
+            except queue.Empty:
+                if self.closed.is_set():  # by its listener, say, because the peer came back on a new connection
+                    raise CarrierLostError("the connection is closed") from None
+                if time.monotonic() >= deadline:
+                    raise PeerSilentError(f"the peer was silent for {timeout:g} s") from None
         if isinstance(message, PeerError):
             raise message
         if not 1 <= len(message) <= MAX_MESSAGE_BYTES:
