@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from cleanroom.protocols.party import Outgoing, Party, PartyState
+from cleanroom.protocols.transcript import Transcript
 from cleanroom.protocols.wire import Protocol
 
 A = TypeVar("A")
@@ -29,9 +30,14 @@ class Run(Generic[A, B]):
         return [(sender, step, len(frame)) for sender, step, frame in self.frames]
 
 
-def run_pair(first: Protocol[A], second: Protocol[B], tamper: Tamper | None = None) -> Run[A, B]:
+def run_pair(
+    first: Protocol[A],
+    second: Protocol[B],
+    tamper: Tamper | None = None,
+    transcripts: tuple[Transcript | None, Transcript | None] = (None, None),
+) -> Run[A, B]:
     """Runs two protocols against each other to the end; errors of either side propagate."""
-    parties: tuple[Party[Any], Party[Any]] = (Party(first), Party(second))
+    parties: tuple[Party[Any], Party[Any]] = (Party(first, transcripts[0]), Party(second, transcripts[1]))
     queues: tuple[list[bytes], list[bytes]] = ([], [])  # queues[i]: frames on their way to party i
     counts = [0, 0]
     frames: list[tuple[int, str, bytes]] = []
