@@ -11,12 +11,17 @@ from cleanroom.link import AbortReason, Link
 from cleanroom.protocols.party import Outgoing, Party, PartyState
 from cleanroom.protocols.wire import Progress
 
-__all__ = ["ProgressSink", "drive"]
+__all__ = ["ProgressSink", "drive", "silent"]
 
 T = TypeVar("T")
 
 ProgressSink = Callable[[str, int, int], None]
 """Called with (step, done, total) while a run works, and with (step, 0, 0) when a step without rows begins."""
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """A `ProgressSink` that tells nobody."""
+    del step, done, total
 
 
 def drive(party: Party[T], link: Link, *, step_timeout: float, progress: ProgressSink) -> T:

@@ -19,7 +19,7 @@ import pandas as pd
 from cleanroom.account import AUDIT_FILE, LOCAL_FILE, account_bytes, audit_account, local_account, signed_account
 from cleanroom.agreement import Agreement, PartyEntry, Role, load_agreement, verify_signatures
 from cleanroom.data import Binding
-from cleanroom.drive import ProgressSink, drive
+from cleanroom.drive import ProgressSink, drive, silent
 from cleanroom.errors import AgreementError, CleanroomError, UsageError
 from cleanroom.execute import Executed, RunInputs, execute
 from cleanroom.handshake import BUILD
@@ -114,7 +114,7 @@ def run(
     binding: Binding,
     open_link: Callable[[Side], Link],
     *,
-    progress: ProgressSink,
+    progress: ProgressSink = silent,
     step_timeout: float = STEP_TIMEOUT,
 ) -> Finished:
     """Runs one side to its end.
@@ -123,7 +123,7 @@ def run(
         side: from `side_of`.
         binding: where this side's data are.
         open_link: connects to the peer; called after everything that can fail without it.
-        progress: told what the run is doing.
+        progress: told what the run is doing; by default nobody is.
         step_timeout: seconds of silence after which the peer counts as gone.
 
     Returns:
