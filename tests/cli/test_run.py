@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cleanroom.protocols.session import seed_commitment
 from tests.cli.plain import PlainAgreement, PlainMetric, plain_table, read_release, released_table
 from tests.cli.world import GROUPS, MIN_PEOPLE, PARTIES, Ended, Scene, fixture_data
 
@@ -73,6 +74,18 @@ def test_both_sides_end_well_and_leave_the_files_that_are_named(run: Run) -> Non
         assert mode == 0o600
         for folder in ("cwd", "tmp"):
             assert list((run.scene.root / f"{party}-{folder}").iterdir()) == []
+
+
+def test_each_side_draws_a_seed_of_its_own_and_commits_to_it(run: Run) -> None:
+    """A run from a seed that anybody could know hides nothing."""
+    secrets = {party: json.loads((run.scene.out(party) / "audit.private").read_text()) for party in PARTIES}
+    for one, two in (PARTIES, PARTIES[::-1]):
+        assert secrets[one]["seed"] != secrets[two]["seed"]
+        assert secrets[one]["nonce"] != secrets[two]["nonce"]
+        assert len(set(bytes.fromhex(secrets[one]["seed"]))) > 8
+        assert len(set(bytes.fromhex(secrets[one]["nonce"]))) > 8
+        seen = json.loads((run.scene.out(two) / "local.json").read_text())["peer_seed_commitment"]
+        assert seen == seed_commitment(bytes.fromhex(secrets[one]["seed"])).hex()
 
 
 def test_the_release_is_the_same_on_both_sides(run: Run) -> None:
@@ -186,3 +199,10 @@ def test_changed_data_is_a_new_run_that_is_charged_again(scene: Scene) -> None:
     shown = scene.command("budget", "show", "--identity", str(scene.root / "shop"), "--json").ended()
     (partner,) = json.loads(shown.stdout)["partners"]
     assert (partner["epsilon"], partner["runs"]) == ("16.0", 2)
+    for party in PARTIES:
+        first, second = (
+            json.loads((folder / "audit.private").read_text())
+            for folder in (scene.root / f"{party}-first", scene.out(party))
+        )
+        for secret in ("seed", "nonce", "noise", "session"):
+            assert first[secret] != second[secret], secret
