@@ -54,6 +54,22 @@ def ot_hash(
     rows: NDArray[np.uint8], hash_key: bytes, index: int, choices: NDArray[np.uint8], words: int
 ) -> NDArray[np.uint64]: ...
 
+# --- kkrt.rs
+def kkrt_encode(code_keys: bytes, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+def kkrt_receive(
+    keys: NDArray[np.uint8], code_keys: bytes, prefix: bytes, first: int, inputs: NDArray[np.uint8], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
+def kkrt_send(keys: NDArray[np.uint8], mask: NDArray[np.uint8], first: int, correction: bytes) -> NDArray[np.uint8]: ...
+def kkrt_evaluate(
+    rows: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    code_keys: bytes,
+    prefix: bytes,
+    inputs: NDArray[np.uint8],
+    bins: NDArray[np.int64],
+    size: int,
+) -> NDArray[np.uint8]: ...
+
 # --- okvs.rs
 def okvs_encode(
     keys: NDArray[np.uint8],

@@ -63,6 +63,7 @@ class ProtocolId(IntEnum):
     GROUPED_SUM = 8
     COMPARISON = 9
     RELEASE = 10
+    OPRF_KKRT = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

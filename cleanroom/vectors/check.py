@@ -30,6 +30,7 @@ CHECKS: Final[dict[str, Check]] = {
     "merkle/rfc9162/certificate-transparency.json": groups.merkle,
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": groups.oprf_mode,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_run,
+    "oprf_kkrt/v1/run.json": joins.oprf_kkrt_run,
     "ot/v1/transcripts.json": transfers.transcripts,
     "release/v1/opening.json": joins.release_opening,
     "ristretto255/rfc9496/encodings.json": groups.ristretto255,

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Noise, Role
-from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh
+from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh, oprf_kkrt
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening
 from cleanroom.release.terms import ReleaseTerms
 from cleanroom.vectors.pairs import exchange
 
-__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "release_opening"]
+__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "release_opening"]
 
 
 def _streams(content: Any, name: str) -> Streams:
@@ -49,6 +49,27 @@ def oprf_ecdh_run(content: Any) -> Iterator[tuple[str, bool]]:
     yield "outputs", np.array_equal(run.first, outputs)
     evaluated = run.second.evaluate(queries, np.arange(len(queries), dtype=np.int64))
     yield "outputs of the sender", np.array_equal(evaluated, outputs)
+
+
+def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """Profile kkrt: base transfers and correction, the sender's mask and rows, and outputs at queries and elsewhere."""
+    count, size, bucket = content["n_bins"], content["output_bytes"], content["bucket"]
+    queries = _rows([hashlib.sha256(b"query %d" % number).hexdigest()[:52] for number in range(count)])
+    own, other = (_streams(content, name) for name in ("receiver_seed", "sender_seed"))
+    run = exchange(
+        oprf_kkrt.receiver(queries=queries, output_bytes=size, streams=own, bucket=bucket),
+        oprf_kkrt.sender(n_bins=count, output_bytes=size, streams=other, bucket=bucket),
+    )
+    yield "messages", _messages(run.payloads()) == _expected(content)
+    yield "mask", run.second.mask.tobytes().hex() == content["mask"]
+    bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
+    yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
+    yield "rows", np.array_equal(run.second.rows[bins], _rows([entry["row"] for entry in content["bins"]]))
+    outputs = _rows([entry["output"] for entry in content["bins"]])
+    yield "outputs", np.array_equal(run.first[bins], outputs)
+    yield "outputs of the sender", np.array_equal(run.second.evaluate(queries[bins], bins), outputs)
+    elsewhere = _rows([entry["output_of_the_query_of_the_bin_before"] for entry in content["bins"]])
+    yield "outputs at other points", np.array_equal(run.second.evaluate(queries[bins - 1], bins), elsewhere)
 
 
 class _ShakePrf:

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 mod base_ot;
 mod cuckoo;
 mod digest;
+mod kkrt;
 mod merkle;
 mod normalise;
 mod okvs;
@@ -26,6 +27,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     merkle::register(module)?;
     base_ot::register(module)?;
     ot::register(module)?;
+    kkrt::register(module)?;
     okvs::register(module)?;
     cuckoo::register(module)?;
     rlwe::register(module)?;

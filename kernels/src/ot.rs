@@ -198,7 +198,7 @@ fn combine(sums: &[Words; DEPTH], offset: usize, count: usize) -> [[u64; 2]; DEP
     out
 }
 
-fn transpose_64(rows: &mut [u64; 64]) {
+pub(crate) fn transpose_64(rows: &mut [u64; 64]) {
     let mut width = 32;
     let mut mask = 0x0000_0000_ffff_ffffu64;
     while width > 0 {

@@ -23,6 +23,14 @@ CHANGES = {
     "merkle/rfc9162/certificate-transparency.json": [("roots", 7)],
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": [("vectors", 1, "output"), ("secret_key",), ("group_dst",)],
     "oprf_ecdh/v1/run.json": [("messages", 0, "sha256"), ("bins", 3, "output"), ("session_id",)],
+    "oprf_kkrt/v1/run.json": [
+        ("messages", 2, "sha256"),
+        ("mask",),
+        ("bins", 1, "row"),
+        ("bins", 4, "output"),
+        ("bins", 0, "output_of_the_query_of_the_bin_before"),
+        ("session_id",),
+    ],
     "ot/v1/transcripts.json": [("runs", 4, "frames", 1, "sha256"), ("runs", 2, "outputs", 1)],
     "release/v1/opening.json": [("cases", "none", "messages", 5, "sha256"), ("cases", "gaussian", "passed", 0, 0)],
     "ristretto255/rfc9496/encodings.json": [
