@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols import private_join
-from cleanroom.protocols.private_join import JoinParameters
+from cleanroom.protocols.private_join import JoinParameters, Oprf
 
 __all__ = ["PROFILES", "ExposureRows", "OutcomeRows", "Shape", "expected_sums", "exposure_rows", "outcome_rows"]
 
@@ -20,12 +19,7 @@ AMOUNT: Final = 100_000
 """Sums are below this in integer units: 1,000.00 in cents."""
 
 
-_OPRF: Final[Any] = getattr(private_join, "Oprf", None)  # an Enum once there is more than one profile
-PROFILES: Final = ("ecdh",) if _OPRF is None else tuple(member.value for member in _OPRF)
-
-
-def _profile_field(profile: str) -> dict[str, Any]:
-    return {} if _OPRF is None else {"oprf": _OPRF(profile)}
+PROFILES: Final = tuple(member.value for member in Oprf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +35,7 @@ class Shape:
     def parameters(self, profile: str) -> JoinParameters:
         """The join's public shape in a profile."""
         return JoinParameters(
-            **_profile_field(profile),
+            oprf=Oprf(profile),
             rows_exposure=self.rows,
             rows_outcome=self.rows,
             groups=self.groups,

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Agreement, Noise, Role
+from cleanroom.agreement.model import Agreement, Noise, Profile, Role
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.handshake import Handshake, hello_of
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared
 from cleanroom.protocols import comparison, private_join
-from cleanroom.protocols.private_join import JoinOutput, JoinParameters
+from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.session import (
     Hello,
@@ -40,6 +40,7 @@ from cleanroom.release.terms import ReleaseTerms
 
 __all__ = ["Executed", "RunInputs", "execute", "join_parameters"]
 
+_OPRFS = {Profile.ECDH: Oprf.ECDH, Profile.KKRT: Oprf.KKRT}
 WINDOW_WEIGHT_BOUND = 1
 """A window metric counts a person's one anchor a group, a matched person counts once: every weight is 1."""
 
@@ -78,6 +79,7 @@ class Executed:
 def join_parameters(agreement: Agreement, plan: Plan) -> JoinParameters:
     """The join's public shape, a function of the agreement."""
     return JoinParameters(
+        oprf=_OPRFS[agreement.protocol.profile],
         rows_exposure=agreement.protocol.rows_exposure,
         rows_outcome=agreement.protocol.rows_outcome,
         groups=plan.groups,

@@ -1,8 +1,8 @@
 """What a run will cost, from public parameters alone: bytes exactly, time and memory as estimates.
 
 The bytes are the steps' own sums. A side's work is that of a core of 2021 (the constants below), scaled by how fast
-this machine evaluates the oblivious PRF, which is most of profile ecdh; where both sides work at once the longer one
-counts, and the partner's machine is taken to be like this one. The memory is what measured runs held.
+this machine evaluates the oblivious PRF of profile ecdh, whose work is nearly all there; where both sides work at once
+the longer one counts, and the partner's machine is taken to be like this one. The memory is what measured runs held.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from cleanroom.agreement.model import Agreement, Profile, Role
-from cleanroom.errors import AgreementError
+from cleanroom.agreement.model import Agreement, Role
 from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
-from cleanroom.protocols import oprf_ecdh, private_join, session
-from cleanroom.protocols.private_join import JoinParameters
+from cleanroom.protocols import oprf_ecdh, oprf_kkrt, private_join, session
+from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.rlwe import DEGREE
 from cleanroom.protocols.traffic import Traffic, Volume, total
 from cleanroom.release import opening, signatures
@@ -33,6 +32,8 @@ _MICROSECONDS: Final = {
     "answer": 33.8,  # a bin, at the outcome side, meanwhile
     "finalize": 35.1,  # a bin, at the exposure side
     "evaluate": 40.8,  # a point of the hint (three a row), at the outcome side, meanwhile
+    "extend": 0.45,  # profile kkrt: a bin, at the exposure side, while the outcome side takes half as long
+    "hash": 0.7,  # profile kkrt: a point of the hint, at the outcome side
     "encode": 0.7,  # a point
     "decode": 0.7,  # a bin
     "equality": 5.3,  # a bin, both sides in turns
@@ -51,6 +52,8 @@ _BASE_BYTES: Final = 240 * _MEGABYTE
 _STREAM_BYTES: Final = 64 * _MEGABYTE
 """Chunks on their way, tables of transfers, tiles of the grouped sum: bounded whatever the size."""
 _STREAM_BIN_BYTES: Final = 100
+_ROW_BYTES: Final = oprf_kkrt.WIDTH // 8
+"""What the outcome side keeps of a bin in profile kkrt."""
 _TARGET_BYTES: Final = 3 * DEGREE * 8
 
 
@@ -78,10 +81,8 @@ def traffic(agreement: Agreement, plan: Plan, *, opened: int | None = None) -> d
         opened: cells that are opened after the gates; None for the most there can be.
 
     Raises:
-        AgreementError: the profile is not built, or its noise cannot be calibrated.
+        AgreementError: the noise cannot be calibrated.
     """
-    if agreement.protocol.profile is not Profile.ECDH:
-        raise AgreementError(f"protocol.profile: no forecast of {agreement.protocol.profile.value!r} is built yet")
     whole, signature = session.volume(), signatures.volume()
     first, second = opening.traffic(terms_of(agreement, plan), opened=opened)
     return {
@@ -134,8 +135,11 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
     points = 3 * parameters.rows_outcome
     blocks = -(-n_bins // DEGREE)
     cost = _MICROSECONDS
-    oprf = n_bins * max(cost["blind"], cost["answer"])
-    oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
+    if parameters.oprf is Oprf.KKRT:
+        oprf = n_bins * cost["extend"] + points * (cost["hash"] + cost["encode"])
+    else:
+        oprf = n_bins * max(cost["blind"], cost["answer"])
+        oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
     transfers = n_bins * (cost["decode"] + cost["equality"] + cost["mux"] * (1 + columns / 6))
     sums = blocks * (columns * cost["ciphertext"] + shape.targets * cost["weigh"])
     sums += shape.targets * cost["answer target"] + shape.entries * cost["weight"]
@@ -152,5 +156,7 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
         sums = n_bins * 3 * words + shape.entries * 120 + shape.targets * _TARGET_BYTES
     else:
         hint = n_bins * words + 3 * parameters.rows_outcome * (26 + words) + table
+        if parameters.oprf is Oprf.KKRT:
+            hint += n_bins * _ROW_BYTES
         sums = n_bins * 3 * words
     return _BASE_BYTES + min(_STREAM_BYTES, n_bins * _STREAM_BIN_BYTES) + max(hint, sums)

@@ -46,6 +46,7 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.protocols import base_ot
 from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.traffic import Traffic, messages
 from cleanroom.protocols.wire import Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "hash_prefix",
     "receiver",
     "sender",
+    "traffic",
     "weak_point_bits",
 ]
 
@@ -214,6 +216,13 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
         yield Progress(_STEP, stop, n_bins)
     keys.fill(0)
     return Evaluator(output_bytes=output_bytes, session_id=streams.session_id, bucket=bucket, rows=rows, mask=mask)
+
+
+def traffic(n_bins: int) -> Traffic:
+    """What receiver and sender send for `n_bins` bins, the base transfers included."""
+    base_sender, base_receiver = base_ot.traffic(WIDTH)
+    corrections = messages(*(correction_bytes(stop - start) for start, stop in chunks(n_bins, CHUNK_BINS)))
+    return base_sender + corrections, base_receiver
 
 
 def _base_label(bucket: int) -> str:

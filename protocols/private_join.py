@@ -5,7 +5,7 @@ side holds distinct keys with m integers each. Both obtain additive shares mod 2
 S[g, j] = sum over common keys of weight[key, (class of j, g)] * value[key, j], for every group g and column j.
 Model: semi-honest, 128-bit computational and 40-bit statistical security.
 Leakage: none beyond the public parameters; which keys match, how many, and per group, stays hidden from both.
-Rounds: bins 1/2, OPRF 1, hint 1/2, base OTs 1, equality 3, mux 1, grouped sum 1.
+Rounds: bins 1/2, OPRF 1 (`ecdh`) or 3/2 (`kkrt`), hint 1/2, base OTs 1, equality 3, mux 1, grouped sum 1.
 Bytes: a function of `JoinParameters` alone; see each step.
 Source: circuit PSI after Pinkas, Schneider, Tkachenko, Yanai (ePrint 2019/241) and Rindal, Raghuraman (2022/320);
 the exposure side is the cuckoo side, so all that follows the equality is linear in what it knows in the clear.
@@ -16,19 +16,21 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
+from typing import Protocol as Structural
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.errors import PeerError
-from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, oprf_ecdh
+from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, oprf_ecdh, oprf_kkrt
 from cleanroom.protocols.ot import OtReceiver, OtSender, receiver_setup, sender_setup, setup_traffic
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.traffic import NOTHING, Traffic, messages
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 
-__all__ = ["JoinOutput", "JoinParameters", "exposure", "outcome", "traffic"]
+__all__ = ["JoinOutput", "JoinParameters", "Oprf", "exposure", "outcome", "traffic"]
 
 _ATTEMPT: Final = struct.Struct("<I")
 _ATTEMPT_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=4, step="bins.attempt")
@@ -36,10 +38,35 @@ _FROM_EXPOSURE: Final = "from exposure"
 _FROM_OUTCOME: Final = "from outcome"
 
 
+class Oprf(Enum):
+    """Which protocol answers the bins' queries. All compute the same functionality with the same leakage."""
+
+    ECDH = "ecdh"
+    KKRT = "kkrt"
+
+
+class _OprfSteps(Structural):
+    """What a module of an OPRF offers."""
+
+    def receiver(
+        self, *, queries: NDArray[np.uint8], output_bytes: int, streams: Streams, bucket: int = 0
+    ) -> Protocol[NDArray[np.uint8]]: ...
+
+    def sender(
+        self, *, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0
+    ) -> Protocol[hint.Evaluator]: ...
+
+    def traffic(self, n_bins: int) -> Traffic: ...
+
+
+_OPRFS: Final[dict[Oprf, _OprfSteps]] = {Oprf.ECDH: oprf_ecdh, Oprf.KKRT: oprf_kkrt}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinParameters:
     """The public shape of a join; every message length follows from it."""
 
+    oprf: Oprf = Oprf.ECDH
     rows_exposure: int  # padded bound on the exposure side's rows
     rows_outcome: int  # padded bound on the outcome side's rows
     groups: int
@@ -121,7 +148,8 @@ def exposure(
     )
     yield Send(_ATTEMPT_MESSAGE, _ATTEMPT.pack(attempt))
     queries = cuckoo.queries(table, keys, streams.key(step="bins", purpose="dummies"))
-    answers = yield from oprf_ecdh.receiver(queries=queries, output_bytes=parameters.prf_bytes, streams=streams)
+    steps = _OPRFS[parameters.oprf]
+    answers = yield from steps.receiver(queries=queries, output_bytes=parameters.prf_bytes, streams=streams)
     t, z = yield from hint.receiver(
         streams=streams, queries=queries, answers=answers, rows_outcome=parameters.rows_outcome
     )
@@ -137,14 +165,14 @@ def exposure(
 
 
 def traffic(parameters: JoinParameters) -> dict[str, Traffic]:
-    """What exposure and outcome side send, by step; a step's name begins its messages' names."""
+    """What exposure and outcome side send, by step; base transfers are counted with the step that uses them."""
     n_bins, columns = parameters.n_bins, parameters.columns
     hint_sender, hint_receiver = hint.traffic(rows_outcome=parameters.rows_outcome, columns=columns)
     first, second = setup_traffic()
     sum_sender, sum_receiver = grouped_sum.traffic(shape=parameters.sum_shape, n_bins=n_bins)
     return {
         "bins": (messages(_ATTEMPT.size), NOTHING),
-        "oprf": oprf_ecdh.traffic(n_bins),
+        "oprf": _OPRFS[parameters.oprf].traffic(n_bins),
         "hint": (hint_receiver, hint_sender),
         "ot": (first + second, first + second),
         "equality": equality.traffic(n_bins),
@@ -185,7 +213,8 @@ def outcome(
     (attempt,) = _ATTEMPT.unpack((yield from expect(_ATTEMPT_MESSAGE, _ATTEMPT.size)))
     if attempt >= cuckoo.MAX_ATTEMPTS:
         raise PeerError(f"bins: at most {cuckoo.MAX_ATTEMPTS} attempts are allowed, number {attempt} announced")
-    evaluator = yield from oprf_ecdh.sender(n_bins=n_bins, output_bytes=parameters.prf_bytes, streams=streams)
+    steps = _OPRFS[parameters.oprf]
+    evaluator = yield from steps.sender(n_bins=n_bins, output_bytes=parameters.prf_bytes, streams=streams)
     targets, masks = yield from hint.sender(
         streams=streams,
         keys=keys,

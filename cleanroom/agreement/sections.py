@@ -169,8 +169,8 @@ def read_outcome_rules(table: Table) -> Outcome:
 def read_protocol(table: Table) -> ProtocolChoice:
     """Reads `[protocol]`; row bounds stay as written."""
     profile = Profile(table.optional_text("profile") or "ecdh")
-    if profile is not Profile.ECDH:
-        raise table.fault("profile", f"{profile.value} is not built yet; use ecdh")
+    if profile is Profile.VOLE:
+        raise table.fault("profile", "vole is not built yet; use kkrt or ecdh")
     rows = Table(table.key("max_rows"), "protocol.max_rows", table.table("max_rows"))
     return ProtocolChoice(
         profile=profile, max_rows_exposure=_rows(rows, "exposure"), max_rows_outcome=_rows(rows, "outcome")

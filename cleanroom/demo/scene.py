@@ -105,7 +105,7 @@ max_groups_per_person = 4
 recipients = ["media", "shop"]
 
 [protocol]
-profile = "ecdh"
+profile = "kkrt"
 max_rows = {{exposure = {rows_exposure}, outcome = {rows_outcome}}}
 """
 

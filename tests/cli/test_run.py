@@ -34,15 +34,21 @@ class Run:
     scene: Scene
     ended: dict[str, Ended]
     noise: str
+    profile: str
 
 
-@pytest.fixture(scope="module", params=["none", "gaussian", "laplace"])
+RUNS = {"none": "ecdh", "none-kkrt": "kkrt", "gaussian": "kkrt", "laplace": "ecdh"}
+"""Noise, and the profile that runs it; without noise both must give the plain join."""
+
+
+@pytest.fixture(scope="module", params=RUNS)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, identities: Path) -> Iterator[Run]:
     scene = Scene.make(tmp_path_factory.mktemp(request.param), identities)
-    scene.agree(noise=request.param)
+    noise = request.param.split("-")[0]
+    scene.agree(noise=noise, profile=RUNS[request.param])
     # either side may listen: one noise runs the other way round
-    ended = scene.pair(listener="shop" if request.param == "laplace" else "media")
-    yield Run(scene=scene, ended=ended, noise=request.param)
+    ended = scene.pair(listener="shop" if noise == "laplace" else "media")
+    yield Run(scene=scene, ended=ended, noise=noise, profile=RUNS[request.param])
     scene.stop_all()
 
 
@@ -141,6 +147,10 @@ def test_the_transcripts_are_equal_by_direction(run: Run) -> None:
         assert one["direction"] == turned[two["direction"]]
         assert {**one, "direction": ""} == {**two, "direction": ""}
     assert any(line["step"].startswith("release.") for line in lines["media"])
+    first = {"ecdh": "oprf.blinded", "kkrt": "oprf.correction"}
+    assert {profile for profile, step in first.items() if any(line["step"] == step for line in lines["media"])} == {
+        run.profile
+    }
     assert "signature" in lines["media"][-1]
 
 

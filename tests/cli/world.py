@@ -90,7 +90,7 @@ max_groups_per_person = 3
 recipients = {recipients}
 
 [protocol]
-profile = "ecdh"
+profile = "{profile}"
 max_rows = {{exposure = {rows_exposure}, outcome = {rows_outcome}}}
 """
 DEFAULTS = {
@@ -103,6 +103,7 @@ DEFAULTS = {
     "noise": "none",
     "epsilon": "8.0",
     "recipients": '["media", "shop"]',
+    "profile": "ecdh",
     "rows_exposure": "1024",
     "rows_outcome": "2048",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from cleanroom import _kernels
 from cleanroom.errors import DataError
 from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, okvs, ot, private_join
 from cleanroom.protocols.ot import OtReceiver, OtSender, ReceiverBatch, SenderBatch
-from cleanroom.protocols.private_join import JoinOutput, JoinParameters
+from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Event, Progress, Protocol, Send
 from tests.harness import Run, run_pair
@@ -72,9 +72,16 @@ def shapes(values: tuple[Any, ...]) -> tuple[object, ...]:
 
 
 def observe(
-    monkeypatch: pytest.MonkeyPatch, *, own: int = ROWS, other: int = ROWS, common: int, value: int = 5
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    own: int = ROWS,
+    other: int = ROWS,
+    common: int,
+    value: int = 5,
+    oprf: Oprf = Oprf.KKRT,
 ) -> Seen:
     """Joins rows of which `common` are on both sides, every weight 1 and every value the same."""
+    parameters = replace(PARAMETERS, oprf=oprf)
     words: dict[str, Words] = {}
     bits: dict[str, NDArray[np.uint8]] = {}
     work: list[object] = []
@@ -127,7 +134,7 @@ def observe(
         run = run_pair(
             watched(
                 private_join.exposure(
-                    parameters=PARAMETERS,
+                    parameters=parameters,
                     keys=keys_of(0, own),
                     indptr=np.arange(own + 1, dtype=np.int64) * 2,
                     target=np.tile(np.array([0, 3], dtype=np.int32), own),
@@ -139,7 +146,7 @@ def observe(
             ),
             watched(
                 private_join.outcome(
-                    parameters=PARAMETERS,
+                    parameters=parameters,
                     keys=keys_of(own - common, other),
                     values=np.full((other, PARAMETERS.columns), value, dtype=np.uint64),
                     streams=Streams(seed=bytes([2]) * 32, session_id=SESSION),
@@ -195,9 +202,10 @@ def faults(seen: Seen, bound: float = 5.0) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("oprf", Oprf)
 @pytest.mark.parametrize("common", [0, ROWS // 2, ROWS])
-def test_both_views_are_uniform_whatever_the_overlap(common: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = observe(monkeypatch, common=common)
+def test_both_views_are_uniform_whatever_the_overlap(common: int, oprf: Oprf, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = observe(monkeypatch, common=common, oprf=oprf)
     assert seen.matched.sum() == common
     assert (seen.bits["a"] ^ seen.bits["b"]).tolist() == seen.matched.astype(int).tolist()
     assert faults(seen) == []
@@ -253,14 +261,17 @@ def _open_tables(self: ReceiverBatch, masked: NDArray[np.uint16]) -> NDArray[np.
 SIZES = ((ROWS, ROWS, 0), (ROWS, ROWS, ROWS // 2), (ROWS, ROWS, ROWS), (3, ROWS, 2), (ROWS, 1, 1), (0, 0, 0))
 
 
-def work_of(monkeypatch: pytest.MonkeyPatch, own: int, other: int, common: int) -> tuple[object, ...]:
-    seen = observe(monkeypatch, own=own, other=other, common=common)
+def work_of(
+    monkeypatch: pytest.MonkeyPatch, own: int, other: int, common: int, oprf: Oprf = Oprf.KKRT
+) -> tuple[object, ...]:
+    seen = observe(monkeypatch, own=own, other=other, common=common, oprf=oprf)
     return tuple(seen.run.lengths()), tuple(seen.work)
 
 
-def test_sizes_work_and_progress_follow_from_public_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("oprf", Oprf)
+def test_sizes_work_and_progress_follow_from_public_parameters(oprf: Oprf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Frames, progress and the size of every kernel call, in order: for 0, 50 and 100 % overlap and for few rows."""
-    assert len({work_of(monkeypatch, *sizes) for sizes in SIZES}) == 1
+    assert len({work_of(monkeypatch, *sizes, oprf) for sizes in SIZES}) == 1
 
 
 def unpadded(weights: grouped_sum.Weights, n_bins: int, shape: grouped_sum.Shape) -> grouped_sum.Weights:
@@ -287,8 +298,9 @@ def test_the_check_of_the_work_sees_missing_padding(
         assert len({work_of(monkeypatch, *sizes) for sizes in ((ROWS, ROWS, 0), (3, ROWS, 0))}) == 2
 
 
-def test_no_label_is_shared_between_the_sides_or_depends_on_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    full, empty = (observe(monkeypatch, common=common).labels for common in (ROWS, 0))
+@pytest.mark.parametrize("oprf", Oprf)
+def test_no_label_is_shared_between_the_sides_or_depends_on_data(oprf: Oprf, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, empty = (observe(monkeypatch, common=common, oprf=oprf).labels for common in (ROWS, 0))
     assert full == empty
     exposure, outcome = full[bytes([1]) * 32], full[bytes([2]) * 32]
     assert len(set(exposure)) == len(exposure) and len(set(outcome)) == len(outcome)
@@ -348,14 +360,16 @@ class NoEvaluator:
         return np.zeros((len(inputs), 16), dtype=np.uint8)
 
 
-def test_another_session_changes_every_message_after_the_bins() -> None:
+@pytest.mark.parametrize("oprf", Oprf)
+def test_another_session_changes_every_message_after_the_bins(oprf: Oprf) -> None:
     """Nothing that is sent under one session's id can be put into another, even if the seeds were the same."""
+    parameters = replace(PARAMETERS, oprf=oprf)
 
     def frames(session_id: bytes) -> list[tuple[int, str, bytes]]:
         keys = keys_of(0, 8)
         return run_pair(
             private_join.exposure(
-                parameters=PARAMETERS,
+                parameters=parameters,
                 keys=keys,
                 indptr=np.arange(9, dtype=np.int64),
                 target=np.zeros(8, dtype=np.int32),
@@ -363,7 +377,7 @@ def test_another_session_changes_every_message_after_the_bins() -> None:
                 streams=Streams(seed=bytes([1]) * 32, session_id=session_id),
             ),
             private_join.outcome(
-                parameters=PARAMETERS,
+                parameters=parameters,
                 keys=keys,
                 values=np.ones((8, 2), dtype=np.uint64),
                 streams=Streams(seed=bytes([2]) * 32, session_id=session_id),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cleanroom.protocols.private_join import JoinOutput, JoinParameters, exposure, outcome
+from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf, exposure, outcome
 from cleanroom.protocols.seeds import Streams
 from tests.harness import Run, run_pair
 
@@ -66,12 +68,14 @@ def run_join(
     return run, expected
 
 
+@pytest.mark.parametrize("oprf", Oprf)
 @pytest.mark.parametrize(
     ("own", "other", "common"),
     [(0, 0, 0), (0, 128, 0), (64, 0, 0), (64, 128, 0), (64, 64, 64), (64, 128, 64), (1, 128, 1), (50, 70, 20)],
 )
-def test_the_shares_add_up_to_the_plain_join(own: int, other: int, common: int) -> None:
-    run, expected = run_join(parameters=PARAMETERS, own=own, other=other, common=common, seed=own + other + common)
+def test_the_shares_add_up_to_the_plain_join(own: int, other: int, common: int, oprf: Oprf) -> None:
+    parameters = replace(PARAMETERS, oprf=oprf)
+    run, expected = run_join(parameters=parameters, own=own, other=other, common=common, seed=own + other + common)
     assert np.array_equal(run.first.shares + run.second.shares, expected)
 
 
@@ -80,12 +84,25 @@ def test_sums_near_the_bound_wrap_as_integers_mod_2_64() -> None:
     assert np.array_equal(run.first.shares + run.second.shares, expected)
 
 
-def test_what_the_wire_shows_is_the_same_for_no_half_and_full_overlap() -> None:
+@pytest.mark.parametrize("oprf", Oprf)
+def test_what_the_wire_shows_is_the_same_for_no_half_and_full_overlap(oprf: Oprf) -> None:
+    parameters = replace(PARAMETERS, oprf=oprf)
     lengths = [
-        run_join(parameters=PARAMETERS, own=own, other=other, common=common, seed=5)[0].lengths()
+        run_join(parameters=parameters, own=own, other=other, common=common, seed=5)[0].lengths()
         for own, other, common in ((64, 64, 0), (64, 64, 32), (64, 64, 64), (3, 128, 0), (0, 0, 0))
     ]
     assert all(each == lengths[0] for each in lengths)
+
+
+def test_both_profiles_share_the_same_sums() -> None:
+    """The sums are equal; the shares, drawn from other masks' decodings, need not be."""
+    runs = [
+        run_join(parameters=replace(PARAMETERS, oprf=oprf), own=64, other=128, common=40, seed=7)[0] for oprf in Oprf
+    ]
+    sums = [run.first.shares + run.second.shares for run in runs]
+    assert sums[0].any() and all(np.array_equal(each, sums[0]) for each in sums)
+    steps = [{step for _, step, _ in run.frames if step.startswith("oprf.")} for run in runs]
+    assert steps == [{"oprf.blinded", "oprf.evaluated"}, {"oprf.correction"}]
 
 
 def test_one_side_of_the_shares_is_random() -> None:

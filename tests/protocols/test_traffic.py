@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from cleanroom.protocols import comparison, equality, grouped_sum, mux, ot, private_join
 from cleanroom.protocols.grouped_sum import Shape, Weights
-from cleanroom.protocols.private_join import JoinParameters
+from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.traffic import NOTHING, Traffic, Volume, in_chunks, messages, total
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
@@ -17,20 +18,23 @@ from tests.harness import Run, run_pair
 from tests.protocols.ot_pairs import ot_pair
 from tests.protocols.test_private_join import run_join
 
-FAMILIES = {"base_ot": "ot"}
-"""Steps whose messages are counted with another's."""
-
 
 def sent(run: Run[Any, Any], step: str | None = None) -> Traffic:
-    """What the first and the second party sent, in one step or in all."""
+    """What the first and the second party sent, in one step or in all.
+
+    Base transfers are counted with the step that they set up, which is the one that follows them.
+    """
     volumes = [NOTHING, NOTHING]
-    for sender, name, length in run.lengths():
-        family = name.partition(".")[0]
-        if step in (None, FAMILIES.get(family, family)):
+    family = ""
+    for sender, name, length in reversed(run.lengths()):
+        if not name.startswith("base_ot."):
+            family = name.partition(".")[0]
+        if step in (None, family):
             volumes[sender] += Volume(messages=1, bytes=length)
     return volumes[0], volumes[1]
 
 
+@pytest.mark.parametrize("oprf", Oprf)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -45,7 +49,8 @@ def sent(run: Run[Any, Any], step: str | None = None) -> Traffic:
         ),
     ],
 )
-def test_a_join_sends_what_its_parameters_say(parameters: JoinParameters) -> None:
+def test_a_join_sends_what_its_parameters_say(parameters: JoinParameters, oprf: Oprf) -> None:
+    parameters = replace(parameters, oprf=oprf)
     run, _ = run_join(parameters=parameters, own=1, other=1, common=1, seed=1)
     stated = private_join.traffic(parameters)
     assert {step: sent(run, step) for step in stated} == stated

@@ -62,6 +62,7 @@ OTHER: dict[str, tuple[str, str]] = {
     "windows a person": ("max_groups_per_person = 2", "max_groups_per_person = 2\nmax_windows = 2"),
     "recipients": ('["media", "shop"]', '["media"]'),
     "rows": ("16384", "16385"),
+    "profile": ("[protocol]", '[protocol]\nprofile = "kkrt"'),
 }
 
 

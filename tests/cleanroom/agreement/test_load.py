@@ -240,8 +240,9 @@ def test_the_documented_example_is_read_but_for_credit(desk: Desk) -> None:
         ('["mail"]', '["mail"]\nstart = 2017-01-01T00:00:00Z\nanchor = "first_touch"\ncredit = "last_touch"'),
         ('"CNY"', '"CNY"\nprecision = "0.01"\nlabels = []'),
         ("max_groups_per_person = 2", "max_groups_per_person = 4\nmax_windows = 4"),
-        ("[protocol]", '[protocol]\nprofile = "ecdh"'),
+        ("[protocol]", '[protocol]\nprofile = "kkrt"'),
     )
+    assert agreement.protocol.profile is Profile.KKRT
     assert agreement.release.max_groups_per_person == 3  # there are three groups
     assert agreement.release.max_windows == 4
     assert load_agreement(desk.path, on=ON) == agreement

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cleanroom.agreement import agreement_template, agreement_warnings, load_agreement, write_template
+from cleanroom.agreement.model import Profile
 from cleanroom.errors import AgreementError, UsageError
 from tests.cleanroom.agreement.samples import Desk, new_desk
 
@@ -20,6 +21,7 @@ def test_the_template_is_valid_once_two_certificates_exist(tmp_path: Path) -> No
     new_desk(tmp_path)
     agreement = load_agreement(path)
     assert agreement_warnings(agreement) == ()
+    assert agreement.protocol.profile is Profile.KKRT
     assert agreement.valid_until > datetime.now(UTC).date() + timedelta(days=300)
 
 
