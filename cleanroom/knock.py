@@ -13,6 +13,7 @@ and can reach the port can end a run that still waits, and no other.
 from __future__ import annotations
 
 import contextlib
+import errno
 import queue
 import socket
 import ssl
@@ -62,21 +63,20 @@ def answer(host: str, port: int, *, identity: Identity, peer: Certificate, timeo
     desk = _Desk(context=_context(ssl.PROTOCOL_TLS_SERVER, identity, peer))
     desk.context.num_tickets = 0  # nothing is ever resumed here
     deadline = time.monotonic() + timeout
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        door = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError:
-        raise PeerError(f"cannot listen on {host}:{port}: the port is taken, or the host is not this machine") from None
-    with door:
-        usher = threading.Thread(target=desk.serve, args=(door,), daemon=True)
-        usher.start()
+    with contextlib.ExitStack() as house:
+        doors = [house.enter_context(door) for door in _doors(host, port)]
+        ushers = [threading.Thread(target=desk.serve, args=(door,), daemon=True) for door in doors]
+        for usher in ushers:
+            usher.start()
         try:
             caller = desk.wait(deadline, f"no peer with the agreement's certificate came within {timeout:g} s")
         finally:
             desk.closed.set()
-            with contextlib.suppress(OSError):
-                door.shutdown(socket.SHUT_RDWR)  # wakes the usher where the system allows it
-            usher.join()  # while it waits for callers, closing the door would not free the port
+            for door in doors:
+                with contextlib.suppress(OSError):
+                    door.shutdown(socket.SHUT_RDWR)  # wakes its usher where the system allows it
+            for usher in ushers:
+                usher.join()  # while it waits for callers, closing its door would not free the port
     with caller:
         entered = enter()
         with contextlib.suppress(OSError):  # should the peer be gone, whoever waits for it inside will say so
@@ -122,6 +122,28 @@ def knock(host: str, port: int, *, identity: Identity, peer: Certificate, timeou
         if time.monotonic() + _RETRY_SECONDS >= deadline:
             raise PeerError(f"{reason}; tried for {timeout:g} s")
         time.sleep(_RETRY_SECONDS)
+
+
+def _doors(host: str, port: int) -> list[socket.socket]:
+    """Listens on every address of a host, as Flight will; `[::]` means every address of this machine."""
+    taken = PeerError(f"cannot listen on {host}:{port}: the port is taken, or the host is not this machine")
+    doors: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((entry[0], entry[4][:2]) for entry in found):
+            everywhere = address[0] == "::" and socket.has_dualstack_ipv6()
+            try:
+                doors.append(socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=everywhere))
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:  # an address of a kind that this machine does not have
+                    raise
+    except OSError:
+        for door in doors:
+            door.close()
+        raise taken from None
+    if not doors:
+        raise taken
+    return doors
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -98,6 +98,21 @@ def test_strangers_change_nothing(identities: dict[str, Identity], monkeypatch: 
         held.close()
 
 
+@pytest.mark.parametrize(
+    ("listening", "calling"), [("0.0.0.0", HOST), ("localhost", "localhost"), ("[::]", HOST), ("[::1]", "[::1]")]
+)
+def test_every_way_to_name_this_machine(identities: dict[str, Identity], listening: str, calling: str) -> None:
+    if listening.startswith("[") and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    port = free_port()
+    media, shop = identities["media"], identities["shop"]
+    entered, knocked = both(
+        lambda: answer(listening, port, identity=media, peer=shop.certificate, timeout=10, enter=lambda: "entered"),
+        lambda: knock(calling, port, identity=shop, peer=media.certificate, timeout=10),
+    )
+    assert (entered, knocked) == ("entered", None)
+
+
 def test_nobody_comes_and_a_taken_port(identities: dict[str, Identity]) -> None:
     with pytest.raises(PeerError, match=r"no peer with the agreement's certificate came within 0\.2 s"):
         answering(identities, free_port(), timeout=0.2)
