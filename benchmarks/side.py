@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.meter import MeteredParty, memory_mib
 from benchmarks.workload import Shape, exposure_rows, outcome_rows
-from cleanroom.drive import drive
+from cleanroom.drive import drive, silent
 from cleanroom.flight import Address, connect, listen
 from cleanroom.identity import load_identity, read_certificate
 from cleanroom.protocols import private_join
@@ -67,7 +67,7 @@ def main(path: Path) -> None:
     with open_link(Address(task.address), identity=identity, peer=peer, timeout=CONNECT_SECONDS) as link:
         started, cpu = time.perf_counter(), time.process_time()
         party = MeteredParty(protocol)
-        output = drive(party, link, step_timeout=STEP_SECONDS, progress=lambda step, done, total: None)
+        output = drive(party, link, step_timeout=STEP_SECONDS, progress=silent)
         wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     figures = {
         "wall": wall,

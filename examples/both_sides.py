@@ -110,7 +110,7 @@ def both_sides(folder: Path, clicks: pd.DataFrame, orders: pd.DataFrame) -> pd.D
     def run_side(name: str) -> cleanroom.Finished:
         side = cleanroom.side_of(path, party=name, identity=identities[name])
         binding = cleanroom.Binding.from_table(data[name], columns[name])
-        return cleanroom.run(side, binding, open_links[name], progress=lambda step, done, total: None)
+        return cleanroom.run(side, binding, open_links[name])
 
     with ThreadPoolExecutor(max_workers=2) as threads:
         media, shop = threads.map(run_side, ("media", "shop"))
