@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,19 +95,26 @@ def time_that_is_none(scene: Scene, party: str) -> None:
     path.write_text(path.read_text().replace("2025-03-0", "yesterday-", 1))
 
 
+def too_many_invalid(scene: Scene, party: str) -> None:
+    scene.agree()
+    path = scene.root / ("touches.csv" if party == "media" else "orders.csv")
+    path.write_text(re.sub(r"\nu01[0-9]{2},", "\n,", path.read_text()))
+
+
 def no_source(scene: Scene, party: str) -> None:
     scene.agree()
     (scene.root / ("touches.csv" if party == "media" else "orders.csv")).unlink()
 
 
 @pytest.mark.parametrize("party", PARTIES)
-@pytest.mark.parametrize("spoil", [more_rows_than_agreed, time_that_is_none, no_source])
+@pytest.mark.parametrize("spoil", [more_rows_than_agreed, too_many_invalid, time_that_is_none, no_source])
 def test_the_complaint_is_the_run_s(scene: Scene, party: str, spoil: Callable[[Scene, str], None]) -> None:
     spoil(scene, party)
     checked = check(scene, party)
     run = scene.start(party, "--connect", "127.0.0.1:1").ended()
     assert checked.code == run.code == 4
     assert checked.line == run.line
+    assert ("malformed identifiers" in checked.line) == (spoil is too_many_invalid)
     if spoil is more_rows_than_agreed:
         assert "does not fit, the agreement's" in checked.stdout
         found = facts(scene, party, code=4)

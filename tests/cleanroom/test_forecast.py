@@ -1,0 +1,97 @@
+"""What a run will cost follows from public parameters, and grows with them as runs do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cleanroom import forecast as module
+from cleanroom.agreement.model import Agreement, Noise, Role
+from cleanroom.execute import join_parameters
+from cleanroom.forecast import Forecast, forecast, traffic
+from cleanroom.plan import plan_of
+from tests.cleanroom.release.worlds import make_agreement
+
+
+def agreement_of(rows_exposure: int, rows_outcome: int, groups: int = 3) -> Agreement:
+    agreement = make_agreement(groups=groups)
+    choice = replace(agreement.protocol, max_rows_exposure=rows_exposure, max_rows_outcome=rows_outcome)
+    return replace(agreement, protocol=choice)
+
+
+@pytest.fixture(autouse=True)
+def reference_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_scale", lambda: 1.0)
+
+
+def cost(agreement: Agreement, role: Role = Role.EXPOSURE) -> Forecast:
+    return forecast(agreement, plan_of(agreement), role=role)
+
+
+def test_both_sides_see_one_run() -> None:
+    agreement = agreement_of(4096, 8192)
+    first, second = cost(agreement), cost(agreement, Role.OUTCOME)
+    assert (first.sent, first.received) == (second.received, second.sent)
+    assert (first.steps, first.seconds) == (second.steps, second.seconds)
+    assert sum(first.steps.values()) == first.sent.bytes + first.received.bytes
+
+
+def test_bounds_cost_what_they_are_padded_to() -> None:
+    assert cost(agreement_of(4097, 5000)) == cost(agreement_of(8192, 8192))
+    assert cost(agreement_of(4096, 5000)) != cost(agreement_of(4097, 5000))
+
+
+@pytest.mark.parametrize(
+    ("rows_exposure", "rows_outcome"), [(1 << 18, 1 << 14), (1 << 14, 1 << 18), (1 << 20, 1 << 20)]
+)
+def test_bytes_and_time_are_linear_in_large_bounds(rows_exposure: int, rows_outcome: int) -> None:
+    once, twice = (cost(agreement_of(factor * rows_exposure, factor * rows_outcome)) for factor in (1, 2))
+    whole = [each.sent.bytes + each.received.bytes for each in (once, twice)]
+    assert whole[1] / whole[0] == pytest.approx(2, rel=0.05)
+    assert twice.seconds / once.seconds == pytest.approx(2, rel=0.05)
+    assert once.memory_bytes < twice.memory_bytes < 2 * once.memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("rows_exposure", "rows_outcome", "measured"),
+    [
+        (1024, 2048, (242, 239)),
+        (65536, 2048, (272, 266)),
+        (65536, 65536, (273, 262)),
+        (131072, 131072, (310, 287)),
+        (524288, 262144, (459, 391)),
+    ],
+)
+def test_memory_is_that_of_measured_runs(rows_exposure: int, rows_outcome: int, measured: tuple[int, int]) -> None:
+    """Peak resident MiB of both sides of runs with four groups and five columns: no less, and at most a fifth more."""
+    agreement = agreement_of(rows_exposure, rows_outcome, groups=4)
+    assert len(plan_of(agreement).columns) == 6  # a column more than the runs had
+    for role, peak in zip(Role, measured, strict=True):
+        estimate = cost(agreement, role).memory_bytes / (1 << 20)
+        assert 0.95 * peak <= estimate <= 1.25 * peak
+
+
+def test_more_groups_cost_more_answers() -> None:
+    few, many = cost(agreement_of(4096, 4096, groups=3)), cost(agreement_of(4096, 4096, groups=300))
+    assert many.sent.bytes > few.sent.bytes
+    assert many.seconds > few.seconds
+    assert many.memory_bytes > few.memory_bytes
+    assert {step: many.steps[step] for step in ("oprf", "hint", "equality")} == {
+        step: few.steps[step] for step in ("oprf", "hint", "equality")
+    }
+
+
+def test_a_slower_machine_takes_longer() -> None:
+    agreement = agreement_of(1 << 14, 1 << 14)
+    parameters = join_parameters(agreement, plan_of(agreement))
+    assert module._seconds(parameters, scale=2) > 1.9 * module._seconds(parameters, scale=1)
+
+
+def test_suppressed_figures_save_their_openings() -> None:
+    agreement = make_agreement(noise=Noise.NONE)
+    plan = plan_of(agreement)
+    most, none = traffic(agreement, plan)["release"], traffic(agreement, plan, opened=0)["release"]
+    cells = plan.groups * len(agreement.metrics)
+    for full, empty in zip(most, none, strict=True):
+        assert full.bytes - empty.bytes == 40 * cells + 16  # the message's header goes as well
