@@ -44,6 +44,17 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
             assert anchor in _anchors(there.read_text(encoding="utf-8")), f"{page.name}: {target}"
 
 
+def test_tests_that_pages_name_are_there() -> None:
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    defined = set(re.findall(r"^def (test_\w+)", code, re.MULTILINE)) | {path.stem for path in files}
+    named = {
+        name for page in _pages() for name in re.findall(r"`(test_\w+)(?:\.py)?`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert named - defined == set()
+
+
 def test_every_page_of_the_docs_is_on_the_map() -> None:
     start = ROOT / "docs" / "index.md"
     seen: set[Path] = set()
