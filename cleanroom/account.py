@@ -77,7 +77,7 @@ def local_account(
         "peer_seed_commitment": session.peer.seed_commitment.hex(),
         "counts": prepared.counts,
         "warnings": list(agreement_warnings(agreement)),
-        "suppression": suppression_rows(agreement, plan, opening),
+        "suppression": suppression_rows(agreement, plan, opening.passed),
         "record": record,
     }
 

@@ -11,10 +11,11 @@ from cleanroom.identity import read_certificate
 from cleanroom.protocols.session import Seal
 from cleanroom.protocols.transcript import Direction, Transcript
 
-__all__ = ["TRANSCRIPT_PURPOSE", "transcript_lines", "verify_transcript"]
+__all__ = ["SEAL_STEP", "TRANSCRIPT_PURPOSE", "transcript_lines", "verify_transcript"]
 
 TRANSCRIPT_PURPOSE: Final = "transcript"
 """What an identity signs a transcript's digest for."""
+SEAL_STEP: Final = "session.seal"
 
 
 def transcript_lines(transcript: Transcript, seal: Seal, *, exposure: bool) -> bytes:

@@ -21,6 +21,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "agreement": "What both owners sign.",
+    "audit": "Check finished runs.",
     "budget": "Privacy spent with each partner.",
     "data": "A side's own data.",
     "demo": "Run both parties as two processes on real data, show the funnel, and check it against the plain join.",

@@ -55,16 +55,17 @@ class Transcript:
         """Every entry so far, in this side's order."""
         return tuple(self._entries)
 
-    def record(self, step: str, direction: Direction, frame: bytes) -> None:
+    def record(self, step: str, direction: Direction, frame: bytes) -> TranscriptEntry:
         """Appends a frame."""
-        digest = hashlib.sha256(frame).digest()
-        chain = hashlib.sha256(
-            self._chains[direction] + digest + len(frame).to_bytes(8, "little") + step.encode()
-        ).digest()
+        return self.append(step, direction, length=len(frame), sha256=hashlib.sha256(frame).digest())
+
+    def append(self, step: str, direction: Direction, *, length: int, sha256: bytes) -> TranscriptEntry:
+        """Appends a frame of which only the length (below 2^64) and the SHA-256 (32 bytes) are known."""
+        chain = hashlib.sha256(self._chains[direction] + sha256 + length.to_bytes(8, "little") + step.encode()).digest()
         self._chains[direction] = chain
-        self._entries.append(
-            TranscriptEntry(step=step, direction=direction, length=len(frame), sha256=digest, chain=chain)
-        )
+        entry = TranscriptEntry(step=step, direction=direction, length=length, sha256=sha256, chain=chain)
+        self._entries.append(entry)
+        return entry
 
     def digest(self) -> bytes:
         """Returns 32 bytes over both directions so far, exposure side's frames first; equal on both sides."""

@@ -122,10 +122,10 @@ def release_document(
     }
 
 
-def suppression_rows(agreement: Agreement, plan: Plan, opening: Opening) -> list[Json]:
+def suppression_rows(agreement: Agreement, plan: Plan, passed: NDArray[np.bool_]) -> list[Json]:
     """The suppression bits in words, for a side that is not a recipient: group, metric, status; no value."""
     return [
-        {"group": group, "metric": column.name, "status": "released" if opening.passed[g, j] else "suppressed"}
+        {"group": group, "metric": column.name, "status": "released" if passed[g, j] else "suppressed"}
         for g, group in enumerate(agreement.exposure.groups)
         for j, column in enumerate(plan.columns)
         if column.declared

@@ -56,7 +56,7 @@ from cleanroom.protocols.wire import (
 from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings, commit_bits, commit_shares
 from cleanroom.release.terms import ReleaseTerms
 
-__all__ = ["Compare", "Opening", "SideOpening", "exposure", "outcome", "traffic"]
+__all__ = ["MESSAGES", "OPENED_BYTES", "Compare", "Opening", "SideOpening", "exposure", "outcome", "traffic"]
 
 Compare: TypeAlias = Callable[[NDArray[np.uint64], int], Protocol[NDArray[np.uint8]]]
 """This side's half of the secure comparison: shares of k counts and a public threshold in, k bits out (0 or 1) whose
@@ -69,8 +69,13 @@ _SUPPRESSION: Final = Message(protocol=ProtocolId.RELEASE, type=4, step="release
 _BITS_COMMITMENT: Final = Message(protocol=ProtocolId.RELEASE, type=5, step="release.bits_commitment")
 _BITS: Final = Message(protocol=ProtocolId.RELEASE, type=6, step="release.bits")
 _CELLS: Final = Message(protocol=ProtocolId.RELEASE, type=7, step="release.cells")
+MESSAGES: Final = {
+    message.step: message for message in (_TERMS, _COMMITMENTS, _GATES, _SUPPRESSION, _BITS_COMMITMENT, _BITS, _CELLS)
+}
+"""The messages of this module by their steps, for whoever checks a transcript."""
 _TERMS_BYTES: Final = 32
-_OPENED_BYTES: Final = SALT_BYTES + 8
+OPENED_BYTES: Final = SALT_BYTES + 8
+"""Bytes of an opened cell: its salt, its share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,7 +175,7 @@ def traffic(terms: ReleaseTerms, *, opened: int | None = None) -> Traffic:
 
 
 def _openings(cells: int) -> Volume:
-    return in_chunks(cells, CHUNK_BYTES // _OPENED_BYTES, _OPENED_BYTES)
+    return in_chunks(cells, CHUNK_BYTES // OPENED_BYTES, OPENED_BYTES)
 
 
 def _open(
@@ -334,12 +339,12 @@ class _Side:
             receiver = Role.OUTCOME if sender is Role.EXPOSURE else Role.EXPOSURE
             if receiver not in self.terms.recipients:
                 continue
-            for start, stop in chunks(len(cells), CHUNK_BYTES // _OPENED_BYTES):
+            for start, stop in chunks(len(cells), CHUNK_BYTES // OPENED_BYTES):
                 part = cells[start:stop]
                 if sender is self.role:
                     yield Send(message, self._encode(part))
                 else:
-                    self._take(part, (yield from expect(message, _OPENED_BYTES * len(part))))
+                    self._take(part, (yield from expect(message, OPENED_BYTES * len(part))))
         self._mine[cells] = True
 
     def _encode(self, cells: NDArray[np.int64]) -> bytes:
@@ -349,7 +354,7 @@ class _Side:
         return rows.tobytes()
 
     def _take(self, cells: NDArray[np.int64], payload: bytes) -> None:
-        rows = np.frombuffer(payload, dtype=np.uint8).reshape(-1, _OPENED_BYTES)
+        rows = np.frombuffer(payload, dtype=np.uint8).reshape(-1, OPENED_BYTES)
         salts = rows[:, :SALT_BYTES]
         words = np.ascontiguousarray(rows[:, SALT_BYTES:]).view("<u8").reshape(-1).astype(np.uint64)
         check_openings(

@@ -27,6 +27,7 @@ from cleanroom.release.table import csv_bytes, parquet_bytes, release_rows
 from cleanroom.release.terms import ReleaseTerms
 
 __all__ = [
+    "MESSAGES",
     "SIGNATURE_BYTES",
     "SIGNATURE_PURPOSE",
     "Sign",
@@ -44,6 +45,8 @@ SIGNATURE_BYTES: Final = 64
 SIGNATURE_PURPOSE: Final = "release"
 """What an identity signs a statement for."""
 _SIGNATURE: Final = Message(protocol=ProtocolId.RELEASE, type=8, step="release.signature")
+MESSAGES: Final = {_SIGNATURE.step: _SIGNATURE}
+"""The message of this module by its step, for whoever checks a transcript."""
 _LABEL: Final = b"cleanroom/release/signature/v1"
 _KINDS: Final = {"release": b"\x00", "opening": b"\x01"}
 

@@ -1,0 +1,74 @@
+"""What an audit found: faults that name file and place, and what was checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from cleanroom.errors import AgreementError, CleanroomError, DataError
+
+__all__ = ["AuditReport", "Fault"]
+
+_FIELD: Final = re.compile(r"([a-z_]+(?:[.\[][\w.\[\]]*)?)(?:: | (?=does not follow))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that does not follow from the rest, or one signature that does not hold."""
+
+    file: str
+    where: str  # a line, a field, or empty for the file as a whole
+    what: str
+    signature: bool = False
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.where, self.what) if part)
+
+
+@dataclass(slots=True, kw_only=True)
+class AuditReport:
+    """The result of an audit: it verified the run exactly when there is no fault."""
+
+    faults: list[Fault] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def verified(self) -> bool:
+        """Whether nothing was found."""
+        return not self.faults
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified; 3 a signature does not hold; 4 all signatures hold and something does not follow."""
+        if self.verified:
+            return 0
+        signatures = any(fault.signature for fault in self.faults)
+        return AgreementError.exit_code if signatures else DataError.exit_code
+
+    def add(self, file: str, where: str, what: str, *, signature: bool = False) -> None:
+        """Adds a fault; a second one at the same place says nothing new."""
+        fault = Fault(file=file, where=where, what=what, signature=signature)
+        if not any((one.file, one.where, one.signature) == (file, where, signature) for one in self.faults):
+            self.faults.append(fault)
+
+    @contextmanager
+    def catching(self, file: str) -> Iterator[None]:
+        """Turns an error of a check into a fault of the file; the check ends there."""
+        try:
+            yield
+        except (AgreementError, DataError) as error:
+            where, what = _split(str(error), file)
+            self.add(file, where, what, signature=isinstance(error, AgreementError))
+        except CleanroomError as error:
+            self.add(file, "", " ".join(str(error).split()))
+
+
+def _split(message: str, file: str) -> tuple[str, str]:
+    """Takes the file's own name, which the fault has anyway, and the field off a message."""
+    message = message.removeprefix(f"{file.rsplit('/', 1)[-1]}: ")
+    field_first = _FIELD.match(message)
+    return (field_first.group(1), message[field_first.end() :]) if field_first else ("", message)
