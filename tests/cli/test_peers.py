@@ -287,6 +287,7 @@ def test_a_side_that_refuses_after_the_join_tells_the_other(scene: Scene) -> Non
     assert "its budget or release policy does not allow this run" in checked(scene, "media", 5, ended["media"])
 
 
+@pytest.mark.slow  # the side that is left tries for ten seconds to resume
 def test_the_library_connects_to_the_command(scene: Scene) -> None:
     """The same address and identities over `cleanroom.flight`: a peer that stops without a word is noticed."""
     scene.agree()
