@@ -195,11 +195,11 @@ def row_inputs(keys: Bytes, domains: Bytes) -> Bytes:
     Returns:
         3n × 26 bytes; input 3i + j is row i at position j.
     """
-    inputs = np.zeros((len(keys) * CHOICES, INPUT_BYTES), dtype=np.uint8)
-    inputs[:, :KEY_BYTES] = np.repeat(keys, CHOICES, axis=0)
-    inputs[:, KEY_BYTES] = np.tile(np.arange(CHOICES, dtype=np.uint8), len(keys))
-    inputs[:, KEY_BYTES + 1] = np.repeat(domains, CHOICES)
-    return inputs
+    inputs = np.zeros((len(keys), CHOICES, INPUT_BYTES), dtype=np.uint8)
+    inputs[:, :, :KEY_BYTES] = keys[:, None]
+    inputs[:, :, KEY_BYTES] = np.arange(CHOICES, dtype=np.uint8)
+    inputs[:, :, KEY_BYTES + 1] = domains[:, None]
+    return inputs.reshape(-1, INPUT_BYTES)
 
 
 def queries(table: Table, keys: Bytes, dummy_key: bytes) -> Bytes:

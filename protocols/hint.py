@@ -116,8 +116,10 @@ def sender(
         part = slice(cuckoo.CHOICES * start, cuckoo.CHOICES * stop)
         bins = cuckoo.positions(keys[start:stop], bin_seed, n_bins).reshape(-1)
         encoded[part] = np.ascontiguousarray(evaluator.evaluate(points[part], bins)).view("<u8")
-        encoded[part, 0] ^= targets[bins]
-        encoded[part, 1:] ^= np.repeat(values[start:stop], cuckoo.CHOICES, axis=0) - masks[bins]
+        encoded[part, 0] ^= np.take(targets, bins)
+        payloads = np.take(masks, bins, axis=0).reshape(stop - start, cuckoo.CHOICES, columns)
+        np.subtract(values[start:stop, None], payloads, out=payloads)
+        encoded[part, 1:] ^= payloads.reshape(-1, columns)
         yield Progress(STEP, stop, rows_outcome)
     fresh, table = _encode(streams, points, encoded, bucket)
     del points, encoded
