@@ -8,7 +8,9 @@ column, those with zero weights too. The receiver adds what its own shares give 
 Security model. Semi-honest. The sender's u is hidden by ring-LWE (parameters in `rlwe`). The receiver's weights are
 hidden by four things, each of which alone gives them away when it is missing:
 
-- a fresh encryption of zero, with its own u, e1, e2 for every answer: without it c1 = Σ w(X)·a_b is linear in w;
+- a fresh encryption of zero, with its own u, e1, e2 for every answer: without it c1 = Σ w(X)·a_b is linear in w (the
+  switch rounds e1 and e2 away: what hides u on the wire is that rounding, which is larger, and both together in a
+  proof);
 - uniform noise in ±B·2^(40 + ⌈log2 outputs⌉): without it the sender, who knows its errors, solves for w;
 - of c0 only the coefficient that is the answer, under a mask uniform mod 2^64: all others are combinations of w too;
 - words and masks encoded as round(q·m/2^64): with floor(q/2^64)·m the carry of the sum appears in the noise.

@@ -2,7 +2,9 @@
 
 Functionality: both learn a session id that neither could choose, and that agreement, role, profile, sizes and protocol
 version match. Each side binds itself to its seed, its prepared input and its build before it sees the other's nonce.
-Model: semi-honest; a peer that differs in any public field is refused before any data-dependent message.
+Model: semi-honest; a peer that differs in any public field is refused before any data-dependent message. The outcome
+side sees the other nonce before it sends its own, so one that deviates could draw its nonce again until it likes the
+session's bins; inputs and seeds are committed to by then.
 Leakage: the two commitments (an unchanged input under one agreement gives an unchanged root; see LEAKAGE), whether
 the other side's build changed, and whether a stored release for exactly these inputs exists.
 Rounds: 2. Bytes: 2 × (HELLO + NONCE) frames, fixed.

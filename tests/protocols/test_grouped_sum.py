@@ -271,6 +271,19 @@ def test_every_answer_has_an_encryption_of_zero_of_its_own(monkeypatch: pytest.M
     assert len(set(_rings(_run(shape, _shares(5, 1), _weights()), shape))) == 1
 
 
+def test_encryptions_of_zero_have_both_errors() -> None:
+    """The switch rounds the errors away, so no answer and no vector of answers shows whether they were drawn."""
+    seed, key = b"\x21" * 32, b"\x42" * 32
+    public = [reference.public_element(seed, 7), reference.public_element(seed, 8)]
+    keys = _kernels.rlwe_unpack(b"".join(reference.pack(one, PRIMES) for one in public), 3, DEGREE)
+    rings, constants = grouped_sum._encrypt_zeros(seed, key, 5, 2, keys.reshape(2, 3, DEGREE))
+    for index in range(2):
+        draws = reference.Draws(key, 5 + index)
+        ring, constant = reference.encrypt_zero(reference.public_element(seed, 0), public, draws)
+        assert rings[index].astype("<u8").reshape(-1, 1).view(np.uint8)[:, :7].tobytes() == reference.pack(ring, PRIMES)
+        assert [from_residues(parts, PRIMES) for parts in constants[index].tolist()] == constant
+
+
 def _uniform_distance(values: NDArray[np.float64]) -> float:
     """Kolmogorov–Smirnov distance from uniform in [-1, 1]."""
     ordered = np.sort(values)

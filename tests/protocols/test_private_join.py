@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cleanroom.errors import PeerError
+from cleanroom.protocols import cuckoo
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf, exposure, outcome
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.wire import Expect
 from tests.harness import Run, run_pair
 
 SESSION = bytes(range(32))
@@ -112,6 +115,20 @@ def test_one_side_of_the_shares_is_random() -> None:
     for shares in (run.first.shares, run.second.shares):
         assert (shares > 1 << 40).all()
         assert len(np.unique(shares)) == shares.size
+
+
+@pytest.mark.parametrize("attempt", [cuckoo.MAX_ATTEMPTS, (1 << 32) - 1])
+def test_an_attempt_over_the_bound_is_the_peers_fault(attempt: int) -> None:
+    """The number is the peer's to choose; a large one would let it look for bins that suit it."""
+    party = outcome(
+        parameters=PARAMETERS,
+        keys=np.zeros((0, 16), dtype=np.uint8),
+        values=np.zeros((0, 3), dtype=np.uint64),
+        streams=Streams(seed=bytes(32), session_id=SESSION),
+    )
+    assert isinstance(next(party), Expect)
+    with pytest.raises(PeerError, match="at most 8 attempts"):
+        party.send(attempt.to_bytes(4, "little"))
 
 
 def test_repr_of_the_output_hides_the_shares() -> None:

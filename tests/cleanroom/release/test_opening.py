@@ -19,7 +19,7 @@ from cleanroom.agreement.model import Noise, Role
 from cleanroom.errors import PeerError
 from cleanroom.plan import plan_of
 from cleanroom.protocols import comparison
-from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Expect, Message, Protocol, ProtocolId, Send
 from cleanroom.release import opening
 from cleanroom.release.commitments import commit_shares
@@ -299,6 +299,39 @@ def test_commitments_hide_small_counts() -> None:
         shares=second.reshape(-1),
     )
     assert not (guess == mine).all(axis=1).any()
+
+
+def brute_forced() -> dict[int, int]:
+    """The attack: the exposure side knows its own shares, and tries small counts under every salt it was shown."""
+    run, first, _ = open_pair(make_terms(Noise.GAUSSIAN))
+    shown = run.first.outcome
+    found = {}
+    for cell in np.flatnonzero(~run.first.opened.reshape(-1)).tolist():
+        tried = np.arange(300, dtype=np.uint64) - first.reshape(-1)[cell]
+        for salt in np.unique(shown.salts, axis=0):
+            guesses = commit_shares(
+                session_id=SESSION,
+                role=Role.OUTCOME,
+                cells=np.full(300, cell, dtype=np.int64),
+                salts=np.repeat(salt[None], 300, axis=0),
+                shares=tried,
+            )
+            hits = np.flatnonzero((guesses == shown.commitments[cell]).all(axis=1))
+            if hits.size:
+                found[cell] = int(hits[0])
+    return found
+
+
+def test_the_salts_of_opened_cells_open_no_suppressed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _, _ = open_pair(make_terms(Noise.GAUSSIAN))
+    assert len(np.unique(run.first.outcome.salts, axis=0)) == len(run.first.outcome.salts)
+    assert brute_forced() == {}
+
+    def one_salt(key: bytes, length: int) -> bytes:
+        return keystream(key, 32) * (length // 32)
+
+    monkeypatch.setattr(opening, "keystream", one_salt)
+    assert brute_forced() == {7: 80}  # the orders of group 1; the sums are larger than what was tried
 
 
 def test_a_commitment_binds_session_role_cell_salt_and_share() -> None:
