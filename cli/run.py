@@ -84,7 +84,7 @@ def command(
         "repeated": finished.repeated,
         "files": sorted(finished.files),
     }
-    text = "" if release is None else release.to_string(index=False)
+    text = "" if release is None else release.to_string(index=False, na_rep="")
     if finished.repeated:
         click.echo("run before on the same data: the stored release is returned and nothing is spent", err=True)
     echo_result(text, facts, as_json=as_json)

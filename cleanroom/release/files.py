@@ -21,7 +21,7 @@ from cleanroom.errors import CleanroomError, UsageError, exit_code_of, reason_of
 __all__ = ["FAILURE_FILE", "PRIVATE_FILES", "check_out", "write_failure", "write_finished"]
 
 FAILURE_FILE: Final = "failure.json"
-PRIVATE_FILES: Final = frozenset({"audit.private"})
+PRIVATE_FILES: Final = frozenset({"audit.private", "local.json"})
 """Files that only their owner may read: mode 0600 from the moment they exist."""
 
 
