@@ -86,7 +86,8 @@ def _decimal(name: str, text: str) -> Decimal:
 def _sentence(entry: Spending) -> str:
     name = entry.partner_name or entry.partner.hex()[:16]
     text = f"{name}: epsilon {entry.epsilon}, delta {entry.delta}"
-    text += f" in {entry.runs} run{"" if entry.runs == 1 else "s"} of the last {entry.period.days} days"
+    runs = "1 run" if entry.runs == 1 else f"{entry.runs} runs"
+    text += f" in {runs} of the last {entry.period.days} days"
     if entry.runs > 1 and math.isfinite(entry.composed):
         text += f" (composed by zCDP: epsilon {entry.composed:.3f})"
     if entry.limit is not None:
