@@ -50,6 +50,7 @@ def local_account(
     session: Session,
     opening: Opening,
     record: Mapping[str, Any],
+    transcript: bytes,
     build: str,
 ) -> Json:
     """The party's own account: counts that never leave it, and what it knows of the opening.
@@ -61,6 +62,7 @@ def local_account(
         session: of the run.
         opening: this side's.
         record: the signed record of the opening.
+        transcript: the bytes of transcript.jsonl.
         build: what ran here.
     """
     return {
@@ -77,6 +79,7 @@ def local_account(
         "peer_seed_commitment": session.peer.seed_commitment.hex(),
         "counts": prepared.counts,
         "warnings": list(agreement_warnings(agreement)),
+        "transcript": hashlib.sha256(transcript).hexdigest(),
         "suppression": suppression_rows(agreement, plan, opening.passed),
         "record": record,
     }

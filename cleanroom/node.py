@@ -198,6 +198,7 @@ def _finish(side: Side, keys: PreparationKeys, inputs: RunInputs, executed: Exec
         session=session,
         opening=executed.opening,
         record=executed.signed.record,
+        transcript=files["transcript.jsonl"],
         build=inputs.build,
     )
     report = _report({**files, LOCAL_FILE: account_bytes(local)})

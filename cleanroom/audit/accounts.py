@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from cleanroom.account import AUDIT_FILE, LOCAL_FILE, check_account, party_of
 from cleanroom.agreement import Agreement, Noise, Role, agreement_warnings
 from cleanroom.audit.faults import AuditReport
-from cleanroom.audit.folder import RunFolder
+from cleanroom.audit.folder import TRANSCRIPT_FILE, RunFolder
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan
@@ -20,10 +21,10 @@ from cleanroom.release.noise import load_noise
 from cleanroom.release.signatures import check_record
 from cleanroom.release.terms import ReleaseTerms, terms_of
 
-__all__ = ["check_audit", "check_local", "passed_of", "record_of", "terms_and_handshake"]
+__all__ = ["check_audit", "check_local", "check_own_signatures", "passed_of", "record_of", "terms_and_handshake"]
 
 _MALFORMED: Final = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
-_OWN: Final = ("build", "backend", "counts")
+_OWN: Final = ("build", "backend", "counts", "transcript")
 """What only the party itself can say, and its signature vouches for."""
 
 Json = dict[str, Any]  # a parsed JSON object: its values are of any JSON type
@@ -84,14 +85,23 @@ def passed_of(record: Json, terms: ReleaseTerms) -> NDArray[np.bool_]:
     return np.unpackbits(packed, bitorder="little")[:cells].astype(np.bool_).reshape(terms.groups, terms.columns)
 
 
+def check_own_signatures(folder: RunFolder, agreement: Agreement, report: AuditReport) -> None:
+    """Checks what the party signed alone, and at a side that is not a recipient the record that both signed."""
+    for name, account in ((LOCAL_FILE, folder.local), (AUDIT_FILE, folder.audit)):
+        if account is not None:
+            with report.catching(folder.name(name)):
+                check_account(name, account, agreement, folder.role)
+                report.checked.append(f"{folder.name(name)}: its owner's signature")
+    if folder.release is None and len(agreement.release.recipients) == 1:
+        with report.catching(folder.name(LOCAL_FILE)):
+            check_record(record_of(folder), agreement)
+
+
 def check_local(
     folder: RunFolder, agreement: Agreement, plan: Plan, terms: ReleaseTerms, handshake: Handshake, report: AuditReport
 ) -> None:
     """Checks local.json: its owner's signature, and all that follows from the record."""
     name, local, record = folder.name(LOCAL_FILE), folder.local, record_of(folder)
-    if folder.release is None and len(agreement.release.recipients) == 1:
-        with report.catching(name):
-            check_record(record, agreement)
     own = handshake.side(folder.role)
     peer = handshake.side(next(role for role in Role if role is not folder.role))
     expected: Json = {
@@ -123,11 +133,12 @@ def check_local(
         where = first_difference(value, local.get(key), key)
         if where is not None:
             report.add(name, where, "does not follow from the agreement and the record of the run")
+    lines = folder.files.get(TRANSCRIPT_FILE)
+    if lines is not None and hashlib.sha256(lines).hexdigest() != local.get("transcript"):
+        report.add(folder.name(TRANSCRIPT_FILE), "", f"its SHA-256 is not the one that {LOCAL_FILE} states")
     if build_digest(str(local.get("build"))) != own.build:
         report.add(name, "build", "is not the one of the handshake")
-    with report.catching(name):
-        check_account(LOCAL_FILE, local, agreement, folder.role)
-    report.checked.append(f"{name}: its owner's signature, the commitments, the verdicts")
+    report.checked.append(f"{name}: the commitments, the verdicts")
 
 
 def check_audit(
@@ -160,9 +171,7 @@ def check_audit(
     for key in ("group_cap_key", "commitment_key"):
         if not _is_key(audit.get(key)):
             report.add(name, key, "is not 32 bytes in hexadecimal")
-    with report.catching(name):
-        check_account(AUDIT_FILE, audit, agreement, folder.role)
-    report.checked.append(f"{name}: its owner's signature, the seed and the nonce")
+    report.checked.append(f"{name}: the seed and the nonce")
 
 
 def _is_key(value: object) -> bool:

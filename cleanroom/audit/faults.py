@@ -12,6 +12,8 @@ from cleanroom.errors import AgreementError, CleanroomError, DataError
 
 __all__ = ["AuditReport", "Fault"]
 
+_BESIDE: Final = ("release.csv", "release.parquet")
+"""Files that a check of another file may find at fault."""
 _FIELD: Final = re.compile(r"([a-z_]+(?:[.\[][\w.\[\]]*)?)(?:: | (?=does not follow))")
 
 
@@ -61,7 +63,11 @@ class AuditReport:
         try:
             yield
         except (AgreementError, DataError) as error:
-            where, what = _split(str(error), file)
+            message = str(error)
+            beside = next((name for name in _BESIDE if message.startswith(f"{name}: ")), None)
+            if beside is not None:
+                file = f"{file.rpartition('/')[0]}/{beside}"
+            where, what = _split(message, file)
             self.add(file, where, what, signature=isinstance(error, AgreementError))
         except CleanroomError as error:
             self.add(file, "", " ".join(str(error).split()))

@@ -1,4 +1,4 @@
-"""transcript.jsonl as an auditor reads it: the form of every line, both chains computed again, the seal."""
+"""transcript.jsonl as an auditor reads it: the form of every line, the chain computed again, the seal."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TranscriptFile:
 
 
 def read_transcript(name: str, data: bytes, role: Role, report: AuditReport) -> TranscriptFile | None:
-    """Reads a transcript and computes its chains again.
+    """Reads a transcript and computes its chain again.
 
     Args:
         name: how faults name the file.
@@ -64,8 +64,7 @@ def read_transcript(name: str, data: bytes, role: Role, report: AuditReport) -> 
         return None
     parsed: list[dict[str, Any]] = []  # Any: the values of a line are checked one by one
     for number, line in enumerate(lines, start=1):
-        keys = _SEAL_KEYS if number > len(lines) - _SEAL_LINES else _KEYS
-        entry = _line(name, number, line, keys, report)
+        entry = _line(name, number, line, report)
         if entry is None:
             return None
         parsed.append(entry)
@@ -103,7 +102,7 @@ def check_seal(transcript: TranscriptFile, agreement: Agreement, report: AuditRe
             )
 
 
-def _line(name: str, number: int, line: bytes, keys: tuple[str, ...], report: AuditReport) -> dict[str, Any] | None:
+def _line(name: str, number: int, line: bytes, report: AuditReport) -> dict[str, Any] | None:
     where = f"line {number}"
     try:
         entry = json.loads(line)
@@ -113,8 +112,10 @@ def _line(name: str, number: int, line: bytes, keys: tuple[str, ...], report: Au
     if not isinstance(entry, dict):
         report.add(name, where, "is not a JSON object")
         return None
+    sealing = entry.get("step") == SEAL_STEP
+    keys = _SEAL_KEYS if sealing else _KEYS
     if tuple(entry) != keys:
-        what = "the seal" if keys == _SEAL_KEYS else "a message"
+        what = "the seal" if sealing else "a message"
         report.add(name, where, f"{what} has the fields {', '.join(keys)}")
         return None
     for key in keys:
@@ -149,14 +150,13 @@ def _again(role: Role, entries: tuple[TranscriptEntry, ...]) -> Transcript:
 
 
 def _check_chains(name: str, role: Role, entries: tuple[TranscriptEntry, ...], report: AuditReport) -> None:
-    """Names the first line of each direction whose chain does not follow; the later ones follow from that."""
+    """Names the first line whose chain does not follow; that those after it do not is its consequence."""
     again = Transcript(from_exposure=Direction.SENT if role is Role.EXPOSURE else Direction.RECEIVED)
-    broken: set[Direction] = set()
     for number, entry in enumerate(entries, start=1):
         computed = again.append(entry.step, entry.direction, length=entry.length, sha256=entry.sha256)
-        if computed.chain != entry.chain and entry.direction not in broken:
-            broken.add(entry.direction)
+        if computed.chain != entry.chain:
             report.add(name, f"line {number}", "chain: does not follow from this line and those before it")
+            return
 
 
 def _seal(name: str, role: Role, parsed: list[dict[str, Any]], report: AuditReport) -> Seal | None:
@@ -167,6 +167,10 @@ def _seal(name: str, role: Role, parsed: list[dict[str, Any]], report: AuditRepo
     for offset, (line, direction) in enumerate(zip((first, second), wanted, strict=True)):
         if line["step"] != SEAL_STEP or line["direction"] != direction.value:
             report.add(name, f"line {number + offset}", f"the file must end with the seal, here {direction.value}")
+            return None
+    for position, line in enumerate(parsed[:-_SEAL_LINES], start=1):
+        if line["step"] == SEAL_STEP:
+            report.add(name, f"line {position}", "step: the seal belongs at the end")
             return None
     if first["digest"] != second["digest"]:
         report.add(name, f"line {number + 1}", "digest: is not that of the line before")

@@ -36,8 +36,6 @@ __all__ = ["Implied", "check_messages"]
 _MESSAGES: Final = {**session.MESSAGES, **release_opening.MESSAGES, **release_signatures.MESSAGES}
 _COMPARISON: Final = "release.comparison"
 _CONFIRM: Final = "session.confirm"
-_FAMILY: Final = {"base_ot": "ot"}
-"""Messages that count for another step of the join than the one they are named after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,7 +207,8 @@ def _check_join(transcript: TranscriptFile, start: int, stop: int, implied: Impl
     for position in range(start, stop):
         entry = transcript.entries[position]
         family = entry.step.split(".")[0]
-        family = _FAMILY.get(family, family)
+        if family == "base_ot":  # of the OPRF if it comes before the hint (kkrt), else of the transfers
+            family = "ot" if last >= order.index("hint") else "oprf"
         if family not in expected or order.index(family) < last:
             report.add(transcript.name, f"line {position + 1}", f"step: {entry.step} does not belong here")
             return

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cleanroom.account import AUDIT_FILE, LOCAL_FILE
 from cleanroom.agreement import Agreement, Role, load_agreement, verify_signatures
-from cleanroom.audit.accounts import check_audit, check_local, record_of, terms_and_handshake
+from cleanroom.audit.accounts import check_audit, check_local, check_own_signatures, record_of, terms_and_handshake
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.folder import RunFolder, read_folder
 from cleanroom.audit.lines import TranscriptFile
@@ -115,6 +115,7 @@ def replay(
         report.add(f"{first.path} and {second.path}", where, "differs: these are not the two sides of one run")
         return report
     for side in (first, second):
+        check_own_signatures(side, agreement, report)
         check_local(side, agreement, plan, terms, handshake, report)
         check_audit(side, agreement, terms, handshake, report)
     if terms.writer != WRITER:

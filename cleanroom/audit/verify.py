@@ -17,10 +17,17 @@ import pyarrow.parquet as pq
 
 from cleanroom.account import LOCAL_FILE
 from cleanroom.agreement import Agreement, Role, load_agreement, verify_signatures
-from cleanroom.audit.accounts import check_audit, check_local, passed_of, record_of, terms_and_handshake
+from cleanroom.audit.accounts import (
+    check_audit,
+    check_local,
+    check_own_signatures,
+    passed_of,
+    record_of,
+    terms_and_handshake,
+)
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.folder import RELEASE_FILES, TRANSCRIPT_FILE, RunFolder, read_folder
-from cleanroom.audit.lines import check_seal
+from cleanroom.audit.lines import TranscriptFile, check_seal
 from cleanroom.audit.messages import Implied, check_messages
 from cleanroom.errors import DataError, UsageError
 from cleanroom.plan import Plan, plan_of
@@ -69,9 +76,10 @@ def check_folder(folder: RunFolder, agreement: Agreement, report: AuditReport) -
     """Checks one side's folder by itself."""
     plan = plan_of(agreement)
     opening = None if folder.release is None else _check_release(folder, folder.release, agreement, plan, report)
+    check_own_signatures(folder, agreement, report)
     if folder.transcript is not None:
         check_seal(folder.transcript, agreement, report)
-        report.checked.append(f"{folder.transcript.name}: both chains and both signatures of the seal")
+        report.checked.append(f"{folder.transcript.name}: the chain and both signatures of the seal")
     fixed = terms_and_handshake(folder, agreement, plan, report)
     if fixed is None:
         return
@@ -122,18 +130,27 @@ def check_pair(first: RunFolder, second: RunFolder, report: AuditReport) -> None
             report.add(both, name, "is not the same file on both sides")
     if first.transcript is None or second.transcript is None:
         return
-    one, two = first.transcript.entries, second.transcript.entries
-    for number, (mine, theirs) in enumerate(zip(one, two, strict=False), start=1):
-        for name in ("step", "length", "sha256", "chain"):
-            if getattr(mine, name) != getattr(theirs, name):
-                report.add(both, f"{TRANSCRIPT_FILE}: line {number}", f"{name}: differs between the two sides")
-                return
-        if mine.direction is theirs.direction:
-            report.add(both, f"{TRANSCRIPT_FILE}: line {number}", f"direction: {mine.direction.value} on both sides")
-            return
-    if len(one) != len(two):
-        report.add(both, TRANSCRIPT_FILE, f"{len(one)} lines on one side, {len(two)} on the other")
+    for sender in Role:
+        _check_direction(first.transcript, second.transcript, sender, both, report)
     report.checked.append("both sides hold the same run, message by message")
+
+
+def _check_direction(
+    first: TranscriptFile, second: TranscriptFile, sender: Role, both: str, report: AuditReport
+) -> None:
+    """Compares what one side sent with what the other received; the sides may see the two directions interleaved
+    differently."""
+    one, two = ([at for at in range(len(side.entries)) if side.sender(at) is sender] for side in (first, second))
+    for here, there in zip(one, two, strict=False):
+        mine, theirs = first.entries[here], second.entries[there]
+        for name in ("step", "length", "sha256"):
+            if getattr(mine, name) != getattr(theirs, name):
+                where = f"{TRANSCRIPT_FILE}: line {here + 1}" + (f" and line {there + 1}" if here != there else "")
+                report.add(both, where, f"{name}: differs between the two sides")
+                return
+    if len(one) != len(two):
+        what = f"{len(one)} messages of the {sender.value} side in one, {len(two)} in the other"
+        report.add(both, TRANSCRIPT_FILE, what)
 
 
 def _check_release(

@@ -212,16 +212,16 @@ def _check_gates(terms: ReleaseTerms, opening: Opening) -> None:
     gates = list(terms.gate_columns)
     opened, values, passed = opening.opened[:, gates], opening.values[:, gates], opening.passed[:, gates]
     if bool((opened & ((values >= terms.min_people) != passed)).any()):
-        raise DataError("release.json: a verdict is not that of its gate")
+        raise DataError("release.json: record.passed: a verdict is not that of its gate")
     if bool((opening.passed != opening.passed[:, list(terms.gates)]).any()):
-        raise DataError("release.json: a cell's verdict is not its gate's")
+        raise DataError("release.json: record.passed: a cell's verdict is not its gate's")
     must = opening.passed & np.array(terms.declared)
     may = must.copy()
     if terms.scales[0] > 0:
         may[:, gates] = True
         must[:, gates] = True
     if bool((must & ~opening.opened).any()) or bool((opening.opened & ~may).any()):
-        raise DataError("release.json: the opened cells are not those that the verdicts allow")
+        raise DataError("release.json: openings: the opened cells are not those that the verdicts allow")
 
 
 def _row(row: ReleaseRow) -> Json:

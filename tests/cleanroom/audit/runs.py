@@ -60,6 +60,7 @@ min_people = 25
 max_groups_per_person = 1
 recipients = {recipients}
 [protocol]
+profile = "{profile}"
 max_rows = {{exposure = 512, outcome = 1024}}
 """
 BINDINGS = {
@@ -118,7 +119,7 @@ class AuditedRun:
         )
 
 
-def finish_run(root: Path, *, noise: str, recipients: str) -> AuditedRun:
+def finish_run(root: Path, *, noise: str, recipients: str, profile: str = "ecdh") -> AuditedRun:
     """Makes identities, signs an agreement, runs both sides against each other and writes their folders."""
     made = AuditedRun(root=root)
     root.mkdir()
@@ -126,7 +127,7 @@ def finish_run(root: Path, *, noise: str, recipients: str) -> AuditedRun:
         new_identity(party, root / party)
         (root / f"{party}.toml").write_text(BINDINGS[party])
         (root / SOURCES[party]).write_text(sources()[party])
-    made.agreement.write_text(AGREEMENT.format(noise=noise, recipients=recipients))
+    made.agreement.write_text(AGREEMENT.format(noise=noise, recipients=recipients, profile=profile))
     for party in PARTIES:
         sign_agreement(made.agreement, load_agreement(made.agreement), load_identity(root / party))
     links = dict(zip(PARTIES, memory_links(10.0), strict=True))
