@@ -18,11 +18,26 @@ from unittest.mock import PropertyMock, patch
 
 import numpy as np
 
-from cleanroom.agreement.model import Noise
+from cleanroom.agreement.model import Noise, Role
 from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.execute import join_parameters
+from cleanroom.handshake import hello_of
+from cleanroom.plan import plan_of
 from cleanroom.release.terms import ReleaseTerms
-from tests.cleanroom.whole_run import BUILD, COLUMNS, GROUPS, NONCES, ROOTS, SEEDS, lookups, rows, whole_run
+from tests.cleanroom.whole_run import (
+    BUILD,
+    COLUMNS,
+    GROUPS,
+    NONCES,
+    ROOTS,
+    SEEDS,
+    agreement_of,
+    lookups,
+    rows,
+    whole_run,
+)
 
+HELLO_BYTES = ("terms_digest", "seed_commitment", "input_root", "build")
 TERMS_DIGEST = b"\x7e" * 32
 LEFT_OUT = ("release.terms", "release.signature", "session.seal")
 CASES: dict[str, tuple[str, list[str], tuple[range, range]]] = {
@@ -82,12 +97,29 @@ def replay(case: dict[str, Any]) -> dict[str, Any]:
 def vector(name: str) -> dict[str, Any]:
     """One file's content."""
     noise, recipients, (own, other) = CASES[name]
+    agreement = agreement_of(Noise(noise), tuple(recipients))
+    plan = plan_of(agreement)
+    parameters = join_parameters(agreement, plan)
+    hello = hello_of(agreement, plan, role=Role.EXPOSURE, **dict.fromkeys(HELLO_BYTES, bytes(32)))
     exposure, outcome = lookups(own), rows(other)
     case: dict[str, Any] = {
         "schema": "inputs in, SHA-256 of every frame (header and payload) out, in the order of the wire; bytes in hex",
         "source": "the project's own; the steps' pages are under docs/reference/wire",
         "generator": "tools/private_join_vectors.py",
         "left_out": list(LEFT_OUT),
+        "parameters": {
+            "profile": hello.profile,
+            "oprf": parameters.oprf.value,
+            "rows_exposure": parameters.rows_exposure,
+            "rows_outcome": parameters.rows_outcome,
+            "groups": parameters.groups,
+            "class_positions": list(parameters.class_positions),
+            "weight_bound": parameters.weight_bound,
+            "targets_per_row": parameters.targets_per_row,
+            "gates": [column.gate for column in plan.columns],
+            "declared": [column.declared for column in plan.columns],
+            "min_people": agreement.release.min_people,
+        },
         "noise": noise,
         "recipients": recipients,
         "build": BUILD,

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from cleanroom.errors import CleanroomError
-from cleanroom.vectors import groups, joins, people, transfers
+from cleanroom.vectors import groups, joins, people, transfers, whole
 
 __all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_file", "check_vectors"]
 
@@ -32,6 +32,10 @@ CHECKS: Final[dict[str, Check]] = {
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": joins.oprf_kkrt_run,
     "ot/v1/transcripts.json": transfers.transcripts,
+    "private_join/v1/gaussian.json": whole.private_join_run,
+    "private_join/v1/no_overlap.json": whole.private_join_run,
+    "private_join/v1/none.json": whole.private_join_run,
+    "private_join/v1/sole_recipient.json": whole.private_join_run,
     "release/v1/opening.json": joins.release_opening,
     "ristretto255/rfc9496/encodings.json": groups.ristretto255,
 }

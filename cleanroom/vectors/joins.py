@@ -17,7 +17,7 @@ from cleanroom.release import opening
 from cleanroom.release.terms import ReleaseTerms
 from cleanroom.vectors.pairs import exchange
 
-__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "release_opening"]
+__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "release_opening", "release_terms"]
 
 
 def _streams(content: Any, name: str) -> Streams:
@@ -163,7 +163,13 @@ def release_opening(content: Any) -> Iterator[tuple[str, bool]]:
     shares = {"exposure": first, "outcome": truth.view(np.uint64) - first}
     session_id = bytes.fromhex(content["session_id"])
     for name, case in content["cases"].items():
-        terms = _terms(content, case)
+        terms = release_terms(
+            groups=len(content["truth"]),
+            gates=content["gates"],
+            declared=content["declared"],
+            min_people=content["min_people"],
+            case=case,
+        )
         noises = {side: np.array(case[f"noise_{side}"], dtype=np.int64) for side in shares}
         compares = _agreed_bits(terms, truth) if terms.noise is Noise.NONE else {}
         protocols = {
@@ -191,20 +197,20 @@ def release_opening(content: Any) -> Iterator[tuple[str, bool]]:
         yield f"{name}, cells that pass", run.first.passed.tolist() == run.second.passed.tolist() == case["passed"]
 
 
-def _terms(content: Any, case: Any) -> ReleaseTerms:
-    gates = tuple(content["gates"])
+def release_terms(*, groups: int, gates: list[int], declared: list[bool], min_people: int, case: Any) -> ReleaseTerms:
+    """The terms of a case: its noise and recipients, and the shape of its file. Scales and writer are in no answer."""
     return ReleaseTerms(
-        groups=len(content["truth"]),
-        gates=gates,
-        declared=tuple(content["declared"]),
+        groups=groups,
+        gates=tuple(gates),
+        declared=tuple(declared),
         noise=Noise(case["noise"]),
         scales=(0.0,) * len(gates),
         std_errors=(0.0,) * len(gates),
-        min_people=content["min_people"],
+        min_people=min_people,
+        writer="",
         recipients=frozenset(
             role for role, name in ((Role.EXPOSURE, "media"), (Role.OUTCOME, "shop")) if name in case["recipients"]
         ),
-        writer="",
     )
 
 

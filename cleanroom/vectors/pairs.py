@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cleanroom.protocols.party import Outgoing, Party, PartyState
+from cleanroom.protocols.transcript import Transcript
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Protocol
 
 __all__ = ["Exchange", "exchange"]
@@ -28,14 +29,21 @@ class Exchange(Generic[A, B]):
         return [(sender, step, frame[FRAME_HEADER_BYTES:]) for sender, step, frame in self.frames]
 
 
-def exchange(first: Protocol[A], second: Protocol[B]) -> Exchange[A, B]:
+def exchange(
+    first: Protocol[A], second: Protocol[B], transcripts: tuple[Transcript | None, Transcript | None] = (None, None)
+) -> Exchange[A, B]:
     """Runs two protocols against each other to the end.
+
+    Args:
+        first: one party's.
+        second: the other's.
+        transcripts: where each party records its frames.
 
     Raises:
         PeerError: one does not fit the other.
         AssertionError: both wait.
     """
-    one, other = Party(first), Party(second)
+    one, other = Party(first, transcripts[0]), Party(second, transcripts[1])
     to_one: list[bytes] = []
     to_other: list[bytes] = []
     frames: list[tuple[int, str, bytes]] = []

@@ -32,6 +32,10 @@ CHANGES = {
         ("session_id",),
     ],
     "ot/v1/transcripts.json": [("runs", 4, "frames", 1, "sha256"), ("runs", 2, "outputs", 1)],
+    "private_join/v1/gaussian.json": [("frames", 30, "sha256"), ("values", 0, 0), ("exposure", "keys", 0)],
+    "private_join/v1/no_overlap.json": [("session_id",), ("seeds", 1)],
+    "private_join/v1/none.json": [("frames", -1, "sha256"), ("passed", 0, 0), ("outcome", "values", 0, 0)],
+    "private_join/v1/sole_recipient.json": [("noises", 1, 0, 1), ("frames", 0, "bytes")],
     "release/v1/opening.json": [("cases", "none", "messages", 5, "sha256"), ("cases", "gaussian", "passed", 0, 0)],
     "ristretto255/rfc9496/encodings.json": [
         ("multiples_of_generator", 15),
@@ -59,6 +63,8 @@ def changed(value: Any) -> Any:
     """Another value of the same kind and length; Any: JSON."""
     if isinstance(value, bool):
         return not value
+    if isinstance(value, int):
+        return value + 1
     if value[-1:].isalnum():
         return value[:-1] + ("1" if value[-1] != "1" else "2")
     return value + "1"
@@ -82,7 +88,7 @@ def test_another_answer_is_noticed_and_named(
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text(json.dumps(content), encoding="utf-8")
     monkeypatch.setattr(check, "VECTORS", tmp_path)
-    with pytest.raises(CleanroomError, match=r"this build (gives another answer|stops with)") as fault:
+    with pytest.raises(CleanroomError, match=r"this build (gives another answer|stops with ValueError)") as fault:
         check_file(path)
     assert str(fault.value).startswith(f"{path}: ")
     assert fault.value.exit_code == 1
