@@ -29,6 +29,9 @@ from benchmarks.workload import PROFILES, Shape
 __all__ = ["Peer", "PeerFigures", "installed", "main"]
 
 PEER_SECONDS = 1_200.0
+SIZES = [1 << power for power in (12, 14, 16, 18, 20)]
+LARGEST = {"ecdh": 1 << 18}
+"""Where the default sizes end for a profile: minutes a run beyond it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(TOTALS_RULE, file=out, flush=True)
     ours: list[PairFigures] = []
     theirs: list[PeerFigures] = []
-    for rows in options.rows:
+    for rows in options.rows or SIZES:
+        profiles = [one for one in options.profile if options.rows or rows <= LARGEST.get(one, rows)]
         for _ in range(options.repeat):
-            for profile in options.profile:
+            for profile in profiles:
                 ours.append(run_pair(Shape(rows=rows), profile=profile))
                 print(totals_row(ours[-1]), file=out, flush=True)
-            theirs += [run_peer(*one, rows) for one in present]
+            theirs += [run_peer(*one, rows) for one in present if one[0].beside in profiles]
     if options.json:
         runs = {"runs": [run.as_dict() for run in ours], "peers": [asdict(run) for run in theirs]}
         json.dump({"machine": machine.describe(), **runs}, sys.stdout, indent=1)
@@ -147,8 +151,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    sizes = [1 << power for power in (12, 14, 16, 18)]
-    parser.add_argument("rows", nargs="*", type=parse_rows, default=sizes, help="rows a side: 4096, 2^12 or 2**12")
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        type=parse_rows,
+        help="rows a side: 4096, 2^12 or 2**12; without any, sizes that take minutes",
+    )
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--repeat", type=int, default=1, help="rounds a size, ours and the peers in turn")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")
