@@ -100,7 +100,9 @@ def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
                 notes[-1] = "the agreement's"
         lines.append(f"{entry.rows:>14}  {list(entry.tree)}: {', '.join(notes)}")
     if not checked.tree_unused:
-        lines.append("a tree must fit both sides: ask the partner whether it fits there (not for counts) before changing time.tree")
+        lines.append(
+            "a tree must fit both sides: ask the partner whether it fits there (not for counts) before changing time.tree"
+        )
     if exposure:
         lines.append("groups over a person's cap were dropped by a throw-away key here; a run may keep other ones")
     whole = cost.sent.bytes + cost.received.bytes
