@@ -101,7 +101,7 @@ def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
         lines.append(f"{entry.rows:>14}  {list(entry.tree)}: {', '.join(notes)}")
     if not checked.tree_unused:
         lines.append(
-            "a tree must fit both sides: ask the partner whether it fits there (not for counts) before changing time.tree"
+            "a tree must fit both sides: ask the partner whether it does (not for counts) before changing time.tree"
         )
     if exposure:
         lines.append("groups over a person's cap were dropped by a throw-away key here; a run may keep other ones")
