@@ -52,9 +52,9 @@ class AuditReport:
         return AgreementError.exit_code if signatures else DataError.exit_code
 
     def add(self, file: str, where: str, what: str, *, signature: bool = False) -> None:
-        """Adds a fault; a second one at the same place says nothing new."""
+        """Adds a fault, once."""
         fault = Fault(file=file, where=where, what=what, signature=signature)
-        if not any((one.file, one.where, one.signature) == (file, where, signature) for one in self.faults):
+        if fault not in self.faults:
             self.faults.append(fault)
 
     @contextmanager
