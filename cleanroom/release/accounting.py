@@ -17,9 +17,11 @@ mechanism; OpenDP for the maps and the samplers.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cleanroom.agreement.model import Agreement, Measure, Noise
@@ -46,10 +48,9 @@ MAX_MULTIPLIER: Final = 1 << 31
 _EXACT_STD_BELOW: Final = 8.0
 """Scales under this get the discrete distribution's own standard deviation; above it differs by less than 1e-15
 (Gaussian) or by a closed form (Laplace)."""
-_WITHIN_GAUSSIAN: Final = 1.96
-"""95 % of a Gaussian lies within this many standard deviations."""
-_WITHIN_LAPLACE: Final = 2.06
-"""The same for the sum of two equal Laplace variables: (1 + x/2b) e^(-x/b) = 0.05 at x = 4.113 b; std = 2b."""
+WITHIN: Final[Mapping[Noise, float]] = MappingProxyType({Noise.GAUSSIAN: 1.96, Noise.LAPLACE: 2.06, Noise.NONE: 0.0})
+"""Standard errors to either side of a figure within which 19 truths of 20 lie. Laplace: of the sum of two equal
+variables (1 + x/2b) e^(-x/b) lies beyond x, 0.05 at x = 4.113 b; std = 2b."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ..
         AgreementError: as `privacy_cost`.
     """
     cost = privacy_cost(agreement, plan)
-    factor = _WITHIN_LAPLACE if cost.noise is Noise.LAPLACE else _WITHIN_GAUSSIAN
+    factor = WITHIN[cost.noise]
     errors: list[ExpectedError] = []
     for column, std_error in zip(plan.columns, cost.std_errors, strict=True):
         if not column.declared:

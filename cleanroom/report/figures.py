@@ -1,7 +1,6 @@
 """The charts of a report as Plotly figures in plain JSON values; drawn in the browser by the inlined plotly.js.
 
-Error bars are ± 1.96 standard errors: the truth is inside 95 bars of 100 (94 with Laplace noise). Suppressed cells are
-left out.
+The truth is inside 19 error bars of 20; exact figures have none. Suppressed cells are left out.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ import html
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cleanroom.agreement.model import Measure
+from cleanroom.agreement.model import Measure, Noise
+from cleanroom.release.accounting import WITHIN
 from cleanroom.report.run_files import ReportedMetric, RunFiles
-from cleanroom.report.words import WITHIN, metric_title, run_titles
+from cleanroom.report.words import metric_title, run_titles
 
 __all__ = ["comparison", "comparison_metrics", "curves", "funnel", "funnel_stages"]
 
@@ -59,7 +59,7 @@ def funnel(run: RunFiles) -> Figure | None:
             "marker": {"color": _COLOURS[position % len(_COLOURS)]},
             "y": [_label(group) for group in run.groups],
             "x": [run.cells[group, stage.name].value for group in run.groups],
-            "error_x": _error([run.cells[group, stage.name].std_error for group in run.groups]),
+            "error_x": _error(run, [run.cells[group, stage.name].std_error for group in run.groups]),
             "hovertemplate": "%{y}: %{x:,}<extra>%{fullData.name}</extra>",
         }
         for position, stage in enumerate(stages)
@@ -105,7 +105,7 @@ def comparison(runs: Sequence[RunFiles], name: str) -> Figure:
                 "marker": {"color": _COLOURS[position % len(_COLOURS)]},
                 "y": [_label(group) for group in groups if group in run.groups],
                 "x": [cell.value for cell in cells],
-                "error_x": _error([cell.std_error for cell in cells]),
+                "error_x": _error(run, [cell.std_error for cell in cells]),
                 "hovertemplate": "%{y}: %{x:,}<extra>%{fullData.name}</extra>",
             }
         )
@@ -138,7 +138,7 @@ def _curve(run: RunFiles, metrics: Sequence[ReportedMetric]) -> Figure:
                 "marker": {"symbol": _SYMBOLS[position % len(_SYMBOLS)], "size": 8},
                 "x": [metric.window_ticks for metric in metrics],
                 "y": [cell.value for cell in cells],
-                "error_y": _error([cell.std_error for cell in cells]),
+                "error_y": _error(run, [cell.std_error for cell in cells]),
                 "hovertemplate": "%{y:,}<extra>%{fullData.name}</extra>",
             }
         )
@@ -175,10 +175,11 @@ def _money(run: RunFiles, metric: ReportedMetric) -> str | None:
     return run.currency if metric.measure is Measure.SUM else None
 
 
-def _error(std_errors: Sequence[float]) -> Figure:
+def _error(run: RunFiles, std_errors: Sequence[float]) -> Figure:
     return {
         "type": "data",
-        "array": [round(WITHIN * std_error, 2) for std_error in std_errors],
+        "visible": run.noise is not Noise.NONE,
+        "array": [round(WITHIN[run.noise] * std_error, 2) for std_error in std_errors],
         "thickness": 1.2,
         "width": 3,
         "color": "#333333",

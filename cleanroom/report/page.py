@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cleanroom.errors import DataError, UsageError
+from cleanroom.release.accounting import WITHIN
 from cleanroom.report import figures, words
 from cleanroom.report.run_files import Cell, Own, ReportedMetric, RunFiles
 
@@ -210,7 +211,7 @@ def _environment() -> Environment:
     )
     environment.filters["percent"] = _percent
     environment.filters["title_of"] = lambda metric, run: words.metric_title(run, metric)
-    environment.globals.update(words_within=words.WITHIN, spent=words.spent, all_groups=_all_groups)
+    environment.globals.update(within=WITHIN, spent=words.spent, all_groups=_all_groups)
     return environment
 
 

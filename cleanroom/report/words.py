@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Final
 
 from cleanroom.agreement.model import Measure, Noise
+from cleanroom.release.accounting import WITHIN
 from cleanroom.report.run_files import Cell, ReportedMetric, RunFiles
 
 __all__ = [
-    "WITHIN",
     "adding_up",
     "cap_text",
     "cell_text",
@@ -23,8 +23,6 @@ __all__ = [
     "spent",
 ]
 
-WITHIN: Final = 1.96
-"""Standard errors to either side of a figure within which 19 truths of 20 lie."""
 CLEAR_OF_ZERO: Final = 3.0
 """A ratio is stated only where its divisor is at least this many standard errors away from zero."""
 
@@ -35,7 +33,7 @@ _COUNTS: Final = {
     "other_event": "of another kind of event",
     "out_of_scope": "of a group that the agreement does not name",
     "out_of_period": "outside the agreed period",
-    "duplicates": "equal to, or merged into, another row",
+    "duplicates": "equal touches, or further lines of one event (amounts added up)",
     "kept": "kept",
     "touches": "touches prepared",
     "off_instant": "touches at no agreed instant, dropped",
@@ -86,7 +84,7 @@ def error_text(run: RunFiles, cell: Cell) -> str:
     """What 19 figures of 20 are at most off by, in whole units, rounded up; empty where figures are exact."""
     if run.noise is Noise.NONE:
         return ""
-    return f"± {math.ceil(WITHIN * cell.std_error):,}"
+    return f"± {math.ceil(WITHIN[run.noise] * cell.std_error):,}"
 
 
 def cap_text(run: RunFiles, metric: ReportedMetric) -> str:

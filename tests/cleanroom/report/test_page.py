@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def test_without_noise_figures_are_called_exact() -> None:
     page = outside_scripts(render_report([RunFiles.of(sample_files(sample_agreement(noise=Noise.NONE)))]))
     assert "the figures are exact" in page
     assert "±" not in page
+
+
+@pytest.mark.parametrize(("noise", "factor"), [(Noise.GAUSSIAN, 1.96), (Noise.LAPLACE, 2.06), (Noise.NONE, 0.0)])
+def test_errors_hold_the_truth_19_times_of_20_under_each_noise(noise: Noise, factor: float) -> None:
+    run = RunFiles.of(sample_files(sample_agreement(noise=noise)))
+    page = render_report([run])
+    cell = run.cells["c0", "sales_15d"]
+    assert (f"± {math.ceil(factor * cell.std_error):,}" in outside_scripts(page)) is (noise is not Noise.NONE)
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    bars = next(figure for figure in figures if figure["id"].endswith("funnel"))["data"][0]["error_x"]
+    assert bars["visible"] is (noise is not Noise.NONE)
+    assert bars["array"][0] == round(factor * run.cells["c0", "matched"].std_error, 2)
 
 
 def test_a_report_of_nothing_is_refused() -> None:
