@@ -86,6 +86,8 @@ def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
     share = f"{float(_invalid_share(checked)):.3%} of rows; at most {float(agreement.match.max_invalid):.3%} agreed"
     lines = [f"{party}, the {checked.role.value} side: {source.rows} rows read"]
     filters = [entry for entry in _FILTERS if exposure or entry[0] != "out_of_scope"]
+    if not exposure:
+        filters = [(name, _MERGED if name == "duplicates" else text) for name, text in filters]
     lines += [f"{getattr(source, name):>14}  {text}" for name, text in filters]
     lines.append(f"invalid identifiers: {share}")
     if checked.preparation is not None:
@@ -124,6 +126,7 @@ _FILTERS = (
     ("other_event", "of another event"),
     ("out_of_scope", "of a group that is not declared"),
     ("out_of_period", "outside the period"),
-    ("duplicates", "equal to another row, or a further line of the same event"),
+    ("duplicates", "equal to another row"),
     ("kept", "kept"),
 )
+_MERGED = "merged into an event with the same event id, their amounts added up"

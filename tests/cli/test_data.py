@@ -147,4 +147,8 @@ def test_the_text_says_what_people_ask(scene: Scene) -> None:
     text = check(scene, "media").stdout
     for part in ("invalid identifiers: 0.000%", "the agreement's", "throw-away key", "an estimate", "bytes sent in"):
         assert part in text
-    assert "throw-away key" not in check(scene, "shop").stdout
+    assert "equal to another row" in text
+    outcome = check(scene, "shop").stdout
+    assert "throw-away key" not in outcome
+    assert "merged into an event with the same event id, their amounts added up" in outcome
+    assert "equal to another row" not in outcome
