@@ -70,7 +70,8 @@ def set_limit(identity: Path, partner: Path, epsilon: str, delta: str, period: s
     with Ledger(own.folder) as ledger:
         ledger.set_limit(certificate.fingerprint, limit)
     echo_result(
-        f"with {certificate.name}: epsilon {limit.epsilon}, delta {limit.delta} in {limit.period.days} days",
+        f"with {certificate.name}: epsilon {limit.epsilon}, delta {limit.delta} in {limit.period.days} days; "
+        "runs without noise have no epsilon, and this limit does not stop them",
         {"partner": certificate.fingerprint.hex(), "epsilon": str(limit.epsilon), "delta": str(limit.delta)},
         as_json=as_json,
     )
@@ -88,7 +89,7 @@ def _sentence(entry: Spending) -> str:
     text = f"{name}: epsilon {entry.epsilon}, delta {entry.delta}"
     runs = "1 run" if entry.runs == 1 else f"{entry.runs} runs"
     text += f" in {runs} of the last {entry.period.days} days"
-    if entry.runs > 1 and math.isfinite(entry.composed):
+    if entry.epsilon > entry.composed:
         text += f" (composed by zCDP: epsilon {entry.composed:.3f})"
     if entry.limit is not None:
         text += f"; left: epsilon {entry.limit.epsilon - entry.epsilon}, delta {entry.limit.delta - entry.delta}"

@@ -228,7 +228,8 @@ def test_a_budget_over_its_limit_is_exit_6_before_anything_is_sent(scene: Scene)
     certificate = str(scene.root / "media" / "media.crt")
     identity = ("--identity", str(scene.root / "shop"))
     limit = ("--partner", certificate, "--epsilon", "5", "--delta", "1e-5")
-    assert scene.command("budget", "set", *identity, *limit).ended().code == 0
+    told = scene.command("budget", "set", *identity, *limit).ended()
+    assert (told.code, "runs without noise have no epsilon" in told.stdout) == (0, True)
     assert "release.epsilon: 0 of 5 is spent with media" in refused(scene, "shop", 6)
     shown = scene.command("budget", "show", *identity, "--agreement", str(scene.root / "agreement.toml")).ended()
     assert "left: epsilon 5" in shown.stdout
