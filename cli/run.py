@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 from cleanroom.agreement.words import describe
 from cleanroom.cli.output import echo_result, json_option
@@ -84,7 +85,8 @@ def command(
         "repeated": finished.repeated,
         "files": sorted(finished.files),
     }
-    text = "" if release is None else release.to_string(index=False, na_rep="")
+    with pd.option_context("display.unicode.east_asian_width", True):  # columns stay in line beside Chinese labels
+        text = "" if release is None else release.to_string(index=False, na_rep="")
     if finished.repeated:
         click.echo("run before on the same data: the stored release is returned and nothing is spent", err=True)
     echo_result(text, facts, as_json=as_json)
