@@ -106,6 +106,7 @@ class Link:
         self._arrived = 0  # frames that arrived, `_early` included
         self._taken_bytes = 0  # since the last acknowledgement
         self._peer_finished = False
+        self._peer_stopped = False
         self._last_sent = time.monotonic()
         self._carrier: Carrier | None = None
         try:
@@ -176,6 +177,10 @@ class Link:
 
     def abort(self, reason: AbortReason) -> None:
         """Tells the peer that this side stops and why, as well as the connection still allows."""
+        if self._peer_stopped:
+            # It stopped first and waits for the end of the stream. Anything written now would cross its own end, and
+            # gRPC ends a process in which a stream is finished and written to at once.
+            return
         try:
             self._write(_Kind.ABORT, bytes([reason]))
         except PeerError:
@@ -233,6 +238,7 @@ class Link:
         elif kind == _Kind.FINISHED and not body:
             self._peer_finished = True
         elif kind == _Kind.ABORT and len(body) == 1 and body[0] in AbortReason.__members__.values():
+            self._peer_stopped = True
             raise PeerError(f"the peer stopped the run: {AbortReason(body[0]).words}")
         else:
             raise PeerError(f"{waiting_for}: a message of no known kind")

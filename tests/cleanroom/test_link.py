@@ -337,3 +337,14 @@ def test_what_the_peer_has_taken_is_forgotten(monkeypatch: pytest.MonkeyPatch) -
         return [two.receive(timeout=5, waiting_for="test")[0] for _ in range(100)]
 
     assert both(send, receive) == (100, list(range(100)))
+
+
+def test_a_side_that_was_told_to_stop_says_nothing_back() -> None:
+    one, two = pair()
+    two.abort(AbortReason.INTERRUPTED)
+    with pytest.raises(PeerError, match="interrupted"):
+        one.receive(timeout=1, waiting_for="test")
+    one.abort(AbortReason.PROTOCOL)
+    assert two._carrier is not None
+    with pytest.raises(PeerError, match="silent"):
+        two._carrier.receive(0.2)
