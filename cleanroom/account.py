@@ -103,6 +103,7 @@ def audit_account(
         "nonce": session.own.nonce.hex(),
         "noise": noise,
         "group_cap_key": keys.group_cap.hex(),
+        "shared_identifier_key": keys.shared_identifier.hex(),
         "commitment_key": keys.commitment.hex(),
     }
 

@@ -98,7 +98,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
             counts = lookup_counts(agreement, plan, touches.batches(), group_cap_key=key, trees=candidates)
     else:
         bound = agreement.protocol.max_rows_outcome
-        with closing(read_outcome(agreement, binding, progress=read)) as outcomes:
+        with closing(read_outcome(agreement, binding, progress=read, choice_key=secrets.token_bytes(32))) as outcomes:
             source = outcomes.summary
             try:
                 _, preparation = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())

@@ -38,6 +38,8 @@ class PreparationKeys:
 
     group_cap: bytes = field(repr=False)
     """Of the rule that decides which groups of a person over the cap are kept."""
+    shared_identifier: bytes = field(repr=False)
+    """Of the rule that decides which of the accounts that hold one identifier keeps it."""
     commitment: bytes = field(repr=False)
     """Blinds the commitment to this side's rows."""
 
@@ -46,6 +48,7 @@ class PreparationKeys:
         """Derives a party's keys for one agreement: unchanged data gives an unchanged commitment."""
         return PreparationKeys(
             group_cap=identity.derive_key(purpose="group cap", agreement_hash=agreement.hash),
+            shared_identifier=identity.derive_key(purpose="shared identifier", agreement_hash=agreement.hash),
             commitment=identity.derive_key(purpose="input commitment", agreement_hash=agreement.hash),
         )
 
@@ -78,9 +81,14 @@ def prepare(
         data, offsets = _encode_lookups(lookups)
         root = merkle_root(key=keys.commitment, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
         return Prepared(role=role, rows=lookups, input_root=root, counts=counts)
-    with closing(read_outcome(agreement, binding, progress=read)) as outcomes:
+    reading = read_outcome(agreement, binding, progress=read, choice_key=keys.shared_identifier)
+    with closing(reading) as outcomes:
         rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
-        counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
+        counts = {
+            "source": asdict(outcomes.summary),
+            "accounts": {"shared_identifiers": outcomes.shared_identifiers},
+            "preparation": asdict(summed),
+        }
     data = np.concatenate([rows.keys, np.ascontiguousarray(rows.values.astype("<i8")).view(np.uint8)], axis=1)
     offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
     padded = agreement.protocol.rows_outcome

@@ -77,6 +77,7 @@ def canonical_bytes(
         "match": {
             "identifiers": [
                 {"type": entry.type, "rule": entry.rule, "country": entry.country, "hash": entry.hash}
+                | ({} if entry.version is None else {"version": entry.version})
                 for entry in match.identifiers
             ],
             "max_invalid": repr(float(match.max_invalid)),

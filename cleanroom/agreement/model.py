@@ -85,6 +85,7 @@ class Identifier:
     rule: str | None = None
     country: str | None = None
     hash: str | None = None  # None, md5 or sha256: the form that the parties share
+    version: str | None = None  # of a caid: eight digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "rule": _default(Kind.TEXT, "e164 (phone), lower (email), upper (idfa), none (others)"),
         "country": _default(Kind.TEXT, "CN (phone)", *COUNTRIES),
         "hash": _default(Kind.TEXT, "none", "md5", "sha256"),
+        "version": _default(Kind.TEXT, "none (caid: any, as written)"),
     },
     "time": {
         "start": _required(Kind.INSTANT),

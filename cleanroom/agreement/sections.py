@@ -84,8 +84,10 @@ def read_match(table: Table) -> Match:
         where = f"{table.key('identifiers')}[{position}]"
         content: dict[str, object] = {"type": item} if isinstance(item, str) else table_of(where, item)
         identifiers.append(_identifier(Table(where, "match.identifiers", content)))
-    if len(identifiers) > 1:
-        raise table.fault("identifiers", "more than one identifier is not built yet; name one")
+    for position, identifier in enumerate(identifiers):
+        # The key of a person says the type and the form alone: two forms of one type would be two people.
+        if identifier.type in {earlier.type for earlier in identifiers[:position]}:
+            raise table.fault("identifiers", f"{identifier.type} is there twice")
     max_invalid = table.number("max_invalid") if table.has("max_invalid") else Decimal("0.01")
     if not 0 <= max_invalid <= 1:
         raise table.fault("max_invalid", "expected a share from 0 to 1")
@@ -218,7 +220,12 @@ def _identifier(table: Table) -> Identifier:
         rule = allowed[0]
     if country is None and kind == "phone":
         country = "CN"
-    return Identifier(type=kind, rule=rule, country=country, hash=table.optional_text("hash"))
+    version = table.optional_text("version")
+    if version is not None and kind != "caid":
+        raise table.fault("version", f"belongs to caid, not to {kind}")
+    if version is not None and not re.fullmatch("[0-9]{8}", version, re.ASCII):
+        raise table.fault("version", "expected eight digits, such as '20230330'")
+    return Identifier(type=kind, rule=rule, country=country, hash=table.optional_text("hash"), version=version)
 
 
 def _rows(table: Table, name: str) -> int:

@@ -168,7 +168,7 @@ def check_audit(
             raise ValueError("not what a run records")
     except (*_MALFORMED, DataError):
         report.add(name, "noise", "is not of the documented form")
-    for key in ("group_cap_key", "commitment_key"):
+    for key in ("group_cap_key", "shared_identifier_key", "commitment_key"):
         if not _is_key(audit.get(key)):
             report.add(name, key, "is not 32 bytes in hexadecimal")
     report.checked.append(f"{name}: the seed and the nonce")

@@ -162,7 +162,9 @@ def _recorded(folder: RunFolder, terms: ReleaseTerms, report: AuditReport) -> _R
             seed=bytes.fromhex(audit["seed"]),
             noise=load_noise(audit["noise"], terms),
             keys=PreparationKeys(
-                group_cap=bytes.fromhex(audit["group_cap_key"]), commitment=bytes.fromhex(audit["commitment_key"])
+                group_cap=bytes.fromhex(audit["group_cap_key"]),
+                shared_identifier=bytes.fromhex(audit["shared_identifier_key"]),
+                commitment=bytes.fromhex(audit["commitment_key"]),
             ),
             signatures=tuple(bytes.fromhex(entry["signature"]) for entry in entries),
         )

@@ -3,13 +3,15 @@
 Lines with the same (person, event, event id) are one outcome: earliest time, summed value (convention 5). Merging
 comes before the period filter, so that an order whose first line lies outside the horizon is outside with all its
 lines. Lines without an event id are each an outcome. A row without a valid identifier is counted and dropped first, but
-its time must still be one.
+its time must still be one. Where there are several identifiers, or accounts, lines are merged an account, and each
+outcome then stands under every identifier that the account holds: downstream, a person is a key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement, Measure
+from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, held_by, sole_holders
 from cleanroom.data.binding import Binding
 from cleanroom.data.columns import Field, Units, amounts_of, labels_of, texts_of, times_of
 from cleanroom.data.rows import (
@@ -25,7 +28,6 @@ from cleanroom.data.rows import (
     check_invalid,
     check_names,
     differs,
-    identifier_of,
     keys_of,
     micros,
     signed_of,
@@ -38,7 +40,7 @@ from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.data.summary import FilterSummary
 from cleanroom.data.zones import WallClock
 from cleanroom.errors import DataError
-from cleanroom.match_keys.people import MALFORMED, NULL, VALID, PersonKeys
+from cleanroom.match_keys.people import VALID
 from cleanroom.texts import Texts
 
 __all__ = ["OutcomeBatch", "OutcomeData", "read_outcome"]
@@ -68,10 +70,12 @@ class OutcomeBatch:
 class OutcomeData:
     """Prepared outcomes, everybody whom the source names, and what became of the rows."""
 
-    def __init__(self, outcomes: Spill, members: Spill, summary: FilterSummary) -> None:
+    def __init__(self, outcomes: Spill, members: Spill, summary: FilterSummary, *, shared_identifiers: int = 0) -> None:
         self._outcomes = outcomes
         self._members = members
         self.summary = summary
+        self.shared_identifiers = shared_identifiers
+        """Identifiers that an account holds and another account keeps; 0 where rows have one identifier alone."""
 
     def __repr__(self) -> str:
         return f"OutcomeData({self.summary}, people={self.people})"
@@ -109,6 +113,7 @@ def read_outcome(
     binding: Binding,
     *,
     progress: ReadProgress | None = None,
+    choice_key: bytes,
     memory_bytes: int = MEMORY_BYTES,
 ) -> OutcomeData:
     """Reads the outcome side's source.
@@ -117,6 +122,7 @@ def read_outcome(
         agreement: decides events, money, the horizon, the match key.
         binding: where the rows are.
         progress: told ("read", rows so far) after every stretch.
+        choice_key: 32 secret bytes; of accounts that hold one identifier they decide which keeps it.
         memory_bytes: what is held in memory before an encrypted scratch file is used, up to three times.
 
     Raises:
@@ -124,31 +130,49 @@ def read_outcome(
         AgreementError: the match rule or the precision is not one that exists.
     """
     reader = _Reader(agreement, binding)
+    accounts = reader.accounts
     lines = Spill(_WORDS, memory_bytes=memory_bytes)
     others = Spill(2, memory_bytes=memory_bytes)
+    pending = Spill(_WORDS + 1 + 2 * len(accounts.identifiers), memory_bytes=memory_bytes)
+    rows = 0
+    fates = np.zeros(len(_Fate), dtype=np.int64)
     for stretch in stretches(binding, reader.names):
-        words, bystanders = reader.read(stretch)
-        lines.append(words)
-        others.append(bystanders)
+        words, people, fate = reader.read(stretch)
+        rows += stretch.rows
+        if accounts.linked:
+            known = people.account.any(axis=1)
+            fates += np.bincount(_fate_of(fate, people.status, named=False)[~known], minlength=len(_Fate))
+            marks = (fate << 8 | people.status).astype(np.uint64)[:, None]
+            pending.append(np.concatenate([words, marks, people.held], axis=1)[known])
+        else:
+            fate = _fate_of(fate, people.status, named=False)
+            fates += np.bincount(fate, minlength=len(_Fate))
+            _sort_out(words, fate, lines, others)
         if progress is not None:
-            progress("read", reader.rows)
+            progress("read", rows)
+    holders = Spill(4, memory_bytes=memory_bytes)
+    for part in pending.parts():
+        words, fate = _of_accounts(part, holders)
+        fates += np.bincount(fate, minlength=len(_Fate))
+        lines.append(words[fate == _Fate.KEPT])
+    pending.close()
     outcomes = Spill(_WORDS, memory_bytes=memory_bytes)
-    people = Spill(2, memory_bytes=memory_bytes)
+    people_seen = Spill(2, memory_bytes=memory_bytes)
     start, end = micros(agreement.time.start), micros(agreement.time.end)
     out_of_period = 0
     for unordered in lines.parts():
         merged = _merge(unordered, binding)
         names = merged[:, :2]
-        people.append(names[differs(names)])
+        people_seen.append(names[differs(names)])
         time = signed_of(merged[:, 5])
         inside = (time >= start) & (time < end)
         out_of_period += len(merged) - int(np.count_nonzero(inside))
         outcomes.append(merged if inside.all() else merged[inside])
     summary = FilterSummary(
-        rows=reader.rows,
-        null_identifiers=reader.null,
-        malformed_identifiers=reader.malformed,
-        other_event=reader.other_event,
+        rows=rows,
+        null_identifiers=int(fates[_Fate.NULL]),
+        malformed_identifiers=int(fates[_Fate.MALFORMED]),
+        other_event=int(fates[_Fate.OTHER_EVENT]),
         out_of_scope=0,
         out_of_period=out_of_period,
         duplicates=lines.rows - out_of_period - outcomes.rows,
@@ -156,18 +180,114 @@ def read_outcome(
     )
     lines.close()
     check_invalid(agreement, binding, summary)
-    return OutcomeData(outcomes, _union(people, others, memory_bytes), summary)
+    if accounts.linked:
+        people_seen.close()
+        return _under_identifiers(outcomes, holders, choice_key, summary, memory_bytes)
+    return OutcomeData(outcomes, _union(people_seen, others, memory_bytes), summary)
+
+
+class _Fate(IntEnum):
+    """What becomes of a row before lines are merged."""
+
+    KEPT = 0
+    NULL = 1
+    MALFORMED = 2
+    OTHER_EVENT = 3
+
+
+_UNNAMED: Final = np.array([_Fate.KEPT, _Fate.NULL, _Fate.MALFORMED])
+"""The fate of a row that has no valid identifier, by its status."""
+
+
+def _fate_of(
+    fate: NDArray[np.int64], status: NDArray[np.uint8], *, named: bool | NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The fate of rows: their event decides only where they, or their accounts, have an identifier."""
+    return np.where(named | (status == VALID), fate, _UNNAMED[status])
+
+
+def _sort_out(words: Words, fate: NDArray[np.int64], lines: Spill, others: Spill) -> None:
+    """Appends the lines that are kept, and the people whose row is of another event."""
+    kept = fate == _Fate.KEPT
+    if kept.all():
+        lines.append(words)
+        return
+    lines.append(words[kept])
+    bystanders = _kernels.sort_rows(np.ascontiguousarray(words[fate == _Fate.OTHER_EVENT, :2]))
+    others.append(bystanders[differs(bystanders)])
+
+
+def _of_accounts(rows: Words, holders: Spill) -> tuple[Words, NDArray[np.int64]]:
+    """Rows (line, fate and status, held) of whole accounts to lines and fates; what accounts hold goes to `holders`."""
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    starts = differs(rows[:, :2])
+    owner = np.cumsum(starts) - 1
+    held = held_by(owner, rows[:, 5], rows[:, _WORDS + 1 :])
+    append_held(holders, rows[starts, :2], held)
+    marks = rows[:, _WORDS]
+    fate = (marks >> np.uint64(8)).astype(np.int64)
+    return rows[:, :_WORDS], _fate_of(
+        fate, (marks & np.uint64(0xFF)).astype(np.uint8), named=np.asarray(held.any(axis=1))[owner]
+    )
+
+
+def _under_identifiers(
+    outcomes: Spill, holders: Spill, choice_key: bytes, summary: FilterSummary, memory_bytes: int
+) -> OutcomeData:
+    """Outcomes of accounts under every identifier that the accounts hold; both spills are used up."""
+    members = Spill(2, memory_bytes=memory_bytes)
+    # (account, 0, key, …) before (account, event + 1, event id, time, value), so that one sort brings them together
+    together = Spill(_WORDS, memory_bytes=memory_bytes)
+    shared = 0
+    for ordered in holders.sorted_parts():
+        kept, gone = sole_holders(ordered, choice_key)
+        shared += gone
+        members.append(np.ascontiguousarray(kept[:, :2]))
+        rows = np.zeros((len(kept), _WORDS), dtype=np.uint64)
+        rows[:, :2], rows[:, 3:5] = kept[:, 2:], kept[:, :2]
+        together.append(rows)
+    holders.close()
+    for rows in outcomes.parts():
+        rows = rows.copy()
+        rows[:, 2] += np.uint64(1)
+        together.append(rows)
+    outcomes.close()
+    keyed = Spill(_WORDS, memory_bytes=memory_bytes)
+    for ordered in together.sorted_parts():
+        keyed.append(_spread(ordered))
+    together.close()
+    final = Spill(_WORDS, memory_bytes=memory_bytes)
+    for rows in keyed.parts():
+        # nothing is left to merge: an event id comes once an account, and a key has one account; this puts in order
+        final.append(_kernels.merge_lines(rows))
+    keyed.close()
+    return OutcomeData(final, members, summary, shared_identifiers=shared)
+
+
+def _spread(rows: Words) -> Words:
+    """Sorted rows of whole accounts, keys first: each outcome once under each key."""
+    owner = np.cumsum(differs(rows[:, :2])) - 1
+    is_key = rows[:, 2] == 0
+    keys, outcomes = rows[is_key], rows[~is_key]
+    count = np.bincount(owner[is_key], minlength=int(owner.max(initial=-1)) + 1)
+    first = np.cumsum(count) - count
+    times = count[owner[~is_key]]
+    spread = np.repeat(outcomes, times, axis=0)
+    within = np.arange(len(spread)) - np.repeat(np.cumsum(times) - times, times)
+    spread[:, :2] = keys[np.repeat(first[owner[~is_key]], times) + within, 3:5]
+    spread[:, 2] -= np.uint64(1)
+    return spread
 
 
 class _Reader:
-    """Turns stretches into lines (n × 7 words) and people whose row is of another event (n × 2), and counts."""
+    """Turns stretches into lines, n × 7 words."""
 
     def __init__(self, agreement: Agreement, binding: Binding) -> None:
         outcome = agreement.outcome
-        self._identifier = identifier_of(agreement)
+        self.accounts = Accounts(agreement, binding)
         summed = {metric.event for metric in agreement.metrics if metric.measure is Measure.SUM}
-        needed = [self._identifier, "time", "event"]
-        optional = ["event_id"]
+        needed = [*self.accounts.identifiers, "time", "event"]
+        optional = [ACCOUNT, "event_id"]
         if outcome.value is not None:
             (needed if summed else optional).append(outcome.value)
         check_names(binding, tuple(needed), tuple(optional), ("event",))
@@ -177,34 +297,26 @@ class _Reader:
         # One flag an event, and one for -1, any other event.
         self._summed = np.array([event in summed for event in outcome.events] + [False], dtype=np.bool_)
         self._units = Units.of(outcome.precision)
-        self._person_keys = PersonKeys(agreement.match.identifiers[0])
         self._clock = WallClock(zone_of(agreement, binding))
-        self.rows = self.null = self.malformed = self.other_event = 0
 
-    def read(self, stretch: Stretch) -> tuple[Words, Words]:
+    def read(self, stretch: Stretch) -> tuple[Words, RowAccounts, NDArray[np.int64]]:
+        """Lines of all rows, whose they are, and KEPT or OTHER_EVENT for each."""
         fields = stretch.fields
-        people = self._person_keys(texts_of(fields[self._identifier]))
+        people = self.accounts.read(stretch)
         time = times_of(fields["time"], self._clock)
         event = labels_of(fields["event"], self._events)
-        self.rows += stretch.rows
-        self.null += int(np.count_nonzero(people.status == NULL))
-        self.malformed += int(np.count_nonzero(people.status == MALFORMED))
-        valid = people.status == VALID
-        kept = valid & (event >= 0)
-        other = valid & (event < 0)
-        self.other_event += int(np.count_nonzero(other))
+        fate = np.where(event >= 0, _Fate.KEPT, _Fate.OTHER_EVENT)
+        # an account's other rows may name it where this row does not
+        counted = (people.account.any(axis=1) if self.accounts.named else people.status == VALID) & (event >= 0)
         words = np.zeros((stretch.rows, _WORDS), dtype=np.uint64)
-        words[:, :2] = words_of(people.keys)
+        words[:, :2] = people.account
         words[:, 2] = event
         if "event_id" in fields:
             words[:, 3:5] = _event_ids(fields["event_id"])
         words[:, 5] = signed_word(time)
         if self._value is not None:
-            words[:, 6] = amounts_of(fields[self._value], self._units, self._summed[event], kept)
-        if kept.all():
-            return words, np.empty((0, 2), dtype=np.uint64)
-        bystanders = _kernels.sort_rows(words_of(people.keys[other]))
-        return words[kept], bystanders[differs(bystanders)]
+            words[:, 6] = amounts_of(fields[self._value], self._units, self._summed[event], counted)
+        return words, people, fate
 
 
 def _event_ids(column: Field) -> Words:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cleanroom.agreement.model import Agreement
 from cleanroom.data.binding import Binding, Constant
 from cleanroom.data.summary import FilterSummary
-from cleanroom.errors import AgreementError, DataError
+from cleanroom.errors import DataError
 from cleanroom.match_keys.rules import RULES
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "check_invalid",
     "check_names",
     "differs",
-    "identifier_of",
     "keys_of",
     "micros",
     "signed_of",
@@ -37,17 +36,6 @@ Words = NDArray[np.uint64]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN: Final = np.uint64(1 << 63)
-
-
-def identifier_of(agreement: Agreement) -> str:
-    """The standard name of the identifier that people are matched on.
-
-    Raises:
-        AgreementError: several identifiers.
-    """
-    if len(agreement.match.identifiers) != 1:
-        raise AgreementError("match.identifiers: more than one is not built yet")
-    return agreement.match.identifiers[0].type
 
 
 def check_names(
@@ -80,9 +68,9 @@ def check_invalid(agreement: Agreement, binding: Binding, summary: FilterSummary
     """
     invalid = summary.invalid_identifiers
     if invalid > agreement.match.max_invalid * summary.rows:
-        name = identifier_of(agreement)
+        names = " and ".join(identifier.type for identifier in agreement.match.identifiers)
         raise DataError(
-            f"{binding.name}: columns.{name}: expected at most a share of {agreement.match.max_invalid} of null or "
+            f"{binding.name}: columns.{names}: expected at most a share of {agreement.match.max_invalid} of null or "
             f"malformed identifiers, found {invalid} in {summary.rows} rows"
         )
 

@@ -1,39 +1,42 @@
 """The exposure side's data: read, checked, normalised, filtered, in the order that attribution needs.
 
 Filters apply in the order event, scope, period (convention 4); equal (person, time, event, group) are one touch. A row
-without a valid identifier is counted and dropped before them, but its time must still be one.
+without a valid identifier is counted and dropped before them, but its time must still be one. Where the binding names
+accounts, a row is its account's, and it is the account that must have an identifier: a second pass gives every row the
+key that its account is looked up under.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement
+from cleanroom.data.accounts import ACCOUNT, Accounts, first_held, held_by
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import labels_of, texts_of, times_of
+from cleanroom.data.columns import labels_of, times_of
 from cleanroom.data.rows import (
     ReadProgress,
+    Words,
     check_invalid,
     check_names,
     differs,
-    identifier_of,
     keys_of,
     micros,
     signed_of,
     signed_word,
-    words_of,
     zone_of,
 )
 from cleanroom.data.source import stretches
 from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.data.summary import FilterSummary
 from cleanroom.data.zones import WallClock
-from cleanroom.match_keys.people import MALFORMED, NULL, VALID, PersonKeys
+from cleanroom.match_keys.people import VALID
 
 __all__ = ["ExposureData", "TouchBatch", "read_exposure"]
 
@@ -103,50 +106,87 @@ def read_exposure(
         DataError: the first thing that does not fit: file, row and column, and what was expected.
         AgreementError: the match rule is not one that exists.
     """
-    identifier, group_by = identifier_of(agreement), agreement.exposure.group_by
-    names = tuple(dict.fromkeys((identifier, "time", "event", group_by)))
-    check_names(binding, names, (), ("event", group_by))
-    person_keys = PersonKeys(agreement.match.identifiers[0])
+    accounts = Accounts(agreement, binding)
+    group_by = agreement.exposure.group_by
+    names = tuple(dict.fromkeys((*accounts.names, "time", "event", group_by)))
+    check_names(binding, names, (ACCOUNT,), ("event", group_by))
     clock = WallClock(zone_of(agreement, binding))
     start, end = micros(agreement.exposure.start), micros(agreement.exposure.end)
     found = Spill(_WORDS, memory_bytes=memory_bytes)
-    rows = null = malformed = other_event = out_of_scope = out_of_period = 0
+    pending = Spill(_WORDS + 1 + 2 * len(accounts.identifiers), memory_bytes=memory_bytes)
+    fates = np.zeros(len(_Fate), dtype=np.int64)
+    rows = 0
     for stretch in stretches(binding, names):
-        people = person_keys(texts_of(stretch.fields[identifier]))
+        people = accounts.read(stretch)
         time = times_of(stretch.fields["time"], clock)
         event = labels_of(stretch.fields["event"], agreement.exposure.events)
         group = labels_of(stretch.fields[group_by], agreement.exposure.groups)
         rows += stretch.rows
-        null += int(np.count_nonzero(people.status == NULL))
-        malformed += int(np.count_nonzero(people.status == MALFORMED))
-        kept = people.status == VALID
-        other_event += int(np.count_nonzero(kept & (event < 0)))
-        kept &= event >= 0
-        out_of_scope += int(np.count_nonzero(kept & (group < 0)))
-        kept &= group >= 0
-        inside = (time >= start) & (time < end)
-        out_of_period += int(np.count_nonzero(kept & ~inside))
-        kept &= inside
+        fate = np.select(
+            [event < 0, group < 0, (time < start) | (time >= end)],
+            [_Fate.OTHER_EVENT, _Fate.OUT_OF_SCOPE, _Fate.OUT_OF_PERIOD],
+            _Fate.KEPT,
+        )
         words = np.empty((stretch.rows, _WORDS), dtype=np.uint64)
-        words[:, :2] = words_of(people.keys)
+        words[:, :2] = people.account
         words[:, 2] = signed_word(time)
         words[:, 3] = group.astype(np.uint64) << _HALF | event.astype(np.uint64)
-        found.append(words if kept.all() else words[kept])
+        if accounts.named:
+            known = people.account.any(axis=1)
+            own = np.where(people.status == VALID, fate, _UNNAMED[people.status])
+            fates += np.bincount(own[~known], minlength=len(_Fate))
+            marks = (fate << 8 | people.status).astype(np.uint64)[:, None]
+            pending.append(np.concatenate([words, marks, people.held], axis=1)[known])
+        else:
+            fate = np.where(people.status == VALID, fate, _UNNAMED[people.status])
+            fates += np.bincount(fate, minlength=len(_Fate))
+            kept = fate == _Fate.KEPT
+            found.append(words if kept.all() else words[kept])
         if progress is not None:
             progress("read", rows)
+    for part in pending.parts():
+        named, fate = _under_keys(part)
+        fates += np.bincount(fate, minlength=len(_Fate))
+        found.append(named[fate == _Fate.KEPT])
+    pending.close()
     touches = Spill(_WORDS, memory_bytes=memory_bytes)
     for ordered in found.sorted_parts():
         touches.append(ordered[differs(ordered)])
     summary = FilterSummary(
         rows=rows,
-        null_identifiers=null,
-        malformed_identifiers=malformed,
-        other_event=other_event,
-        out_of_scope=out_of_scope,
-        out_of_period=out_of_period,
+        null_identifiers=int(fates[_Fate.NULL]),
+        malformed_identifiers=int(fates[_Fate.MALFORMED]),
+        other_event=int(fates[_Fate.OTHER_EVENT]),
+        out_of_scope=int(fates[_Fate.OUT_OF_SCOPE]),
+        out_of_period=int(fates[_Fate.OUT_OF_PERIOD]),
         duplicates=found.rows - touches.rows,
         kept=touches.rows,
     )
     found.close()
     check_invalid(agreement, binding, summary)
     return ExposureData(touches, summary)
+
+
+class _Fate(IntEnum):
+    """What becomes of a row."""
+
+    KEPT = 0
+    NULL = 1
+    MALFORMED = 2
+    OTHER_EVENT = 3
+    OUT_OF_SCOPE = 4
+    OUT_OF_PERIOD = 5
+
+
+_UNNAMED: Final = np.array([_Fate.KEPT, _Fate.NULL, _Fate.MALFORMED])
+"""The fate of a row whose account has no valid identifier, by the row's own status."""
+
+
+def _under_keys(rows: Words) -> tuple[Words, NDArray[np.int64]]:
+    """Rows (account, time, group and event, fate and status, held) of whole accounts under the account's first key."""
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    owner = np.cumsum(differs(rows[:, :2])) - 1
+    key = first_held(held_by(owner, rows[:, 2], rows[:, _WORDS + 1 :]))[owner]
+    status = (rows[:, _WORDS] & np.uint64(0xFF)).astype(np.int64)
+    fate = np.where(key.any(axis=1), (rows[:, _WORDS] >> np.uint64(8)).astype(np.int64), _UNNAMED[status])
+    return np.concatenate([key, rows[:, 2:_WORDS]], axis=1), fate

@@ -111,9 +111,10 @@ def self_check(agreement: Agreement, *, media: Path, shop: Path) -> SelfCheck:
     if releases[0] != releases[1]:
         raise CleanroomError("self-check: the two sides hold different releases; please report this line as a bug")
     key = PreparationKeys.of(load_identity(media), agreement).group_cap
+    choice_key = PreparationKeys.of(load_identity(shop), agreement).shared_identifier
     with (
         closing(read_exposure(agreement, load_binding(media / "binding.toml"))) as touches,
-        closing(read_outcome(agreement, load_binding(shop / "binding.toml"))) as outcomes,
+        closing(read_outcome(agreement, load_binding(shop / "binding.toml"), choice_key=choice_key)) as outcomes,
     ):
         capped, uncapped = (
             plain_join(

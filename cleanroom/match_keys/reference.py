@@ -121,6 +121,25 @@ def _idfa(text: str, rule: str, country: str | None) -> str | None:
     return text.upper() if rule == "upper" else text.lower()
 
 
+def _caid(text: str, version: str, country: str | None) -> str | None:
+    if not version:
+        return text
+    forms = []
+    for entry in text.split(","):
+        value = entry.strip(_TRIMMED)
+        if "_" in value:
+            other, _, value = value.partition("_")
+            if re.fullmatch("[0-9]{8}", other) is None:
+                return None
+            if other != version:
+                continue
+        if re.fullmatch("[0-9a-fA-F]{32}", value) is None:
+            return None
+        if value.strip("0"):
+            forms.append(f"{version}_{value.lower()}")
+    return forms[0] if forms else None
+
+
 def _imei(text: str, rule: str, country: str | None) -> str | None:
     return text.lower() if re.fullmatch("[0-9a-fA-F]{14,16}", text) and text.strip("0") else None
 
@@ -135,7 +154,7 @@ def _mac(text: str, rule: str, country: str | None) -> str | None:
 _NORMALISE: Final = {
     "id": _text,
     "oaid": _text,
-    "caid": _text,
+    "caid": _caid,
     "email": _email,
     "phone": _phone,
     "idfa": _idfa,

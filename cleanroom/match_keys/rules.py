@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -28,13 +29,15 @@ COUNTRIES: Final = ("CN", "HK", "JP", "KR", "MO", "SG", "TW", "US")
 
 HASHES: Final = ("md5", "sha256")
 
+VERSION_EXPECTED: Final = "expected eight digits of a caid, such as '20230330'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullRule:
     """A rule with every default filled in; an empty text stands for none."""
 
     type: str
-    rule: str
+    rule: str  # of a caid: its version
     country: str | None
     hash: str
 
@@ -52,6 +55,10 @@ def full_rule(identifier: Identifier) -> FullRule:
     if rule and rule not in rules:
         expected = f"one of {', '.join(rules)}" if rules else "no rule"
         raise AgreementError(f"match.identifiers: {identifier.type}: rule: expected {expected}")
+    if identifier.version is not None:
+        if identifier.type != "caid" or not re.fullmatch("[0-9]{8}", identifier.version, re.ASCII):
+            raise AgreementError(f"match.identifiers: {identifier.type}: version: {VERSION_EXPECTED}")
+        rule = identifier.version
     country = identifier.country
     if country is not None and (identifier.type != "phone" or country not in COUNTRIES):
         expected = f"one of {', '.join(COUNTRIES)}" if identifier.type == "phone" else "no country"

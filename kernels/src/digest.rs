@@ -87,6 +87,9 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
         ("idfa", "lower") => Kind::IdfaLower,
         ("imei", "") => Kind::Imei,
         ("mac", "") => Kind::Mac,
+        ("caid", version) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Kind::Caid(version.as_bytes().try_into().map_err(|_| unknown("version"))?)
+        }
         _ => return Err(unknown("identifier type and rule")),
     };
     let country = match country {

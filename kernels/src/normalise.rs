@@ -24,6 +24,8 @@ pub enum Kind {
     IdfaLower,
     Imei,
     Mac,
+    /// Of one version, the eight digits of the day it was published.
+    Caid([u8; 8]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +115,7 @@ pub fn normalise(rule: &Rule, text: &str, out: &mut Vec<u8>) -> Result<(), Fault
         Kind::IdfaLower => idfa(text, u8::to_ascii_lowercase, out)?,
         Kind::Imei => imei(text, out)?,
         Kind::Mac => mac(text, out)?,
+        Kind::Caid(version) => caid(&version, text, out)?,
     }
     match rule.form {
         Form::Clear => {}
@@ -265,6 +268,38 @@ fn mac(text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
         return Err(Fault::Null);
     }
     Ok(())
+}
+
+/// A CAID, or a list of a device's CAIDs with commas between: `VERSION_CAID`, or the agreed version's CAID alone.
+fn caid(version: &[u8; 8], text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let mut zeros = false;
+    for entry in text.split(',').map(trim) {
+        let value = match entry.split_once('_') {
+            Some((other, value)) if other.len() == version.len() && other.bytes().all(|byte| byte.is_ascii_digit()) => {
+                if other.as_bytes() != version {
+                    continue;
+                }
+                value
+            }
+            Some(_) => return Err(Fault::Malformed),
+            None => entry,
+        };
+        if value.len() != 32 || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Fault::Malformed);
+        }
+        if value.bytes().all(|byte| byte == b'0') {
+            zeros = true;
+        } else if out.is_empty() {
+            out.extend_from_slice(version);
+            out.push(b'_');
+            out.extend(value.bytes().map(|byte| byte.to_ascii_lowercase()));
+        }
+    }
+    match (out.is_empty(), zeros) {
+        (false, _) => Ok(()),
+        (true, true) => Err(Fault::Null),
+        (true, false) => Err(Fault::Malformed),
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,6 @@ def test_keys_differ_by_purpose_agreement_and_identity(tmp_path: Path) -> None:
         for other in (agreement, replace(agreement, hash=b"\x12" * 32)):
             keys = PreparationKeys.of(identity, other)
             assert keys.commitment == PreparationKeys.of(identity, other).commitment
-            found += [keys.commitment, keys.group_cap, other.hash]
-    assert len(set(found)) == 4 * 2 + 2
+            found += [keys.commitment, keys.group_cap, keys.shared_identifier, other.hash]
+    assert len(set(found)) == 4 * 3 + 2
     assert all(len(key) == 32 for key in found)

@@ -328,7 +328,7 @@ def test_the_raw_lines_give_the_same_through_the_data_package(data: Journey) -> 
     mails = data.db.sql("select household as household_id, moment, type from touch").to_arrow_table()
     mail = {"id": "household_id", "time": "moment", "event": "'mail'", "campaign": "type", "time_zone": "UTC"}
     exposed = read_exposure(agreement, Binding.from_table(mails, mail))
-    bought = read_outcome(agreement, sales)
+    bought = read_outcome(agreement, sales, choice_key=bytes(32))
     lookups, _ = prepare_lookups(agreement, plan, exposed.batches(), group_cap_key=KEY)
     rows, _ = prepare_rows(agreement, plan, bought.batches(), bought.members())
     result = join(lookups, rows, plan)

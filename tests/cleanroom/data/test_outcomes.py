@@ -42,7 +42,7 @@ def test_lines_of_one_basket_are_one_order(tmp_path: Path) -> None:
 7,2017-01-01,1,
 7,2017-01-05,0,c
 """
-    data = read_outcome(agreement(), outcomes(tmp_path, body))
+    data = read_outcome(agreement(), outcomes(tmp_path, body), choice_key=bytes(32))
     seven, eight = (person_key(type="id", form=form) for form in ("7", "8"))
     rows = rows_of(data)
     assert [row[:4] for row in rows if row[0] == seven] == [
@@ -62,7 +62,7 @@ def test_lines_of_one_basket_are_one_order(tmp_path: Path) -> None:
 
 def test_merging_comes_before_the_period(tmp_path: Path) -> None:
     body = "7,2016-12-31T23:59:59Z,1,b\n7,2017-01-01T00:00:00Z,1,b\n8,2017-12-31T23:59:59Z,1,c\n8,2018-01-01,1,c\n"
-    data = read_outcome(agreement(), outcomes(tmp_path, body + "9,2018-01-01,1,d\n"))
+    data = read_outcome(agreement(), outcomes(tmp_path, body + "9,2018-01-01,1,d\n"), choice_key=bytes(32))
     assert [row[3] for row in rows_of(data)] == [200]
     assert (data.summary.out_of_period, data.summary.duplicates, data.summary.kept) == (2, 2, 1)
     assert members_of(data) == sorted(person_key(type="id", form=form) for form in ("7", "8", "9"))
@@ -76,7 +76,7 @@ def test_members_are_everybody_with_an_identifier(tmp_path: Path) -> None:
 9,2019-02-01,1,search
 ,2017-02-01,1,order
 """
-    data = read_outcome(agreement(max_invalid="1"), outcomes(tmp_path, body, columns=BY_COLUMN))
+    data = read_outcome(agreement(max_invalid="1"), outcomes(tmp_path, body, columns=BY_COLUMN), choice_key=bytes(32))
     assert members_of(data) == sorted(person_key(type="id", form=form) for form in ("7", "8", "9"))
     assert data.people == 3
     summary = data.summary
@@ -84,10 +84,12 @@ def test_members_are_everybody_with_an_identifier(tmp_path: Path) -> None:
 
 
 def test_amounts_are_needed_where_they_are_summed(tmp_path: Path) -> None:
-    data = read_outcome(agreement(), outcomes(tmp_path, "7,2017-02-01,,search\n", columns=BY_COLUMN))
+    data = read_outcome(
+        agreement(), outcomes(tmp_path, "7,2017-02-01,,search\n", columns=BY_COLUMN), choice_key=bytes(32)
+    )
     assert [row[1:4] for row in rows_of(data)] == [(1, START + 31 * DAY, 0)]
     with pytest.raises(DataError, match="row 1, column paid: expected an amount, found none"):
-        read_outcome(agreement(), outcomes(tmp_path, "7,2017-02-01,,order\n", columns=BY_COLUMN))
+        read_outcome(agreement(), outcomes(tmp_path, "7,2017-02-01,,order\n", columns=BY_COLUMN), choice_key=bytes(32))
 
 
 def test_random_files_agree_with_plain_python(tmp_path: Path) -> None:
@@ -114,8 +116,8 @@ def test_random_files_agree_with_plain_python(tmp_path: Path) -> None:
     columns = OUTCOME_COLUMNS.replace("\"'order'\"", '"kind"')
     binding = outcomes(tmp_path, "", columns=columns)
     (tmp_path / "outcomes.csv").write_text("person,at,paid,kind,basket\n" + text)
-    whole = read_outcome(agreement(), binding)
-    pieces = read_outcome(agreement(), binding, memory_bytes=1 << 12)
+    whole = read_outcome(agreement(), binding, choice_key=bytes(32))
+    pieces = read_outcome(agreement(), binding, memory_bytes=1 << 12, choice_key=bytes(32))
     rows = rows_of(whole)
     assert [row[:3] for row in rows] == [row[:3] for row in expected]
     assert sorted(row[:4] for row in rows) == expected

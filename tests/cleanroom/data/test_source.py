@@ -246,7 +246,7 @@ def test_faults_are_one_line_without_values(tmp_path: Path, make: Callable[[Path
     with pytest.raises(DataError) as caught:
         binding = make(tmp_path)
         if "amount" in binding.columns:
-            read_outcome(agreement(), binding)
+            read_outcome(agreement(), binding, choice_key=bytes(32))
         else:
             read_exposure(agreement(), binding)
     message = str(caught.value)
@@ -301,6 +301,8 @@ def test_other_identifiers_may_be_bound(tmp_path: Path) -> None:
 def test_outcome_columns_are_those_of_the_agreement(tmp_path: Path) -> None:
     without = OUTCOME_COLUMNS.replace('amount = "paid"', "")
     with pytest.raises(DataError, match=r"columns\.amount: expected the name of a column, found nothing"):
-        read_outcome(agreement(), outcomes(tmp_path, "1,2017-03-01,1,b\n", columns=without))
-    data = read_outcome(agreement(sums=False), outcomes(tmp_path, "1,2017-03-01,x,b\n", columns=without))
+        read_outcome(agreement(), outcomes(tmp_path, "1,2017-03-01,1,b\n", columns=without), choice_key=bytes(32))
+    data = read_outcome(
+        agreement(sums=False), outcomes(tmp_path, "1,2017-03-01,x,b\n", columns=without), choice_key=bytes(32)
+    )
     assert data.summary.kept == 1

@@ -35,6 +35,7 @@ def every_rule() -> list[Identifier]:
                     found.extend(
                         Identifier(type=kind, rule=rule, country=country, hash=form) for form in (None, *HASHES)
                     )
+    found.extend(Identifier(type="caid", version="20220111", hash=form) for form in (None, *HASHES))
     return found
 
 
@@ -43,6 +44,7 @@ PIECES = st.sampled_from(
         *"0123456789+-.() @aFgZ:\u3000\t\x1c\u2003\0é中",
         *("86", "+86", "0086", "138", "00138000", "13800138000", "１３８", "00000000", "-0000", "02:00:00"),
         *(":00:00:00", "gmail.com", "a.b@gmail.com", "@example.com", "null", "NaN", "deadbeef"),
+        *("20220111_", "20230330_", ",", "_", "912EC803b2ce49e4a541068d495ab570", "0" * 32),
         *("d41d8cd98f00b204e9800998ecf8427e", "6D92078A", "-8246-4BA4-AE5B-76104861E7DC"),
     ]
 )
@@ -64,6 +66,31 @@ def test_kernel_agrees_with_reference(texts: list[str]) -> None:
 def test_null_and_malformed_are_told_apart() -> None:
     people = PersonKeys(Identifier(type="email"))(pa.array([None, "", " ", "NULL", "nan", "a@b", "a b@c.d", "a@b.c"]))
     assert people.status.tolist() == [NULL] * 5 + [MALFORMED] * 2 + [VALID]
+
+
+CAID = "912ec803b2ce49e4a541068d495ab570"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (CAID, f"20220111_{CAID}"),
+        (f"20220111_{CAID.upper()}", f"20220111_{CAID}"),
+        (f"20230330_{CAID[::-1]}, 20220111_{CAID}", f"20220111_{CAID}"),
+        (f"20230330_{CAID}", None),
+        (f"2022011_{CAID}", None),
+        (f"{CAID}0", None),
+        ("20220111_" + "0" * 32, None),
+    ],
+)
+def test_a_caid_is_one_of_the_agreed_version(text: str, form: str | None) -> None:
+    identifier = Identifier(type="caid", version="20220111")
+    assert shared_form(identifier, text) == form
+    assert PersonKeys(identifier)(pa.array([text])).status.tolist() == [VALID if form else people_status(text)]
+
+
+def people_status(text: str) -> int:
+    return NULL if text.endswith("_" + "0" * 32) else MALFORMED
 
 
 def test_slices_of_arrow_arrays() -> None:
@@ -90,6 +117,8 @@ def test_text_keys_agree_with_reference() -> None:
         (Identifier(type="email", country="CN"), "expected no country"),
         (Identifier(type="phone", rule="national"), "expected one with the rule national"),
         (Identifier(type="id", hash="sha1"), "hash: expected one of md5"),
+        (Identifier(type="id", version="20220111"), "version: expected eight digits"),
+        (Identifier(type="caid", version="2022"), "version: expected eight digits"),
     ],
 )
 def test_rules_that_do_not_exist(identifier: Identifier, expected: str) -> None:
