@@ -22,7 +22,14 @@ from cleanroom.attribution import (
     prepare_rows,
     row_counts,
 )
-from cleanroom.data import Binding, FilterSummary, read_exposure, read_outcome
+from cleanroom.data import (
+    Binding,
+    FilterSummary,
+    IdentifierQuality,
+    identifier_quality,
+    read_exposure,
+    read_outcome,
+)
 from cleanroom.drive import ProgressSink
 from cleanroom.errors import DataError
 from cleanroom.forecast import Forecast, forecast
@@ -50,6 +57,7 @@ class CheckedData:
 
     role: Role
     source: FilterSummary
+    quality: tuple[IdentifierQuality, ...]
     preparation: ExposureSummary | OutcomeSummary | None
     bound: int
     trees: tuple[TreeRows, ...]
@@ -83,6 +91,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)
 
+    quality = identifier_quality(agreement, binding, progress=read)
     preparation: ExposureSummary | OutcomeSummary | None = None
     problem: DataError | None = None
     started = time.perf_counter()
@@ -109,6 +118,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
     return CheckedData(
         role=role,
         source=source,
+        quality=quality,
         preparation=preparation,
         bound=bound,
         trees=tuple(TreeRows(tree=tree, rows=rows, fits=rows <= bound) for tree, rows in counts.items()),

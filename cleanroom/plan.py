@@ -47,6 +47,8 @@ class Plan:
     columns: tuple[Column, ...]
     classes: tuple[WeightClass, ...]
     groups: int
+    identifiers: int
+    """Under how many keys a person of the outcome side can be looked up, and so add their cap to a cell."""
 
     def class_position(self, column: int) -> int:
         """Which of `classes` a column belongs to."""
@@ -98,7 +100,12 @@ def plan_of(agreement: Agreement) -> Plan:
     ]
     used = {column.weight_class for column in columns}
     classes = tuple(weight_class for weight_class in WeightClass if weight_class in used)
-    return Plan(columns=tuple(columns), classes=classes, groups=len(agreement.exposure.groups))
+    return Plan(
+        columns=tuple(columns),
+        classes=classes,
+        groups=len(agreement.exposure.groups),
+        identifiers=len(agreement.match.identifiers),
+    )
 
 
 def _column(metric: Metric) -> Column:

@@ -84,11 +84,7 @@ def prepare(
     reading = read_outcome(agreement, binding, progress=read, choice_key=keys.shared_identifier)
     with closing(reading) as outcomes:
         rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
-        counts = {
-            "source": asdict(outcomes.summary),
-            "accounts": {"shared_identifiers": outcomes.shared_identifiers},
-            "preparation": asdict(summed),
-        }
+        counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
     data = np.concatenate([rows.keys, np.ascontiguousarray(rows.values.astype("<i8")).view(np.uint8)], axis=1)
     offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
     padded = agreement.protocol.rows_outcome

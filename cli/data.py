@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from cleanroom.agreement import Agreement, Role, load_agreement
 from cleanroom.check import CheckedData, check_data
 from cleanroom.cli.output import echo_result, json_option
-from cleanroom.data import load_binding
+from cleanroom.data import IdentifierQuality, load_binding
 from cleanroom.errors import UsageError
 from cleanroom.progress import ProgressReport
 
@@ -57,6 +58,7 @@ def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
     return {
         "role": checked.role.value,
         "source": asdict(checked.source),
+        "identifiers": [asdict(entry) for entry in checked.quality],
         "invalid_share": float(_invalid_share(checked)),
         "max_invalid": float(agreement.match.max_invalid),
         "preparation": None if checked.preparation is None else asdict(checked.preparation),
@@ -77,6 +79,26 @@ def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
     }
 
 
+def _quality_lines(quality: Sequence[IdentifierQuality]) -> list[str]:
+    """The table of identifiers: a line a type, and a warning where a value stands for more than a person."""
+    heads = [name for name in asdict(quality[0]) if name != "identifier"]
+    lines = [f"{'identifier':>14}" + "".join(f"{head:>12}" for head in heads)]
+    for entry in quality:
+        lines.append(f"{entry.identifier:>14}" + "".join(f"{getattr(entry, head):>12}" for head in heads))
+    for entry in quality:
+        if entry.placeholder:
+            lines.append(
+                f"warning: {entry.placeholder} rows hold a placeholder {entry.identifier}, such as a test number: "
+                "clean them, they match whoever else holds it"
+            )
+        if entry.shared:
+            lines.append(
+                f"warning: {entry.shared} values of {entry.identifier} belong to more than one account: "
+                "one of the accounts keeps each"
+            )
+    return lines
+
+
 def _invalid_share(checked: CheckedData) -> Decimal:
     return Decimal(checked.source.invalid_identifiers) / max(checked.source.rows, 1)
 
@@ -90,6 +112,7 @@ def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
         filters = [(name, _MERGED if name == "duplicates" else text) for name, text in filters]
     lines += [f"{getattr(source, name):>14}  {text}" for name, text in filters]
     lines.append(f"invalid identifiers: {share}")
+    lines += _quality_lines(checked.quality)
     if checked.preparation is not None:
         lines.append("prepared:")
         lines += [f"{value:>14}  {name.replace('_', ' ')}" for name, value in asdict(checked.preparation).items()]

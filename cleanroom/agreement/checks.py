@@ -41,7 +41,7 @@ def check_capacity(agreement: Agreement) -> None:
     plan = cleanroom.plan.plan_of(agreement)
     rows = min(agreement.protocol.rows_exposure, agreement.protocol.rows_outcome)
     for column in plan.columns:
-        noise = DEVIATIONS * noise_bound(agreement, columns=len(plan.columns), cap=column.cap)
+        noise = DEVIATIONS * noise_bound(agreement, columns=len(plan.columns), cap=column.cap * plan.identifiers)
         if rows * WEIGHT_BOUND * column.cap + noise >= SUM_LIMIT:
             raise AgreementError(
                 f"metrics[{column.name}].cap: protocol.max_rows times the cap, with noise, would pass 2^63 units; "

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import cleanroom.plan  # as a module: the plan imports this package's model
 from cleanroom.agreement.checks import agreement_warnings
-from cleanroom.agreement.model import Agreement, Measure, Metric, Noise, PartyEntry, Role
+from cleanroom.agreement.model import Agreement, Identifier, Measure, Metric, Noise, PartyEntry, Role
 from cleanroom.errors import AgreementError
 
 __all__ = ["describe"]
@@ -76,17 +76,10 @@ def _frame(agreement: Agreement) -> list[str]:
 
 def _counted(agreement: Agreement) -> list[str]:
     time, exposure, rules = agreement.time, agreement.exposure, agreement.release
-    (identifier,) = agreement.match.identifiers
-    form = ", ".join(
-        part
-        for part in (
-            identifier.rule and f"rule {identifier.rule}",
-            identifier.country and f"country {identifier.country}",
-            identifier.hash and f"as {identifier.hash}",
-        )
-        if part
-    )
-    people = f"people are matched by {identifier.type}" + (f" ({form})" if form else "")
+    identifiers = [_identifier(identifier) for identifier in agreement.match.identifiers]
+    people = f"people are matched by {', else by '.join(identifiers)}"
+    if len(identifiers) > 1:
+        people += ": the first of them that the exposure side holds, and neither side learns which"
     period = f"from {exposure.start.isoformat()} to {exposure.end.isoformat()}"
     touches = f"touches of kind {_list(exposure.events)} {period}"
     share = f"{float(agreement.match.max_invalid) * 100:.4g} %"
@@ -102,6 +95,20 @@ def _counted(agreement: Agreement) -> list[str]:
     ]
     lines += [f"{metric.name}: {_metric(agreement, metric)}" for metric in agreement.metrics]
     return lines
+
+
+def _identifier(identifier: Identifier) -> str:
+    form = ", ".join(
+        part
+        for part in (
+            identifier.rule and f"rule {identifier.rule}",
+            identifier.country and f"country {identifier.country}",
+            identifier.version and f"version {identifier.version}",
+            identifier.hash and f"as {identifier.hash}",
+        )
+        if part
+    )
+    return identifier.type + (f" ({form})" if form else "")
 
 
 def _metric(agreement: Agreement, metric: Metric) -> str:

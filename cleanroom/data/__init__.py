@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cleanroom.data.binding import Binding, ColumnName, Constant, load_binding
 from cleanroom.data.outcomes import OutcomeBatch, OutcomeData, read_outcome
+from cleanroom.data.quality import IdentifierQuality, identifier_quality
 from cleanroom.data.summary import FilterSummary
 from cleanroom.data.touches import ExposureData, TouchBatch, read_exposure
 
@@ -13,9 +14,11 @@ __all__ = [
     "Constant",
     "ExposureData",
     "FilterSummary",
+    "IdentifierQuality",
     "OutcomeBatch",
     "OutcomeData",
     "TouchBatch",
+    "identifier_quality",
     "load_binding",
     "read_exposure",
     "read_outcome",

@@ -61,12 +61,13 @@ class RowAccounts:
     """Whose n rows are.
 
     account: n × 2 words, zero where a row is nobody's; held: n × 2k words, the row's key under each of the k
-    identifiers, zero where it has none; status: n, VALID where a row has a valid identifier, else MALFORMED where one
-    is malformed, else NULL.
+    identifiers, zero where it has none; by_identifier: k × n, the status of each; status: n, VALID where a row has a
+    valid identifier, else MALFORMED where one is malformed, else NULL.
     """
 
     account: Words = field(repr=False)
     held: Words = field(repr=False)
+    by_identifier: NDArray[np.uint8] = field(repr=False)
     status: NDArray[np.uint8] = field(repr=False)
 
 
@@ -94,10 +95,12 @@ class Accounts:
         rows = stretch.rows
         held = np.zeros((rows, 2 * len(self.identifiers)), dtype=np.uint64)
         account = np.zeros((rows, 2), dtype=np.uint64)
+        by_identifier = np.empty((len(self.identifiers), rows), dtype=np.uint8)
         status = np.full(rows, NULL, dtype=np.uint8)
         for place, name in enumerate(self.identifiers):
             people = self._keys[name](texts_of(stretch.fields[name]))
             keys = words_of(people.keys)
+            by_identifier[place] = people.status
             held[:, 2 * place : 2 * place + 2] = keys
             first = (people.status == VALID) & (status != VALID)
             account[first] = keys[first]
@@ -107,7 +110,7 @@ class Accounts:
             own = _account_keys(stretch.fields[ACCOUNT])
             known = own.any(axis=1)
             account[known] = own[known]
-        return RowAccounts(account=account, held=held, status=status)
+        return RowAccounts(account=account, held=held, by_identifier=by_identifier, status=status)
 
 
 def held_by(owner: NDArray[np.int64], time: Words, held: Words) -> Words:

@@ -10,7 +10,7 @@ outcome then stands under every identifier that the account holds: downstream, a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -70,12 +70,10 @@ class OutcomeBatch:
 class OutcomeData:
     """Prepared outcomes, everybody whom the source names, and what became of the rows."""
 
-    def __init__(self, outcomes: Spill, members: Spill, summary: FilterSummary, *, shared_identifiers: int = 0) -> None:
+    def __init__(self, outcomes: Spill, members: Spill, summary: FilterSummary) -> None:
         self._outcomes = outcomes
         self._members = members
         self.summary = summary
-        self.shared_identifiers = shared_identifiers
-        """Identifiers that an account holds and another account keeps; 0 where rows have one identifier alone."""
 
     def __repr__(self) -> str:
         return f"OutcomeData({self.summary}, people={self.people})"
@@ -261,7 +259,7 @@ def _under_identifiers(
         # nothing is left to merge: an event id comes once an account, and a key has one account; this puts in order
         final.append(_kernels.merge_lines(rows))
     keyed.close()
-    return OutcomeData(final, members, summary, shared_identifiers=shared)
+    return OutcomeData(final, members, replace(summary, shared_identifiers=shared))
 
 
 def _spread(rows: Words) -> Words:

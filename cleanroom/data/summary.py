@@ -9,10 +9,11 @@ __all__ = ["FilterSummary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSummary:
-    """Counts of rows; each row that was read is in exactly one of the others.
+    """Counts of rows; each row that was read is in exactly one of the others, `shared_identifiers` apart.
 
     Filters apply in the order of the fields. `duplicates` are equal touches, or lines merged into an outcome with the
-    same event id. `out_of_scope` is 0 on the outcome side.
+    same event id. `out_of_scope` is 0 on the outcome side. `shared_identifiers` counts identifiers that an account of
+    the outcome side holds and another account keeps.
     """
 
     rows: int
@@ -23,6 +24,7 @@ class FilterSummary:
     out_of_period: int
     duplicates: int
     kept: int
+    shared_identifiers: int = 0
 
     @property
     def invalid_identifiers(self) -> int:

@@ -93,7 +93,7 @@ def column_sensitivities(plan: Plan, groups_per_person: int, *, norm: int) -> tu
     Returns:
         The sensitivity of each column in that norm, in integer units, never rounded down.
     """
-    return tuple(_sensitivity(column.cap, groups_per_person, norm) for column in plan.columns)
+    return tuple(_sensitivity(cap, groups_per_person, norm) for cap in _bounds(plan))
 
 
 def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
@@ -104,7 +104,7 @@ def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
     """
     rules = agreement.release
     groups = max(1, min(rules.max_groups_per_person, plan.groups))
-    caps = tuple(column.cap for column in plan.columns)
+    caps = _bounds(plan)
     if rules.noise is Noise.NONE:
         zeros = tuple(0.0 for _ in caps)
         return PrivacyCost(
@@ -159,6 +159,15 @@ def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ..
             ExpectedError(metric=column.name, std_error=Decimal(repr(std_error)) * unit, within=within, text=text)
         )
     return tuple(errors)
+
+
+def _bounds(plan: Plan) -> tuple[int, ...]:
+    """The most that one person adds to one group, by column.
+
+    With several identifiers an outcome side's person stands under each of theirs, and different people of the exposure
+    side may look up different ones.
+    """
+    return tuple(column.cap * plan.identifiers for column in plan.columns)
 
 
 def noise_measurement(noise: Noise, scale: float) -> Measurement:

@@ -35,6 +35,7 @@ _COUNTS: Final = {
     "out_of_period": "outside the agreed period",
     "duplicates": "equal touches, or further lines of one event (amounts added up)",
     "kept": "kept",
+    "shared_identifiers": "identifiers of an account that another account keeps",
     "touches": "touches prepared",
     "off_instant": "touches at no agreed instant, dropped",
     "people": "people",

@@ -74,7 +74,18 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
         [('identifiers = ["id"]', 'identifiers = "id"')],
         "match.identifiers: expected a list of texts or tables, found a text",
     ),
-    "second identifier": ([('["id"]', '["id", "email"]')], "match.identifiers: more than one identifier is not built"),
+    "identifier twice": (
+        [('["id"]', '["phone", {type = "phone", rule = "national"}]')],
+        "match.identifiers: phone is there",
+    ),
+    "version of an id": (
+        [('["id"]', '[{type = "id", version = "20230330"}]')],
+        "match.identifiers[1].version: belongs to",
+    ),
+    "version of four digits": (
+        [('["id"]', '[{type = "caid", version = "2023"}]')],
+        "match.identifiers[1].version: expected eight digits",
+    ),
     "identifier unknown": ([('["id"]', '["name"]')], "match.identifiers[1].type: expected one of phone"),
     "rule for oaid": ([('["id"]', '[{type = "oaid", rule = "upper"}]')], "match.identifiers[1].rule: oaid has none"),
     "identifier a number": ([('["id"]', "[1]")], "match.identifiers[1]: expected a table"),

@@ -168,7 +168,7 @@ def test_an_outcome_stands_under_every_identifier_of_its_account(rows: list[Row]
             if key is not None:
                 holders.setdefault(key, []).append(owner)
     keeper = {key: min(owners, key=lambda one: holder_mark(CHOICE_KEY, key, one)) for key, owners in holders.items()}
-    assert data.shared_identifiers == sum(len(owners) - 1 for owners in holders.values())
+    assert data.summary.shared_identifiers == sum(len(owners) - 1 for owners in holders.values())
     assert [key.tobytes() for part in data.members() for key in part] == sorted(keeper)
 
     events: dict[object, list[tuple[int, int]]] = {}
@@ -229,7 +229,7 @@ def test_many_accounts_in_many_parts() -> None:
                 for key, event, time, value in zip(batch.person, batch.event, batch.time_us, batch.value, strict=True)
             ]
         )
-        assert data.shared_identifiers > 50
+        assert data.summary.shared_identifiers > 50
     assert found[0] == found[1]
     assert len(found[0]) > 4000
 

@@ -25,6 +25,18 @@ def _zcdp_epsilon(rho: float, delta: float) -> float:
     return best
 
 
+def test_a_person_is_hidden_under_all_identifiers() -> None:
+    """An outcome side's person can add their cap once under each identifier."""
+    one, three = (replace(plan_of(make_agreement()), identifiers=identifiers) for identifiers in (1, 3))
+    for norm in (1, 2):
+        assert column_sensitivities(three, 4, norm=norm) == pytest.approx(
+            [3 * bound for bound in column_sensitivities(one, 4, norm=norm)]
+        )
+    costs = [privacy_cost(make_agreement(), plan) for plan in (one, three)]
+    assert costs[1].multiplier == costs[0].multiplier
+    assert costs[1].std_errors == pytest.approx([3 * error for error in costs[0].std_errors])
+
+
 def test_the_hidden_gate_is_paid_for() -> None:
     agreement = make_agreement()
     plan = plan_of(agreement)
