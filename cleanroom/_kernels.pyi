@@ -36,11 +36,14 @@ def base_ot_receiver_keys(
 # --- ot.rs
 def ggm_expand(roots: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
 def ggm_reconstruct(delta_bits: NDArray[np.uint8], sums: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+
+class CheckError(ValueError): ...
+
 def ot_extend_receiver(
-    leaves: NDArray[np.uint8], first: int, width: int, choices: NDArray[np.uint8]
+    leaves: NDArray[np.uint8], setup: bytes, first: int, width: int, choices: NDArray[np.uint8], mask: bytes
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
 def ot_extend_sender(
-    leaves: NDArray[np.uint8], delta: NDArray[np.uint8], first: int, width: int, correction: bytes
+    leaves: NDArray[np.uint8], delta: NDArray[np.uint8], setup: bytes, first: int, width: int, message: bytes
 ) -> NDArray[np.uint8]: ...
 def ot_mask_tables(
     rows: NDArray[np.uint8],

@@ -135,6 +135,7 @@ def _hello(inputs: RunInputs) -> Hello:
         role=inputs.prepared.role,
         terms_digest=inputs.terms.digest,
         seed_commitment=seed_commitment(inputs.seed),
+        nonce=inputs.nonce,
         input_root=inputs.prepared.input_root,
         build=build_digest(inputs.build),
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cleanroom import __version__, _kernels
 from cleanroom.agreement.model import Agreement, Profile, Role
 from cleanroom.plan import Plan
-from cleanroom.protocols.session import Contribution, Hello, Session, session_id
+from cleanroom.protocols.session import Contribution, Hello, Session, nonce_commitment, session_id
 
 __all__ = ["BUILD", "Handshake", "hello_of"]
 
@@ -72,6 +72,7 @@ class Handshake:
                 role=role,
                 terms_digest=terms_digest,
                 seed_commitment=self.side(role).seed_commitment,
+                nonce=self.side(role).nonce,
                 input_root=self.side(role).input_root,
                 build=self.side(role).build,
             )
@@ -95,6 +96,7 @@ def hello_of(
     role: Role,
     terms_digest: bytes,
     seed_commitment: bytes,
+    nonce: bytes,
     input_root: bytes,
     build: bytes,
 ) -> Hello:
@@ -109,6 +111,7 @@ def hello_of(
         agreement_hash=agreement.hash,
         terms_digest=terms_digest,
         seed_commitment=seed_commitment,
+        nonce_commitment=nonce_commitment(nonce),
         input_root=input_root,
         build=build,
     )

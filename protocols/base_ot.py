@@ -1,8 +1,9 @@
 """Base oblivious transfer: `count` random 1-of-2 transfers of 16-byte keys.
 
 Functionality: the sender gets two random keys for each transfer, the receiver the one that its choice bit names.
-Security: semi-honest here; the protocol itself is secure against a malicious peer in the random-oracle model under the
-Diffie-Hellman assumption. What each learns: the sender nothing of the choices, the receiver nothing of the other keys.
+Security: malicious, in the random-oracle model under the Diffie-Hellman assumption; endemic: a party that deviates can
+influence the keys that it gets itself, and nothing else. That suffices for `ot` (ePrint 2022/192 takes its base
+transfers so). What each learns: the sender nothing of the choices, the receiver nothing of the other keys.
 Rounds: one message each way, the receiver first. Bytes a transfer: 64 to the sender, 32 to the receiver.
 Source: Masny and Rindal, "Endemic Oblivious Transfer", ePrint 2019/706 (from a Diffie-Hellman agreement), over
 ristretto255 (RFC 9496).

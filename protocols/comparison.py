@@ -2,8 +2,9 @@
 
 Functionality: both sides input additive shares modulo 2^64 of x < 2^63 and the same public t <= 2^63; they get bits
 whose XOR is [x >= t]. Used on gates when nothing is released but what passes them.
-Security: semi-honest, in the 1-of-16 transfer model of `ot`. What each learns: nothing; every bit that the receiver
-gets is masked with a fresh bit of the sender's, and that bit is the sender's share.
+Security: semi-honest, in the 1-of-16 transfer model of `ot`, which holds the receiver to one choice a transfer; either
+side can make a comparison come out otherwise. What each learns: nothing; every bit that the receiver gets is masked
+with a fresh bit of the sender's, and that bit is the sender's share.
 Rounds: one exchange for the chunks and one for each of four levels of the tree, for each slice.
 Bytes: 20 a transfer, 31 transfers a number: 620 bytes.
 Source: Rathee et al., "CrypTFlow2", ePrint 2020/1002, section 3 (comparison by a tree, and the most significant

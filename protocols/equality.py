@@ -1,8 +1,9 @@
 """Equality of shared secrets: XOR shares of [a_i = b_i] for vectors of numbers of up to 64 bits.
 
 Functionality: the sender inputs a, the receiver b; they get bits s and r with s_i XOR r_i = [a_i = b_i].
-Security: semi-honest, in the 1-of-16 transfer model of `ot`. What each learns: nothing; every bit that the receiver
-gets is masked with a fresh bit of the sender's, and that bit is the sender's share.
+Security: semi-honest, in the 1-of-16 transfer model of `ot`, which holds the receiver to one choice a transfer; either
+side can make an equality come out otherwise. What each learns: nothing; every bit that the receiver gets is masked with
+a fresh bit of the sender's, and that bit is the sender's share.
 Rounds: one exchange a layer (three for 64 bits) for each slice of `SLICE` numbers.
 Bytes: 18 a transfer; a number of 64 bits takes 16 + 4 + 1 = 21 transfers, 378 bytes.
 Source: Couteau, ePrint 2016/544; Chandran, Gupta and Shah, "Circuit-PSI with linear complexity", ePrint 2021/034.

@@ -3,9 +3,11 @@
 Functionality: the exposure side inputs a bit a and m words z for each bin, the outcome side a bit b and m words r;
 they get u^A and u^B with u^A + u^B = (a XOR b)·(z + r). After the equality test a XOR b says whether the bin matched,
 and then z + r is the row's values; otherwise both shares are random and add up to zero.
-Security: semi-honest, in the 1-of-2 transfer model of `ot`. What each learns: nothing; all that arrives is masked by
-transfer keys.
-Rounds: three messages a slice of bins, the first of the next slice beside the last. Bytes a bin: 2·(4 + 8·m).
+Security: semi-honest, in the 1-of-2 transfer model of `ot`, which holds both receivers to one choice a bin; a sender
+can add a multiple of the other's bit to the sum. What each learns: nothing; all that arrives is masked by transfer
+keys.
+Rounds: three messages a slice of bins, the first of the next slice beside the last. Bytes a bin: 2·(4 + 8·m),
+and 5,152 a slice for the checks.
 Source: Pinkas, Schneider, Tkachenko and Yanai, EUROCRYPT 2019; Asharov, Lindell, Schneider and Zohner, CCS 2013
 (correlated transfer).
 

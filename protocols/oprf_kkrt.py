@@ -3,7 +3,8 @@
 Functionality: that of `oprf_ecdh`. The receiver holds one query a bin, q_1 … q_N; it learns F(i, q_i) for each bin i,
 once. The sender learns an object that evaluates F at any (bin, input).
 
-Security model: semi-honest, 128-bit computational. SHA-256 is taken as correlation robust in the sense of KKRT16
+Security model: semi-honest, 128-bit computational; the receiver's codewords are not checked, since the code is not
+linear (docs/THREAT-MODEL.md). SHA-256 is taken as correlation robust in the sense of KKRT16
 (d-Hamming correlation robustness: H(i, a_i ⊕ (b_i ∧ s)) looks random for a secret mask s and public b_i of weight
 d = 128 and more), which a random oracle is; AES-128 as a PRF, for the streams and for the code. What each party learns:
 the receiver its N outputs, the sender nothing. That the receiver gets no second answer in a bin is enforced by the

@@ -2,11 +2,13 @@
 
 Functionality: for each transfer the receiver chooses x in F16 (or in F2) and gets a key; the sender can compute the
 key of every x. On top of it `send_tables` / `receive_tables` transfer short messages: bits of 1-of-16 tables.
-Security: semi-honest. What each learns: the sender nothing of the choices; the receiver nothing of the other keys.
+Security: malicious, in the random-oracle and ideal-cipher models, from endemic base transfers; with a receiver that
+cheats and passes with probability 2^-c, c bits of the sender's secret Δ are known to it. What each learns: the sender
+nothing of the choices; the receiver nothing of the other keys. What is transferred is the sender's to choose.
 Rounds: three messages to set up; then a correction from the receiver for each batch, and the sender's masked messages.
-Bytes: 16 a transfer with 4-bit choices and 4 with 1-bit choices, receiver to sender; tables add 2 for each message
-bit; 12,288 + 4,096 to set up. Source: Roy, "SoftSpokenOT", ePrint 2022/192, with k = 4; the hash is TMMO of Guo, Katz,
-Wang and Yu, ePrint 2019/074, section 7.4.
+Bytes: 16 a transfer with 4-bit choices and 4 with 1-bit choices, receiver to sender, and 4,160 or 2,576 a batch for
+its check; tables add 2 for each message bit; 12,288 + 5,152 to set up. Source: Roy, "SoftSpokenOT", ePrint 2022/192,
+with k = 4; the hash is TMMO of Guo, Katz, Wang and Yu, ePrint 2019/074, section 7.4.
 
 A VOLE over the subfield F16 = GF(2)[α]/(α⁴ + α + 1). The receiver holds 32 GGM trees of 16 leaves; the sender knows
 all leaves but leaf Δ_j of tree j. With r_x the stream of leaf x, the receiver has u_j = Σ r_x and v_j = Σ x·r_x, and
@@ -15,17 +17,32 @@ c_j = u_j + x for its choices x; the sender adds Δ_j·c_j and holds Q = V + x·
 of choice x is H(Q - x·Δ), which the receiver computes as H(V). For 1-bit choices the streams are over F2 and Δ stays
 in F16: that is SoftSpokenOT itself.
 
+Two checks hold the receiver to one choice a transfer. Both come before the sender uses what they are about.
+
+Trees: each leaf has a digest; the receiver sends the XOR of a tree's sixteen and the digest of all digests. The sender
+works out the digest of the leaf that it lacks and compares. A receiver whose trees are consistent for some values of
+Δ_j only passes for those only: it guesses.
+
+Corrections: R is the hash of a column over the transfers of a batch that `_kernels` computes, linear, polynomial in a
+key χ of 128 bits. **χ is a hash of the set-up and of the whole correction, so it is known to nobody before both are
+fixed.** The receiver sends R·x and R·V; the sender demands R·Q_j = R·V_j + Δ_j·R·x for each j. Columns with unequal
+choices hash to one R·x with probability below 2^-108; every other deviating column has to be outweighed in R·V_j, which
+takes a guess of its Δ_j. **The last group of 128 transfers of a batch has fresh random choices and serves nothing
+else**: its weight in R is one, so R·x is uniform, and R·V follows from it and from what the sender has.
+
 H(row, tweak) = π(π(row) + tweak) + π(row), π being AES-128 under a public key that the session and the label
 determine. **The tweak is (number of the transfer, choice, output block), and no number is used twice**: two keys under
 one tweak could be compared, and equal rows would show equal secrets.
 
-Departures: no consistency check (semi-honest); the seed expansion of trees and streams is AES-128 keyed by the node
-(blocks 0 and 1 for children, a block counter for streams); trees are rebuilt in positions y = x + Δ_j, so that memory
-access does not depend on Δ.
+Departures: the challenge is not a message of the sender's but a hash (Fiat–Shamir), which saves two messages a batch;
+because it can be tried out beforehand it has 128 bits and not 40. One digest covers all trees. The seed expansion of
+trees and streams is AES-128 keyed by the node (blocks 0 and 1 for children, a block counter for streams), digests are
+SHA-256; trees are rebuilt in positions y = x + Δ_j, so that memory access does not depend on Δ.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,6 +55,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from numpy.typing import NDArray
 
 from cleanroom import _kernels
+from cleanroom.errors import PeerError
 from cleanroom.protocols import base_ot
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.traffic import Traffic, in_chunks, messages, total
@@ -68,7 +86,10 @@ GROUP: Final = 128
 """Transfers that share a block of the streams; a batch is padded to whole groups."""
 BATCH: Final = CHUNK_BYTES // ROW_BYTES
 """Transfers of one correction message with 4-bit choices: 65,536."""
+DIGEST_BYTES: Final = 32
 SUM_BYTES: Final = TREES * DEPTH * 2 * ROW_BYTES
+CHECK_BYTES: Final = (TREES + 1) * DIGEST_BYTES
+"""What checks the trees: the XOR of each tree's leaf digests, and the digest of all."""
 
 TREE_SUMS: Final = Message(protocol=ProtocolId.OT, type=1, step="ot.tree_sums")
 
@@ -76,14 +97,15 @@ Bytes = NDArray[np.uint8]
 
 
 def correction_bytes(count: int, choice_bits: int) -> int:
-    """Returns the length of the correction of a batch of `count` transfers with 1 or 4-bit choices."""
-    return -(-count // GROUP) * TREES * choice_bits * ROW_BYTES
+    """Returns the length of a correction, its check included, of `count` transfers with 1 or 4-bit choices."""
+    groups = -(-count // GROUP) + 1
+    return (groups * TREES * choice_bits + choice_bits + TREES * DEPTH) * ROW_BYTES
 
 
 def setup_traffic() -> Traffic:
     """What the sender and the receiver of the later transfers send to set them up."""
     base_sender, base_receiver = base_ot.traffic(TREES * DEPTH)
-    return base_receiver, base_sender + messages(SUM_BYTES)
+    return base_receiver, base_sender + messages(SUM_BYTES + CHECK_BYTES)
 
 
 def table_traffic(*, count: int, bits: int) -> Traffic:
@@ -105,9 +127,9 @@ class _Position:
     transfer: int = 0
 
     def advance(self, count: int, choice_bits: int) -> tuple[int, int]:
-        """Reserves a batch; returns its first stream block and its first transfer number."""
+        """Reserves a batch and the group that masks its check; returns its first stream block and transfer number."""
         start = self.block, self.transfer
-        groups = -(-count // GROUP)
+        groups = -(-count // GROUP) + 1
         self.block += groups * choice_bits
         self.transfer += groups * GROUP
         return start
@@ -179,6 +201,8 @@ class OtReceiver:
 
     leaves: Bytes = field(repr=False)
     hash_key: bytes
+    setup: bytes  # 32 bytes, the digest of all leaves; public
+    _masks: CipherContext = field(repr=False)
     _position: _Position = field(default_factory=_Position)
 
     def extend(self, choices: Bytes, *, choice_bits: int = DEPTH) -> ReceiverBatch:
@@ -193,7 +217,8 @@ class OtReceiver:
         """
         block, first = self._position.advance(choices.size, choice_bits)
         choices = np.ascontiguousarray(choices)
-        correction, rows = _kernels.ot_extend_receiver(self.leaves, block, choice_bits, choices)
+        mask = self._masks.update(bytes(choice_bits * ROW_BYTES))
+        correction, rows = _kernels.ot_extend_receiver(self.leaves, self.setup, block, choice_bits, choices, mask)
         return ReceiverBatch(
             correction=correction.tobytes(), choices=choices, rows=rows, hash_key=self.hash_key, first=first
         )
@@ -206,6 +231,7 @@ class OtSender:
     leaves: Bytes = field(repr=False)
     delta: Bytes = field(repr=False)
     hash_key: bytes
+    setup: bytes  # 32 bytes, the digest of all leaves; public
     _masks: CipherContext = field(repr=False)
     _position: _Position = field(default_factory=_Position)
 
@@ -216,11 +242,18 @@ class OtSender:
             correction: `correction_bytes(count, choice_bits)` bytes.
             count: number of transfers.
             choice_bits: 4 or 1.
+
+        Raises:
+            PeerError: the correction does not pass its check.
+            ValueError: the correction has another length.
         """
         if len(correction) != correction_bytes(count, choice_bits):
             raise ValueError("the correction is not of the length that the batch has")
         block, first = self._position.advance(count, choice_bits)
-        rows = _kernels.ot_extend_sender(self.leaves, self.delta, block, choice_bits, correction)
+        try:
+            rows = _kernels.ot_extend_sender(self.leaves, self.delta, self.setup, block, choice_bits, correction)
+        except _kernels.CheckError as fault:
+            raise PeerError(f"ot: batch from transfer {first} on: {fault}") from fault
         return SenderBatch(count=count, rows=rows, delta=self.delta, hash_key=self.hash_key, first=first)
 
     def random_bits(self, count: int) -> Bytes:
@@ -240,11 +273,52 @@ def _times_delta(delta: Bytes, choice: int) -> Bytes:
     return products[0::2] | products[1::2] << np.uint8(4)
 
 
+def _leaf_digests(binding: bytes, leaves: Bytes) -> Bytes:
+    """Returns SHA-256 of each leaf, bound to the set-up and the tree: 32 × 16 × 32 bytes."""
+    digests = b"".join(
+        sha256(b"cleanroom/ot/leaf/v1" + binding + bytes([tree]) + leaf.tobytes()).digest()
+        for tree, row in enumerate(leaves.reshape(TREES, LEAVES, ROW_BYTES))
+        for leaf in row
+    )
+    return np.frombuffer(digests, dtype=np.uint8).reshape(TREES, LEAVES, DIGEST_BYTES)
+
+
+def _setup_digest(binding: bytes, digests: Bytes) -> bytes:
+    return sha256(b"cleanroom/ot/leaves/v1" + binding + digests.tobytes()).digest()
+
+
+def _recomputed_setup(binding: bytes, leaves: Bytes, delta: Bytes, sums: bytes) -> bytes:
+    """Returns the digest of all leaves, by one who lacks leaf Δ of each tree.
+
+    Args:
+        binding: session and label.
+        leaves: leaf y ⊕ Δ at position y, 32 × 16 × 16 bytes; position 0 is not read.
+        delta: 32 elements.
+        sums: the XOR of each tree's leaf digests, from the peer.
+    """
+    digests = _leaf_digests(binding, leaves).copy()
+    digests[:, 0] = np.frombuffer(sums, dtype=np.uint8).reshape(TREES, DIGEST_BYTES)
+    digests[:, 0] ^= np.bitwise_xor.reduce(digests[:, 1:], axis=1)
+    positions = np.arange(LEAVES)
+    for bit in range(DEPTH):
+        # position y becomes leaf y ⊕ Δ by exchanging halves with a mask: an index would be an access that depends on Δ
+        exchanged = digests[:, positions ^ 1 << bit]
+        mask = -(delta >> np.uint8(bit) & np.uint8(1))
+        digests ^= (digests ^ exchanged) & mask[:, None, None]
+    return _setup_digest(binding, digests)
+
+
+def _masks(streams: Streams, direction: str, label: str) -> CipherContext:
+    key = streams.key(step="ot", direction=direction, purpose=label)
+    return Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
+
+
 def receiver_setup(*, streams: Streams, label: str) -> Protocol[OtReceiver]:
     """Sets up the receiver of later transfers: the sender of the base transfers and the owner of the trees.
 
     Args:
-        streams: this party's streams; opens (ot, receiver, label) and the base transfers' label.
+        streams: this party's streams; opens (ot, receiver, label), (ot, receiver-masks, label) and the base transfers'
+            label.
         label: names this pair of objects in its session; equal on both sides.
 
     Raises:
@@ -255,8 +329,15 @@ def receiver_setup(*, streams: Streams, label: str) -> Protocol[OtReceiver]:
         keystream(streams.key(step="ot", direction="receiver", purpose=label), TREES * ROW_BYTES), dtype=np.uint8
     )
     sums, leaves = _kernels.ggm_expand(roots)
-    yield Send(TREE_SUMS, (sums ^ base.reshape(-1)).tobytes())
-    return OtReceiver(leaves=leaves, hash_key=hash_key(streams, label))
+    binding = base_ot.domain(streams, label)
+    digests = _leaf_digests(binding, leaves)
+    setup = _setup_digest(binding, digests)
+    yield Send(
+        TREE_SUMS, (sums ^ base.reshape(-1)).tobytes() + np.bitwise_xor.reduce(digests, axis=1).tobytes() + setup
+    )
+    return OtReceiver(
+        leaves=leaves, hash_key=hash_key(streams, label), setup=setup, _masks=_masks(streams, "receiver-masks", label)
+    )
 
 
 def sender_setup(*, streams: Streams, label: str) -> Protocol[OtSender]:
@@ -268,21 +349,30 @@ def sender_setup(*, streams: Streams, label: str) -> Protocol[OtSender]:
         label: names this pair of objects in its session; equal on both sides.
 
     Raises:
-        PeerError: the peer's base transfer message is malformed.
+        PeerError: the peer's base transfer message is malformed, or its trees do not pass their check.
     """
     drawn = keystream(streams.key(step="ot", direction="sender", purpose=label), TREES * DEPTH // 8)
     bits = np.unpackbits(np.frombuffer(drawn, dtype=np.uint8))
     sides = bits ^ np.uint8(1)  # at each level the sum of the side that leads away from Δ
     base = yield from base_ot.receiver(streams=streams, label=label, choices=sides)
-    masked = yield Expect(TREE_SUMS, SUM_BYTES)
-    assert masked is not None
-    pairs = np.frombuffer(masked, dtype=np.uint8).reshape(TREES * DEPTH, 2, ROW_BYTES)
+    message = yield Expect(TREE_SUMS, SUM_BYTES + CHECK_BYTES)
+    assert message is not None
+    pairs = np.frombuffer(message, dtype=np.uint8, count=SUM_BYTES).reshape(TREES * DEPTH, 2, ROW_BYTES)
     # both sides are read and one is kept by arithmetic: an index would be an access that depends on Δ
     chosen = pairs[:, 0] ^ (pairs[:, 0] ^ pairs[:, 1]) * sides[:, None]
     leaves = _kernels.ggm_reconstruct(bits, (chosen ^ base).reshape(-1))
     delta = np.packbits(bits.reshape(TREES, DEPTH), axis=1).reshape(TREES) >> np.uint8(4)
-    masks = Cipher(ChaCha20(streams.key(step="ot", direction="sender-masks", purpose=label), bytes(16)), mode=None)
-    return OtSender(leaves=leaves, delta=delta, hash_key=hash_key(streams, label), _masks=masks.encryptor())
+    setup = message[-DIGEST_BYTES:]
+    known = _recomputed_setup(base_ot.domain(streams, label), leaves, delta, message[SUM_BYTES:-DIGEST_BYTES])
+    if not hmac.compare_digest(known, setup):
+        raise PeerError(f"{TREE_SUMS.step}: the trees do not pass their consistency check")
+    return OtSender(
+        leaves=leaves,
+        delta=delta,
+        hash_key=hash_key(streams, label),
+        setup=setup,
+        _masks=_masks(streams, "sender-masks", label),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,14 @@
 """The handshake: both sides agree that they run the same thing, commit to their inputs and seeds, and name the session.
 
 Functionality: both learn a session id that neither could choose, and that agreement, role, profile, sizes and protocol
-version match. Each side binds itself to its seed, its prepared input and its build before it sees the other's nonce.
-Model: semi-honest; a peer that differs in any public field is refused before any data-dependent message. The outcome
-side sees the other nonce before it sends its own, so one that deviates could draw its nonce again until it likes the
-session's bins; inputs and seeds are committed to by then.
+version match. Each side binds itself to its seed, its nonce, its prepared input and its build before it sees the
+other's nonce, so that neither can draw again until it likes the session's bins.
+Model: malicious for the session id, in the random-oracle model; a side can only stop instead of opening its nonce. A
+peer that differs in any public field is refused before any data-dependent message.
 Leakage: the two commitments (an unchanged input under one agreement gives an unchanged root; see LEAKAGE), whether
 the other side's build changed, and whether a stored release for exactly these inputs exists.
 Rounds: 2. Bytes: 2 × (HELLO + NONCE) frames, fixed.
-Source: style of TLS 1.3's transcript binding (RFC 8446 section 4.4.1); the commitment is SHA-256 of a 32-byte seed.
+Source: style of TLS 1.3's transcript binding (RFC 8446 section 4.4.1); commitments are SHA-256 of 32 uniform bytes.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ __all__ = [
     "build_digest",
     "confirm",
     "handshake",
+    "nonce_commitment",
     "seal_transcript",
     "seed_commitment",
     "session_id",
     "volume",
 ]
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 NONCE_BYTES: Final = 32
 _DIGEST_BYTES: Final = 32
 _SIGNATURE_BYTES: Final = 64
-_HELLO: Final = struct.Struct("<HBBQQII32s32s32s32s32s")
+_HELLO: Final = struct.Struct("<HBBQQII32s32s32s32s32s32s")
 HELLO_BYTES: Final = _HELLO.size
 
 Verify: TypeAlias = Callable[[bytes, bytes], None]
@@ -77,6 +78,7 @@ class Hello:
     agreement_hash: bytes
     terms_digest: bytes  # of what both sides would open and write; see `cleanroom.release.terms`
     seed_commitment: bytes
+    nonce_commitment: bytes
     input_root: bytes
     build: bytes  # `build_digest` of what runs on that side; it need not be equal on both
 
@@ -93,6 +95,7 @@ class Hello:
             self.agreement_hash,
             self.terms_digest,
             self.seed_commitment,
+            self.nonce_commitment,
             self.input_root,
             self.build,
         )
@@ -133,6 +136,11 @@ def seed_commitment(seed: bytes) -> bytes:
     return hashlib.sha256(b"cleanroom/seed-commitment/v1" + seed).digest()
 
 
+def nonce_commitment(nonce: bytes) -> bytes:
+    """Commits to a 32-byte nonce; hiding because the nonce is uniform."""
+    return hashlib.sha256(b"cleanroom/nonce-commitment/v1" + nonce).digest()
+
+
 def build_digest(build: str) -> bytes:
     """Names a build (version, kernels) in 32 bytes, so that the transcript says what ran on either side."""
     return hashlib.sha256(b"cleanroom/build/v1" + build.encode()).digest()
@@ -164,7 +172,7 @@ def handshake(*, own: Hello, nonce: bytes, stored: StoredSession) -> Protocol[Se
     """Runs the handshake.
 
     Args:
-        own: this side's hello.
+        own: this side's hello, with the commitment to the nonce.
         nonce: 32 bytes, fresh.
         stored: peer's input root -> id of the session whose release is stored for both present roots, or None.
 
@@ -173,14 +181,19 @@ def handshake(*, own: Hello, nonce: bytes, stored: StoredSession) -> Protocol[Se
 
     Raises:
         AgreementError: the peer runs another agreement.
-        PeerError: the peer differs in version, role, profile or sizes.
+        PeerError: the peer differs in version, role, profile or sizes, or opens another nonce than it committed to.
+        ValueError: the hello commits to another nonce.
     """
+    if not hmac.compare_digest(own.nonce_commitment, nonce_commitment(nonce)):
+        raise ValueError("the hello commits to another nonce")
     theirs = yield from _exchange(_HELLO_MESSAGE, own.encode(), first=own.exposure)
     peer = _checked_hello(own, theirs)
     known = stored(peer.input_root)
     claim = bytes(NONCE_BYTES) if known is None else known
     answer = yield from _exchange(_NONCE_MESSAGE, nonce + claim, first=own.exposure)
     peer_nonce, peer_claim = answer[:NONCE_BYTES], answer[NONCE_BYTES:]
+    if not hmac.compare_digest(peer.nonce_commitment, nonce_commitment(peer_nonce)):
+        raise PeerError("session: the peer opens another nonce than its hello commits to")
     if hmac.compare_digest(nonce, peer_nonce):
         raise PeerError("session: the peer sent this side's own nonce back")
     return Session(
@@ -207,7 +220,7 @@ def _contribution(hello: Hello, nonce: bytes, claim: bytes) -> Contribution:
 
 def _checked_hello(own: Hello, payload: bytes) -> Hello:
     """Reads the peer's hello, and refuses every difference but its commitments and its build."""
-    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, terms, commitment, root, build = (
+    version, role, profile, n_exposure, n_outcome, columns, groups, agreement, terms, seed, nonce, root, build = (
         _HELLO.unpack(payload)
     )
     if version != PROTOCOL_VERSION:
@@ -221,7 +234,14 @@ def _checked_hello(own: Hello, payload: bytes) -> Hello:
         raise PeerError("session: the peer's profile or sizes differ although its agreement does not")
     if terms != own.terms_digest:
         raise PeerError("session: the peer derives other release terms, or writes files with another pyarrow version")
-    return replace(own, exposure=not own.exposure, seed_commitment=commitment, input_root=root, build=build)
+    return replace(
+        own,
+        exposure=not own.exposure,
+        seed_commitment=seed,
+        nonce_commitment=nonce,
+        input_root=root,
+        build=build,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from tests.cleanroom.whole_run import (
     whole_run,
 )
 
-HELLO_BYTES = ("terms_digest", "seed_commitment", "input_root", "build")
+HELLO_BYTES = ("terms_digest", "seed_commitment", "nonce", "input_root", "build")
 TERMS_DIGEST = b"\x7e" * 32
 LEFT_OUT = ("release.terms", "release.signature", "session.seal")
 CASES: dict[str, tuple[str, list[str], tuple[range, range]]] = {

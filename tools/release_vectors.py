@@ -40,7 +40,7 @@ def case(
     salts, streams = {}, {}
     for side in sides:
         streams[side] = Streams(seed=SEEDS[side], session_id=SESSION_ID)
-        stream = keystream(streams[side].key(step="release", purpose="salts"), 32 * len(cells))
+        stream = keystream(streams[side].key(step="release", direction=side, purpose="salts"), 32 * len(cells))
         salts[side] = [stream[32 * k : 32 * k + 32] for k in range(len(cells))]
     messages: list[dict[str, Any]] = []
 
@@ -76,7 +76,8 @@ def case(
     if noise == "none":
         # the comparison's masks are all ones in the test: the exposure side's share is 1, the outcome side's bit ^ 1
         parts = {"exposure": packed([True] * len(bits)), "outcome": packed([not bit for bit in bits])}
-        bit_salts = {side: keystream(streams[side].key(step="release", purpose="bits salt"), 32) for side in sides}
+        keys = {side: streams[side].key(step="release", direction=side, purpose="bits salt") for side in sides}
+        bit_salts = {side: keystream(key, 32) for side, key in keys.items()}
         for side in sides:
             statement = b"cleanroom/release/bits/v1" + SESSION_ID + ROLES[side] + bit_salts[side] + parts[side]
             send(side, "bits_commitment", hashlib.sha256(statement).digest())

@@ -244,7 +244,8 @@ def _compare_gates(side: _Side, gate_cells: NDArray[np.int64], compare: Compare)
     if mine.shape != (count,) or bool((mine > 1).any()):
         raise AssertionError("the comparison returned something else than one bit a gate")
     bits = np.packbits(mine, bitorder="little").tobytes()
-    salt = keystream(side.streams.key(step="release", purpose="bits salt"), SALT_BYTES)
+    key = side.streams.key(step="release", direction=side.role.value, purpose="bits salt")
+    salt = keystream(key, SALT_BYTES)
     session_id = side.streams.session_id
     commitment = commit_bits(session_id=session_id, role=side.role, salt=salt, bits=bits)
     committed = yield from side.trade(_BITS_COMMITMENT, commitment, COMMITMENT_BYTES)
@@ -296,7 +297,7 @@ class _Side:
         self.streams = streams
         self.words = words
         self.receives = role in terms.recipients
-        key = streams.key(step="release", purpose="salts")
+        key = streams.key(step="release", direction=role.value, purpose="salts")
         self._salts = np.frombuffer(keystream(key, SALT_BYTES * len(words)), dtype=np.uint8).reshape(-1, SALT_BYTES)
         self._mine = np.zeros(len(words), dtype=np.bool_)  # cells that this side has opened or counts as its own
         self._theirs = np.zeros(len(words), dtype=np.bool_)

@@ -14,7 +14,7 @@ from cleanroom.agreement.model import Noise
 from cleanroom.protocols import comparison, private_join
 from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.session import Hello, build_digest, confirm, handshake, seed_commitment
+from cleanroom.protocols.session import Hello, build_digest, confirm, handshake, nonce_commitment, seed_commitment
 from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening
@@ -44,7 +44,7 @@ def private_join_run(content: Any) -> Iterator[tuple[str, bool]]:
 def _side(content: Any, side: int, transcript: Transcript) -> Protocol[tuple[bytes, Opening]]:
     """One side of a run up to the opening, as `cleanroom.execute` puts it together."""
     public, exposure = content["parameters"], side == 0
-    seed = bytes.fromhex(content["seeds"][side])
+    seed, nonce = bytes.fromhex(content["seeds"][side]), bytes.fromhex(content["nonces"][side])
     hello = Hello(
         exposure=exposure,
         profile=public["profile"],
@@ -55,10 +55,10 @@ def _side(content: Any, side: int, transcript: Transcript) -> Protocol[tuple[byt
         agreement_hash=bytes.fromhex(content["agreement_hash"]),
         terms_digest=bytes.fromhex(content["terms_digest"]),
         seed_commitment=seed_commitment(seed),
+        nonce_commitment=nonce_commitment(nonce),
         input_root=bytes.fromhex(content["input_roots"][side]),
         build=build_digest(content["build"]),
     )
-    nonce = bytes.fromhex(content["nonces"][side])
     session = yield from handshake(own=hello, nonce=nonce, stored=lambda root: None)
     streams = Streams(seed=seed, session_id=session.id)
     parameters = JoinParameters(

@@ -19,6 +19,7 @@ mod rlwe;
 mod rows;
 mod sort;
 mod text;
+mod universal;
 
 #[pymodule]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,16 +3,23 @@
 //! Thirty-two trees of sixteen leaves give, for each transfer, a row of 32 field elements (128 bits): the receiver
 //! holds V, the sender Q = V + u·Δ, u being the receiver's choice. F16 is GF(2)[α] / (α⁴ + α + 1) and an element is a
 //! nibble whose bit b is the coefficient of α^b. The streams are bit-sliced: one AES block is one coefficient of 128
-//! consecutive transfers. `protocols/ot.py` tells the protocol and `protocols/reference/ot.py` computes the same.
+//! consecutive transfers. The last group of a batch has random choices; it masks the batch's consistency check, a
+//! universal hash of U, V and Q. `protocols/ot.py` tells the protocol, `protocols/reference/ot.py` computes the same.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable};
 use zeroize::Zeroizing;
+
+use crate::universal;
+
+create_exception!(_kernels, CheckError, PyValueError, "A correction does not pass its consistency check.");
 
 const TREES: usize = 32;
 const DEPTH: usize = 4;
@@ -30,6 +37,8 @@ const HASH_BATCH: usize = 64;
 
 type Node = [u8; SEED];
 type Words = [u64; TASK_WORDS];
+/// One group: a row of 32 elements for each of 128 transfers, as 128 planes of 128 bits.
+type Planes = [[u64; 2]; PLANES];
 
 fn bad(message: &'static str) -> PyErr {
     PyValueError::new_err(message)
@@ -215,7 +224,7 @@ pub(crate) fn transpose_64(rows: &mut [u64; 64]) {
 }
 
 /// Turns 128 planes of 128 transfers into 128 rows of 128 bits.
-fn write_rows(planes: &[[u64; 2]; PLANES], rows: &mut [u8]) {
+fn write_rows(planes: &Planes, rows: &mut [u8]) {
     for half in 0..2 {
         for word in 0..2 {
             let mut square = [0u64; 64];
@@ -246,21 +255,72 @@ fn counters(first: u64, task: usize, groups: usize, width: usize) -> Vec<Block> 
     (0..(groups * width) as u128).map(|index| block_of(start + index)).collect()
 }
 
-fn extend_receiver(leaves: &Leaves, first: u64, width: usize, choices: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let groups = choices.len().div_ceil(GROUP);
+/// What a batch's challenge is bound to beside its correction: the set-up, the place in the streams, the width.
+struct Binding<'a> {
+    setup: &'a [u8],
+    first: u64,
+    width: usize,
+}
+
+impl Binding<'_> {
+    /// The key of the universal hash, known to nobody before the correction is fixed.
+    fn challenge(&self, correction: &[u8]) -> u128 {
+        let digest = Sha256::new()
+            .chain_update(b"cleanroom/ot/challenge/v1")
+            .chain_update(self.setup)
+            .chain_update(self.first.to_le_bytes())
+            .chain_update([self.width as u8])
+            .chain_update(correction)
+            .finalize();
+        row_word(&digest[..ROW])
+    }
+}
+
+fn check_bytes(width: usize) -> usize {
+    (width + PLANES) * ROW
+}
+
+fn read_planes(planes: &mut [[u64; 2]], bytes: &[u8]) {
+    for (plane, bytes) in planes.iter_mut().zip(bytes.chunks_exact(ROW)) {
+        let word = row_word(bytes);
+        *plane = [word as u64, (word >> 64) as u64];
+    }
+}
+
+fn write_planes(planes: &[[u64; 2]], bytes: &mut [u8]) {
+    for (plane, bytes) in planes.iter().zip(bytes.chunks_exact_mut(ROW)) {
+        bytes[..8].copy_from_slice(&plane[0].to_le_bytes());
+        bytes[8..].copy_from_slice(&plane[1].to_le_bytes());
+    }
+}
+
+/// Rows of all groups but the last, whose transfers mask the check and are used for nothing else.
+fn rows_of(matrix: &[Planes]) -> Vec<u8> {
+    let kept = &matrix[..matrix.len() - 1];
+    let mut rows = vec![0u8; kept.len() * GROUP * ROW];
+    rows.par_chunks_mut(GROUP * ROW).zip(kept).for_each(|(rows, planes)| write_rows(planes, rows));
+    rows
+}
+
+/// Returns the message (correction ‖ hash of the choices ‖ hash of V) and the rows V.
+fn extend_receiver(leaves: &Leaves, binding: &Binding<'_>, choices: &[u8], mask: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let width = binding.width;
     let correction_bytes = TREES * width * ROW;
-    let mut correction = vec![0u8; groups * correction_bytes];
-    let mut rows = vec![0u8; groups * GROUP * ROW];
+    let mut chosen: Vec<_> = choices.chunks(GROUP).map(choice_planes).collect();
+    let mut masking = [[0u64; 2]; DEPTH];
+    read_planes(&mut masking, mask);
+    chosen.push(masking);
+    let mut message = vec![0u8; chosen.len() * correction_bytes + check_bytes(width)];
+    let (correction, check) = message.split_at_mut(chosen.len() * correction_bytes);
+    let mut matrix = vec![[[0u64; 2]; PLANES]; chosen.len()];
     correction
         .par_chunks_mut(TASK_GROUPS * correction_bytes)
-        .zip(rows.par_chunks_mut(TASK_GROUPS * GROUP * ROW))
-        .zip(choices.par_chunks(TASK_GROUPS * GROUP))
+        .zip(matrix.par_chunks_mut(TASK_GROUPS))
+        .zip(chosen.par_chunks(TASK_GROUPS))
         .enumerate()
-        .for_each(|(task, ((correction, rows), choices))| {
-            let here = choices.len().div_ceil(GROUP);
-            let counters = counters(first, task, here, width);
-            let chosen: Vec<_> = choices.chunks(GROUP).map(choice_planes).collect();
-            let mut matrix = vec![[[0u64; 2]; PLANES]; here];
+        .for_each(|(task, ((correction, matrix), chosen))| {
+            let here = chosen.len();
+            let counters = counters(binding.first, task, here, width);
             let mut sums = [[0u64; TASK_WORDS]; DEPTH];
             let mut total = [0u64; TASK_WORDS];
             for tree in 0..TREES {
@@ -270,56 +330,67 @@ fn extend_receiver(leaves: &Leaves, first: u64, width: usize, choices: &[u8]) ->
                     let mut random = planes_at(&total, offset, width);
                     add(&mut random, &chosen[group]);
                     let at = (group * TREES + tree) * width * ROW;
-                    for (out, plane) in correction[at..].chunks_exact_mut(ROW).zip(&random[..width]) {
-                        out[..8].copy_from_slice(&plane[0].to_le_bytes());
-                        out[8..].copy_from_slice(&plane[1].to_le_bytes());
-                    }
+                    write_planes(&random[..width], &mut correction[at..]);
                     matrix[group][tree * DEPTH..][..DEPTH].copy_from_slice(&combine(&sums, offset, width));
                 }
             }
-            for (planes, rows) in matrix.iter().zip(rows.chunks_exact_mut(GROUP * ROW)) {
-                write_rows(planes, rows);
-            }
         });
-    (correction, rows)
+    let key = binding.challenge(correction);
+    let (hashed_choices, hashed_rows) = check.split_at_mut(width * ROW);
+    write_planes(&universal::hash(key, &chosen)[..width], hashed_choices);
+    write_planes(&universal::hash(key, &matrix), hashed_rows);
+    (message, rows_of(&matrix))
 }
 
-fn extend_sender(leaves: &Leaves, delta: &[u8], first: u64, width: usize, correction: &[u8]) -> Vec<u8> {
+/// Returns the rows Q; `message` holds a correction of at least one group, and its check.
+fn extend_sender(leaves: &Leaves, delta: &[u8], binding: &Binding<'_>, message: &[u8]) -> PyResult<Vec<u8>> {
+    let width = binding.width;
     let correction_bytes = TREES * width * ROW;
-    let groups = correction.len() / correction_bytes;
-    let mut rows = vec![0u8; groups * GROUP * ROW];
-    rows.par_chunks_mut(TASK_GROUPS * GROUP * ROW)
-        .zip(correction.par_chunks(TASK_GROUPS * correction_bytes))
-        .enumerate()
-        .for_each(|(task, (rows, correction))| {
-            let here = correction.len() / correction_bytes;
-            let counters = counters(first, task, here, width);
-            let mut matrix = vec![[[0u64; 2]; PLANES]; here];
+    let (correction, check) = message.split_at(message.len() - check_bytes(width));
+    let mut matrix = vec![[[0u64; 2]; PLANES]; correction.len() / correction_bytes];
+    matrix.par_chunks_mut(TASK_GROUPS).zip(correction.par_chunks(TASK_GROUPS * correction_bytes)).enumerate().for_each(
+        |(task, (matrix, correction))| {
+            let here = matrix.len();
+            let counters = counters(binding.first, task, here, width);
             let mut sums = [[0u64; TASK_WORDS]; DEPTH];
             let mut total = [0u64; TASK_WORDS];
             for tree in 0..TREES {
                 leaves.sums(tree, &counters, true, &mut sums, &mut total);
                 for (group, matrix) in matrix.iter_mut().enumerate() {
                     let mut planes = combine(&sums, 2 * group * width, width);
-                    let mut power = [[0u64; 2]; DEPTH];
                     let at = (group * TREES + tree) * width * ROW;
-                    for (plane, bytes) in power.iter_mut().zip(correction[at..at + width * ROW].chunks_exact(ROW)) {
-                        let word = row_word(bytes);
-                        *plane = [word as u64, (word >> 64) as u64];
-                    }
-                    for bit in 0..DEPTH {
-                        let mask = 0u64.wrapping_sub(u64::from(delta[tree] >> bit & 1));
-                        add(&mut planes, &power.map(|plane| plane.map(|word| word & mask)));
-                        power = times_alpha(power);
-                    }
+                    add_multiple(&mut planes, delta[tree], &correction[at..at + width * ROW]);
                     matrix[tree * DEPTH..][..DEPTH].copy_from_slice(&planes);
                 }
             }
-            for (planes, rows) in matrix.iter().zip(rows.chunks_exact_mut(GROUP * ROW)) {
-                write_rows(planes, rows);
-            }
-        });
-    rows
+        },
+    );
+    let hashed = universal::hash(binding.challenge(correction), &matrix);
+    let (hashed_choices, hashed_rows) = check.split_at(width * ROW);
+    let mut difference = 0;
+    for (tree, expected) in hashed_rows.chunks_exact(DEPTH * ROW).enumerate() {
+        let mut planes = planes_at(hashed[tree * DEPTH..][..DEPTH].as_flattened(), 0, DEPTH);
+        add_multiple(&mut planes, delta[tree], hashed_choices);
+        let mut told = [[0u64; 2]; DEPTH];
+        read_planes(&mut told, expected);
+        add(&mut planes, &told);
+        difference |= planes.as_flattened().iter().fold(0, |all, word| all | word);
+    }
+    if difference != 0 {
+        return Err(CheckError::new_err("the correction does not pass its consistency check"));
+    }
+    Ok(rows_of(&matrix))
+}
+
+/// Adds element · power, `power` being bit-sliced in as many planes as it has blocks.
+fn add_multiple(planes: &mut [[u64; 2]; DEPTH], element: u8, power: &[u8]) {
+    let mut shifted = [[0u64; 2]; DEPTH];
+    read_planes(&mut shifted, power);
+    for bit in 0..DEPTH {
+        let mask = 0u64.wrapping_sub(u64::from(element >> bit & 1));
+        add(planes, &shifted.map(|plane| plane.map(|word| word & mask)));
+        shifted = times_alpha(shifted);
+    }
 }
 
 /// The tweak of output block `part` of choice `choice` of transfer `index`.
@@ -495,43 +566,63 @@ fn ggm_reconstruct<'py>(
     Ok(leaves.into_pyarray(py))
 }
 
-/// The receiver's half of n transfers, from stream block `first` on.
-/// Returns the correction (⌈n/128⌉ × 32 × width × 16 bytes) and the rows V (⌈n/128⌉·128 × 16 bytes), flat.
+fn check_setup(setup: &[u8]) -> PyResult<()> {
+    if setup.len() != 32 {
+        return Err(bad("the digest of the set-up is 32 bytes"));
+    }
+    Ok(())
+}
+
+/// The receiver's half of n transfers, from stream block `first` on, and a last group of transfers whose choices are
+/// `mask` (width × 16 bytes). Returns the message (correction, (⌈n/128⌉ + 1) × 32 × width × 16 bytes; hashes of the
+/// choices, width × 16 bytes, and of V, 2048 bytes) and the rows V (⌈n/128⌉·128 × 16 bytes), flat.
 #[pyfunction]
 #[allow(clippy::type_complexity)] // two flat arrays
 fn ot_extend_receiver<'py>(
     py: Python<'py>,
     leaves: PyReadonlyArray1<'py, u8>,
+    setup: &[u8],
     first: u64,
     width: usize,
     choices: PyReadonlyArray1<'py, u8>,
+    mask: &[u8],
 ) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>)> {
     let (leaves, choices) = (contiguous(&leaves)?, contiguous(&choices)?);
     check_width(width)?;
-    let (correction, rows) = py.detach(|| {
+    check_setup(setup)?;
+    if mask.len() != width * ROW {
+        return Err(bad("the mask is width x 16 bytes"));
+    }
+    let (message, rows) = py.detach(|| {
         check_choices(choices, width)?;
-        Ok::<_, PyErr>(extend_receiver(&Leaves::new(leaves)?, first, width, choices))
+        Ok::<_, PyErr>(extend_receiver(&Leaves::new(leaves)?, &Binding { setup, first, width }, choices, mask))
     })?;
-    Ok((correction.into_pyarray(py), rows.into_pyarray(py)))
+    Ok((message.into_pyarray(py), rows.into_pyarray(py)))
 }
 
-/// The sender's half: rows Q = V + u·Δ (as many as the correction covers, × 16 bytes), flat.
+/// The sender's half: rows Q = V + u·Δ (as many as the correction covers without its last group, × 16 bytes), flat.
+/// Raises CheckError if the message's hashes are not those of its correction.
 #[pyfunction]
 fn ot_extend_sender<'py>(
     py: Python<'py>,
     leaves: PyReadonlyArray1<'py, u8>,
     delta: PyReadonlyArray1<'py, u8>,
+    setup: &[u8],
     first: u64,
     width: usize,
-    correction: &[u8],
+    message: &[u8],
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
     let (leaves, delta) = (contiguous(&leaves)?, contiguous(&delta)?);
     check_width(width)?;
+    check_setup(setup)?;
     check_delta(delta)?;
-    if correction.len() % (TREES * width * ROW) != 0 {
-        return Err(bad("the correction is whole groups of 32 x width x 16 bytes"));
+    let group = TREES * width * ROW;
+    match message.len().checked_sub(check_bytes(width)) {
+        Some(correction) if correction >= group && correction % group == 0 => (),
+        _ => return Err(bad("the message is whole groups of 32 x width x 16 bytes and a check")),
     }
-    let rows = py.detach(|| Ok::<_, PyErr>(extend_sender(&Leaves::new(leaves)?, delta, first, width, correction)))?;
+    let binding = Binding { setup, first, width };
+    let rows = py.detach(|| extend_sender(&Leaves::new(leaves)?, delta, &binding, message))?;
     Ok(rows.into_pyarray(py))
 }
 
@@ -580,6 +671,7 @@ fn ot_hash<'py>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("CheckError", module.py().get_type::<CheckError>())?;
     module.add_function(wrap_pyfunction!(ggm_expand, module)?)?;
     module.add_function(wrap_pyfunction!(ggm_reconstruct, module)?)?;
     module.add_function(wrap_pyfunction!(ot_extend_receiver, module)?)?;
@@ -647,8 +739,10 @@ mod tests {
         let offsets = offsets(&delta);
         for width in [1, DEPTH] {
             let choices: Vec<u8> = (0..1300usize).map(|index| (index * 11 % (1 << width)) as u8).collect();
-            let (correction, rows) = extend_receiver(&Leaves::new(&leaves).unwrap(), 9, width, &choices);
-            let other = extend_sender(&Leaves::new(&shifted).unwrap(), &delta, 9, width, &correction);
+            let binding = Binding { setup: &[5; 32], first: 9, width };
+            let mask: Vec<u8> = (0..width * ROW).map(|value| (value * 29 % 253) as u8).collect();
+            let (message, rows) = extend_receiver(&Leaves::new(&leaves).unwrap(), &binding, &choices, &mask);
+            let other = extend_sender(&Leaves::new(&shifted).unwrap(), &delta, &binding, &message).unwrap();
             for (index, &choice) in choices.iter().enumerate() {
                 let at = index * ROW..(index + 1) * ROW;
                 assert_eq!(row_word(&rows[at.clone()]) ^ row_word(&other[at]), offsets[usize::from(choice)]);

@@ -5,6 +5,8 @@ The arithmetic is that of `cleanroom.protocols.ot`; names and layouts are the ke
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -15,12 +17,16 @@ from numpy.typing import NDArray
 
 __all__ = [
     "aes",
+    "challenge",
     "extend_receiver",
     "extend_sender",
+    "fold",
     "ggm_expand",
     "ggm_reconstruct",
+    "leaf_digests",
     "mask_tables",
     "multiply",
+    "multiply_128",
     "tmmo",
 ]
 
@@ -96,16 +102,70 @@ def ggm_reconstruct(delta: int, sums: list[bytes]) -> list[bytes]:
 def _elements(leaf: bytes, first: int, width: int, groups: int) -> Bytes:
     """Returns a leaf's stream as groups·128 field elements of `width` bits, from block `first` on."""
     counters = b"".join((first + index).to_bytes(16, "little") for index in range(groups * width))
-    planes = np.frombuffer(aes(leaf, counters), dtype=np.uint8).reshape(groups, width, 16)
-    bits = np.unpackbits(planes, axis=2, bitorder="little")
-    elements: Bytes = (bits << np.arange(width, dtype=np.uint8)[:, None]).sum(axis=1, dtype=np.uint8)
-    return elements.reshape(-1)
+    return _unpacked(np.frombuffer(aes(leaf, counters), dtype=np.uint8).reshape(groups, width, 16))
 
 
 def _planes(elements: Bytes, width: int) -> Bytes:
     """The inverse of the layout above: groups × width × 16 bytes."""
     bits: Bytes = elements.reshape(-1, 1, GROUP) >> np.arange(width, dtype=np.uint8)[:, None] & np.uint8(1)
     return np.packbits(bits, axis=2, bitorder="little")
+
+
+def leaf_digests(binding: bytes, trees: list[list[bytes]]) -> tuple[bytes, bytes]:
+    """Computes what checks the trees: the XOR of each tree's leaf digests, one after the other, and the digest of all.
+
+    Args:
+        binding: session and label, see `base_ot.domain`.
+        trees: 32 lists of sixteen leaves.
+    """
+    sums, everything = b"", b""
+    for number, leaves in enumerate(trees):
+        total = bytes(32)
+        for leaf in leaves:
+            digest = sha256(b"cleanroom/ot/leaf/v1" + binding + bytes([number]) + leaf).digest()
+            total, everything = _xor(total, digest), everything + digest
+        sums += total
+    return sums, sha256(b"cleanroom/ot/leaves/v1" + binding + everything).digest()
+
+
+def multiply_128(left: int, right: int) -> int:
+    """Multiplies in GF(2)[x]/(x^128 + x^7 + x^2 + x + 1), bit i being the coefficient of x^i."""
+    product = 0
+    for bit in range(127, -1, -1):
+        product <<= 1
+        if product >> 128:
+            product ^= 1 << 128 | 0b10000111
+        if right >> bit & 1:
+            product ^= left
+    return product
+
+
+def challenge(setup: bytes, first: int, width: int, correction: bytes) -> int:
+    """Derives the key of a batch's universal hash."""
+    body = setup + first.to_bytes(8, "little") + bytes([width]) + correction
+    return int.from_bytes(sha256(b"cleanroom/ot/challenge/v1" + body).digest()[:16], "little")
+
+
+def fold(key: int, blocks: Iterable[bytes]) -> bytes:
+    """Hashes one plane by Horner's rule."""
+    total = 0
+    for block in blocks:
+        total = multiply_128(total, key) ^ int.from_bytes(block, "little")
+    return total.to_bytes(16, "little")
+
+
+def _hashes(key: int, elements: Bytes, width: int) -> Bytes:
+    """Hashes each plane of a column of elements: width × 16 bytes."""
+    planes = _planes(elements, width)
+    hashed = b"".join(fold(key, (block.tobytes() for block in planes[:, plane])) for plane in range(width))
+    return np.frombuffer(hashed, dtype=np.uint8).reshape(width, 16)
+
+
+def _unpacked(planes: Bytes) -> Bytes:
+    """Reads groups × width × 16 bytes of planes as groups·128 elements."""
+    bits = np.unpackbits(planes, axis=2, bitorder="little")
+    elements: Bytes = (bits << np.arange(planes.shape[1], dtype=np.uint8)[:, None]).sum(axis=1, dtype=np.uint8)
+    return elements.reshape(-1)
 
 
 def _rows(columns: list[Bytes]) -> Bytes:
@@ -115,11 +175,14 @@ def _rows(columns: list[Bytes]) -> Bytes:
     return rows
 
 
-def extend_receiver(leaves: Bytes, first: int, width: int, choices: Bytes) -> tuple[bytes, Bytes]:
-    """Computes the correction and the rows V of a batch; leaves are 32 × 16 × 16 bytes."""
-    groups = -(-choices.size // GROUP)
+def extend_receiver(
+    leaves: Bytes, setup: bytes, first: int, width: int, choices: Bytes, mask: bytes
+) -> tuple[bytes, Bytes]:
+    """Computes the message and the rows V of a batch; leaves are 32 × 16 × 16 bytes, the mask width × 16."""
+    groups = -(-choices.size // GROUP) + 1
     padded = np.zeros(groups * GROUP, dtype=np.uint8)
     padded[: choices.size] = choices
+    padded[-GROUP:] = _unpacked(np.frombuffer(mask, dtype=np.uint8).reshape(1, width, 16))
     corrections, columns = [], []
     for tree in leaves.reshape(TREES, LEAVES, 16):
         u = np.zeros(padded.size, dtype=np.uint8)
@@ -130,21 +193,34 @@ def extend_receiver(leaves: Bytes, first: int, width: int, choices: Bytes) -> tu
             v ^= _PRODUCTS[x][stream]
         corrections.append(_planes(u ^ padded, width))
         columns.append(v)
-    return np.stack(corrections, axis=1).tobytes(), _rows(columns)
+    correction = np.stack(corrections, axis=1).tobytes()
+    key = challenge(setup, first, width, correction)
+    hashes = [_hashes(key, padded, width), *(_hashes(key, column, DEPTH) for column in columns)]
+    return correction + b"".join(part.tobytes() for part in hashes), _rows(columns)[:-GROUP]
 
 
-def extend_sender(leaves: Bytes, delta: Bytes, first: int, width: int, correction: bytes) -> Bytes:
-    """Computes the rows Q of a batch; leaf y of a tree is the receiver's leaf y ⊕ Δ."""
+def extend_sender(leaves: Bytes, delta: Bytes, setup: bytes, first: int, width: int, message: bytes) -> Bytes:
+    """Computes the rows Q of a batch; leaf y of a tree is the receiver's leaf y ⊕ Δ.
+
+    Raises:
+        ValueError: the message does not pass its check.
+    """
+    correction, check = message[: -(width + TREES * DEPTH) * 16], message[-(width + TREES * DEPTH) * 16 :]
     received = np.frombuffer(correction, dtype=np.uint8).reshape(-1, TREES, width, 16)
+    hashed_choices = _unpacked(np.frombuffer(check[: width * 16], dtype=np.uint8).reshape(1, width, 16))
+    key = challenge(setup, first, width, correction)
     columns = []
     for number, (tree, element) in enumerate(zip(leaves.reshape(TREES, LEAVES, 16), delta.tolist(), strict=True)):
-        q = np.zeros(received.shape[0] * GROUP, dtype=np.uint8)
+        q = _PRODUCTS[element][_unpacked(received[:, number])]
         for y, leaf in enumerate(tree[1:], start=1):
             q ^= _PRODUCTS[y][_elements(leaf.tobytes(), first, width, received.shape[0])]
-        bits = np.unpackbits(received[:, number], axis=2, bitorder="little")
-        c = (bits << np.arange(width, dtype=np.uint8)[:, None]).sum(axis=1, dtype=np.uint8).reshape(-1)
-        columns.append(q ^ _PRODUCTS[element][c])
-    return _rows(columns)
+        start = width * 16 + number * DEPTH * 16
+        told = _unpacked(np.frombuffer(check[start : start + DEPTH * 16], dtype=np.uint8).reshape(1, DEPTH, 16))
+        expected = _planes(told ^ _PRODUCTS[element][hashed_choices], DEPTH)
+        if _hashes(key, q, DEPTH).tobytes() != expected.tobytes():
+            raise ValueError("the correction does not pass its consistency check")
+        columns.append(q)
+    return _rows(columns)[:-GROUP]
 
 
 def tmmo(key: bytes, row: bytes, *, index: int, choice: int, part: int = 0) -> bytes:

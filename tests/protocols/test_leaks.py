@@ -320,7 +320,7 @@ def test_the_sums_of_the_trees_go_under_the_keys_of_the_base_transfers() -> None
     sums, leaves = _kernels.ggm_expand(np.frombuffer(roots, dtype=np.uint8))
     assert np.array_equal(leaves, run.second.leaves)
     (sent,) = [frame[FRAME_HEADER_BYTES:] for _, step, frame in run.frames if step == ot.TREE_SUMS.step]
-    pads = np.frombuffer(sent, dtype=np.uint8) ^ sums
+    pads = np.frombuffer(sent, dtype=np.uint8, count=sums.size) ^ sums
     assert pads.reshape(-1, 16).any(axis=1).all()
     assert len(np.unique(pads.reshape(-1, 16), axis=0)) == 2 * 4 * ot.TREES
 

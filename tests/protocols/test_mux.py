@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cleanroom.errors import PeerError
 from cleanroom.protocols import mux
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES
 from tests.harness import Run, run_pair
@@ -80,9 +81,9 @@ def test_sizes_are_a_function_of_bins_and_words(pairs: tuple[OtPair, OtPair]) ->
     other.b = other.a.copy()
     lengths = run(pairs, one).lengths()
     assert lengths == run(pairs, other).lengths()
-    groups = 3 * 128
+    correction = 4 * 4 * 128 + (1 + 128) * 16  # three groups and one that masks the check; the check
     body = [length - FRAME_HEADER_BYTES for *_, length in lengths]
-    assert body == [4 * groups, 4 * groups + 300 * 32, 300 * 32]
+    assert body == [correction, correction + 300 * 32, 300 * 32]
 
 
 @pytest.mark.parametrize("words", [1, 4, 100, mux.MAX_WORDS])
@@ -136,7 +137,8 @@ def test_mutation_without_the_sign_of_the_correction_is_wrong(
 
 
 def test_mutation_one_set_up_for_both_directions_fails(pairs: tuple[OtPair, OtPair]) -> None:
-    """Each direction has transfers of its own; ends of different directions share no keys."""
+    """Each direction has transfers of its own; ends of different directions share no trees, and the check says so."""
     case = inputs(200, 1)
     crossed = OtPair(pairs[0].sender, pairs[1].receiver), OtPair(pairs[1].sender, pairs[0].receiver)
-    assert not np.array_equal(total(run(crossed, case)), case.expected)
+    with pytest.raises(PeerError, match="consistency"):
+        run(crossed, case)

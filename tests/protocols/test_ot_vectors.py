@@ -65,12 +65,15 @@ class Plain:
         roots = keystream(receiving.key(step="ot", direction="receiver", purpose=label), 512)
         trees = [plain.ggm_expand(roots[at : at + 16]) for at in range(0, 512, 16)]
         sums = b"".join(side for tree in trees for pair in tree[0] for side in pair)
-        self.tree_sums = bytes(left ^ right for left, right in zip(sums, pads, strict=True))
+        masked = bytes(left ^ right for left, right in zip(sums, pads, strict=True))
+        digests, self.setup = plain.leaf_digests(domain, [tree[1] for tree in trees])
+        self.tree_sums = masked + digests + self.setup
         self.leaves = np.frombuffer(b"".join(leaf for tree in trees for leaf in tree[1]), dtype=np.uint8)
         self.shifted = np.zeros((32, 16, 16), dtype=np.uint8)
         for tree, delta in enumerate(self.deltas):
             for y in range(1, 16):
                 self.shifted[tree, y] = self.leaves.reshape(32, 16, 16)[tree, y ^ delta]
+        self.check_mask = keystream(receiving.key(step="ot", direction="receiver-masks", purpose=label), 64)
         self.masks = sending.key(step="ot", direction="sender-masks", purpose=label)
         self.hash_key = ot.hash_key(sending, label)
 
@@ -104,10 +107,10 @@ def test_first_layer_of_the_equality_test_equals_the_references() -> None:
         np.array([value >> shift & 15 for value in values for shift in range(0, 64, 4)], dtype=np.uint8)
         for values in (a, b)
     )
-    correction, _ = plain.extend_receiver(made.leaves, 0, 4, choices)
+    correction, _ = plain.extend_receiver(made.leaves, made.setup, 0, 4, choices, made.check_mask)
     check(frames("equality")[0], equality.MESSAGES.correction, 0, correction)
     delta = np.array(made.deltas, dtype=np.uint8)
-    rows = plain.extend_sender(made.shifted, delta, 0, 4, correction)
+    rows = plain.extend_sender(made.shifted, delta, made.setup, 0, 4, correction)
     stream = keystream(made.masks, 120)
     masks = [stream[number // 8] >> number % 8 & 1 for number in range(960)]
     tables = np.array(

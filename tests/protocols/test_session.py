@@ -12,13 +12,17 @@ from cleanroom.protocols.seeds import Streams, fresh_seed, keystream
 from cleanroom.protocols.session import (
     HELLO_BYTES,
     Hello,
+    Session,
+    StoredSession,
     build_digest,
     confirm,
     handshake,
+    nonce_commitment,
     seed_commitment,
     session_id,
 )
 from cleanroom.protocols.transcript import Direction, Transcript
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Protocol
 from tests.harness import run_pair
 
 
@@ -36,26 +40,36 @@ EXPOSURE = Hello(
     agreement_hash=bytes(32),
     terms_digest=b"\5" * 32,
     seed_commitment=seed_commitment(b"\1" * 32),
+    nonce_commitment=nonce_commitment(b"a" * 32),
     input_root=b"\2" * 32,
     build=build_digest("one build"),
 )
 OUTCOME = dataclasses.replace(
-    EXPOSURE, exposure=False, seed_commitment=seed_commitment(b"\3" * 32), input_root=b"\4" * 32
+    EXPOSURE,
+    exposure=False,
+    seed_commitment=seed_commitment(b"\3" * 32),
+    nonce_commitment=nonce_commitment(b"b" * 32),
+    input_root=b"\4" * 32,
 )
+
+
+def shake(own: Hello, nonce: bytes, stored: StoredSession = nothing) -> Protocol[Session]:
+    """A handshake of a side that commits to the nonce that it opens."""
+    return handshake(own=dataclasses.replace(own, nonce_commitment=nonce_commitment(nonce)), nonce=nonce, stored=stored)
 
 
 def test_both_sides_name_the_same_session() -> None:
     run = run_pair(
-        handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
-        handshake(own=OUTCOME, nonce=b"b" * 32, stored=nothing),
+        shake(EXPOSURE, b"a" * 32),
+        shake(OUTCOME, b"b" * 32),
     )
     assert run.first.id == run.second.id
     assert run.first.peer.input_root == b"\4" * 32 and run.second.peer.input_root == b"\2" * 32
     assert (run.first.own, run.first.peer) == (run.second.peer, run.second.own)
     assert run.first.stored is None
     other = run_pair(
-        handshake(own=EXPOSURE, nonce=b"c" * 32, stored=nothing),
-        handshake(own=OUTCOME, nonce=b"b" * 32, stored=nothing),
+        shake(EXPOSURE, b"c" * 32),
+        shake(OUTCOME, b"b" * 32),
     )
     assert other.first.id != run.first.id
     again = session_id(agreement_hash=bytes(32), hellos=(EXPOSURE, OUTCOME), nonces=(b"a" * 32, b"b" * 32))
@@ -70,8 +84,8 @@ def test_the_session_is_bound_to_everything_that_was_said_and_to_who_said_it() -
         first: Hello = EXPOSURE, second: Hello = OUTCOME, nonces: tuple[bytes, bytes] = (b"a" * 32, b"b" * 32)
     ) -> bytes:
         return run_pair(
-            handshake(own=first, nonce=nonces[0], stored=nothing),
-            handshake(own=second, nonce=nonces[1], stored=nothing),
+            shake(first, nonces[0]),
+            shake(second, nonces[1]),
         ).first.id
 
     names = {
@@ -109,8 +123,8 @@ def test_a_seed_is_committed_to_before_the_nonces_and_comes_from_the_system(monk
 @pytest.mark.parametrize("theirs", [b"r" * 32, b"s" * 32, None])
 def test_a_stored_release_counts_only_if_both_sides_hold_it(mine: bytes | None, theirs: bytes | None) -> None:
     run = run_pair(
-        handshake(own=EXPOSURE, nonce=b"a" * 32, stored={b"\4" * 32: mine}.get),
-        handshake(own=OUTCOME, nonce=b"b" * 32, stored={b"\2" * 32: theirs}.get),
+        shake(EXPOSURE, b"a" * 32, {b"\4" * 32: mine}.get),
+        shake(OUTCOME, b"b" * 32, {b"\2" * 32: theirs}.get),
     )
     expected = mine if mine is not None and mine == theirs else None
     assert run.first.stored == run.second.stored == expected
@@ -132,7 +146,7 @@ def test_a_peer_that_differs_is_refused(change: dict[str, object]) -> None:
     other = dataclasses.replace(OUTCOME, **change)  # type: ignore[arg-type]
     frames = run_pair if other.exposure is False else None
     if frames is None:  # both claim to be the exposure side: both would speak first
-        first = handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing)
+        first = shake(EXPOSURE, b"a" * 32)
         next(first)
         next(first)
         with pytest.raises(PeerError, match="same role"):
@@ -140,8 +154,8 @@ def test_a_peer_that_differs_is_refused(change: dict[str, object]) -> None:
         return
     with pytest.raises(PeerError):
         frames(
-            handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
-            handshake(own=other, nonce=b"b" * 32, stored=nothing),
+            shake(EXPOSURE, b"a" * 32),
+            shake(other, b"b" * 32),
         )
 
 
@@ -149,17 +163,42 @@ def test_another_agreement_is_an_agreement_error() -> None:
     other = dataclasses.replace(OUTCOME, agreement_hash=b"\1" * 32)
     with pytest.raises(AgreementError):
         run_pair(
-            handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
-            handshake(own=other, nonce=b"b" * 32, stored=nothing),
+            shake(EXPOSURE, b"a" * 32),
+            shake(other, b"b" * 32),
         )
 
 
 def test_a_reflected_nonce_is_refused() -> None:
     with pytest.raises(PeerError, match="nonce"):
         run_pair(
-            handshake(own=EXPOSURE, nonce=b"a" * 32, stored=nothing),
-            handshake(own=OUTCOME, nonce=b"a" * 32, stored=nothing),
+            shake(EXPOSURE, b"a" * 32),
+            shake(OUTCOME, b"a" * 32),
         )
+
+
+@pytest.mark.parametrize("party", [0, 1])
+def test_a_nonce_that_is_drawn_again_is_refused(party: int) -> None:
+    """A side that has seen the other's nonce cannot choose another one of its own for the bins that it likes."""
+
+    def redraw(sender: int, number: int, frame: bytes) -> bytes:
+        at = FRAME_HEADER_BYTES
+        return frame[:at] + b"n" * 32 + frame[at + 32 :] if (sender, number) == (party, 1) else frame
+
+    with pytest.raises(PeerError, match="another nonce than its hello commits to"):
+        run_pair(shake(EXPOSURE, b"a" * 32), shake(OUTCOME, b"b" * 32), redraw)
+
+
+def test_the_hellos_say_nothing_of_the_nonces_but_fix_them() -> None:
+    run = run_pair(shake(EXPOSURE, b"a" * 32), shake(OUTCOME, b"b" * 32))
+    assert [step for _, step, _ in run.frames] == ["session.hello"] * 2 + ["session.nonce"] * 2
+    for (_, _, hello), nonce in zip(run.frames[:2], (b"a" * 32, b"b" * 32), strict=True):
+        assert nonce not in hello and nonce_commitment(nonce) in hello
+    assert nonce_commitment(b"a" * 32) != seed_commitment(b"a" * 32)
+
+
+def test_a_side_commits_to_the_nonce_that_it_has() -> None:
+    with pytest.raises(ValueError, match="commits to another nonce"):
+        next(handshake(own=EXPOSURE, nonce=b"c" * 32, stored=nothing))
 
 
 def test_confirm_refuses_a_transcript_that_differs() -> None:
