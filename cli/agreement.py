@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cleanroom.agreement import agreement_warnings, load_agreement, sign_agreement, write_template
+from cleanroom.agreement import agreement_warnings, legal_lines, load_agreement, sign_agreement, write_template
+from cleanroom.agreement.model import Agreement
 from cleanroom.agreement.words import describe
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.identity import load_identity
@@ -45,6 +46,7 @@ def check(file: Path, as_json: bool) -> None:
     lines = [f"{file} is valid; its hash is {agreement.hash.hex()}"]
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [error.text for error in errors]
+    lines += _legal(agreement)
     data: dict[str, object] = {
         "file": str(file),
         "hash": agreement.hash.hex(),
@@ -53,6 +55,7 @@ def check(file: Path, as_json: bool) -> None:
             {"metric": error.metric, "std_error": float(error.std_error), "within_95": float(error.within)}
             for error in errors
         ],
+        "legal": _legal(agreement),
     }
     echo_result("\n".join(lines), data, as_json=as_json)
 
@@ -78,7 +81,13 @@ def sign(file: Path, identity: Path, as_json: bool) -> None:
     agreement = load_agreement(file)
     written = sign_agreement(file, agreement, load_identity(identity))
     echo_result(
-        f"{written} is written; give it to the partner, who keeps it beside the agreement",
-        {"signature": str(written), "hash": agreement.hash.hex()},
+        "\n".join(
+            [f"{written} is written; give it to the partner, who keeps it beside the agreement", *_legal(agreement)]
+        ),
+        {"signature": str(written), "hash": agreement.hash.hex(), "legal": _legal(agreement)},
         as_json=as_json,
     )
+
+
+def _legal(agreement: Agreement) -> list[str]:
+    return [] if agreement.legal is None else [f"legal: {line}" for line in legal_lines(agreement.legal)]

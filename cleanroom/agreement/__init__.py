@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from cleanroom.agreement.checks import agreement_warnings
+from cleanroom.agreement.legal import Legal, delete_by, legal_lines
 from cleanroom.agreement.load import load_agreement, parse_agreement
 from cleanroom.agreement.model import (
     Agreement,
@@ -31,6 +32,7 @@ __all__ = [
     "Agreement",
     "Exposure",
     "Identifier",
+    "Legal",
     "Match",
     "Measure",
     "Metric",
@@ -45,6 +47,8 @@ __all__ = [
     "TimeRules",
     "agreement_template",
     "agreement_warnings",
+    "delete_by",
+    "legal_lines",
     "load_agreement",
     "parse_agreement",
     "sign_agreement",

@@ -11,6 +11,7 @@ import json
 from datetime import UTC, datetime
 from enum import Enum
 
+from cleanroom.agreement.legal import Legal, legal_document
 from cleanroom.agreement.model import (
     Exposure,
     Match,
@@ -40,6 +41,7 @@ def canonical_bytes(
     metrics: tuple[Metric, ...],
     release: ReleaseRules,
     protocol: ProtocolChoice,
+    legal: Legal | None = None,
 ) -> bytes:
     """Encodes an agreement of version 1: a label, then JSON in ASCII with sorted keys and without spaces.
 
@@ -55,6 +57,7 @@ def canonical_bytes(
         metrics: in the declared order.
         release: noise and thresholds.
         protocol: profile and padded bounds.
+        legal: basis and retention; without them the document has no such key.
 
     Returns:
         The bytes whose SHA-256 names the agreement. Numbers other than integers are texts (the shortest decimal form
@@ -122,6 +125,8 @@ def canonical_bytes(
             "max_rows_outcome": protocol.max_rows_outcome,
         },
     }
+    if legal is not None:
+        document["legal"] = legal_document(legal)
     text = json.dumps(document, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_refuse)
     return _LABEL + text.encode("ascii")
 

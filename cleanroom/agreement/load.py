@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cleanroom.agreement.canonical import canonical_bytes
 from cleanroom.agreement.checks import check_capacity
+from cleanroom.agreement.legal import read_legal
 from cleanroom.agreement.metrics import read_metrics, read_release
 from cleanroom.agreement.model import Agreement
 from cleanroom.agreement.sections import (
@@ -79,6 +80,8 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
     metrics = read_metrics(top, time, exposure, outcome)
     release = read_release(_section(top, "release"), parties, len(exposure.groups))
     protocol = read_protocol(_section(top, "protocol"))
+    names = tuple(entry.name for entry in parties)
+    legal = read_legal(_section(top, "legal"), names) if top.has("legal") else None
     canonical = canonical_bytes(
         name=name,
         purpose=purpose,
@@ -91,6 +94,7 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         metrics=metrics,
         release=release,
         protocol=protocol,
+        legal=legal,
     )
     agreement = Agreement(
         version=1,
@@ -105,6 +109,7 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         metrics=metrics,
         release=release,
         protocol=protocol,
+        legal=legal,
         canonical=canonical,
         hash=hashlib.sha256(canonical).digest(),
     )

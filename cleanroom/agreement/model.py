@@ -7,6 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
+from cleanroom.agreement.legal import Legal
+
 __all__ = [
     "Agreement",
     "Exposure",
@@ -200,6 +202,7 @@ class Agreement:
     metrics: tuple[Metric, ...]
     release: ReleaseRules
     protocol: ProtocolChoice
+    legal: Legal | None = None
     canonical: bytes = field(repr=False)
     hash: bytes
 

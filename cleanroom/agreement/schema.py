@@ -80,6 +80,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "metrics": _required(Kind.TABLES),
         "release": _required(Kind.TABLE),
         "protocol": _required(Kind.TABLE),
+        "legal": _default(Kind.TABLE, "none"),
     },
     "parties.NAME": {
         "role": _required(Kind.TEXT, "exposure", "outcome"),
@@ -145,6 +146,18 @@ SCHEMA: dict[str, dict[str, Key]] = {
     "protocol.max_rows": {
         "exposure": _required(Kind.INTEGER),
         "outcome": _required(Kind.INTEGER),
+    },
+    "legal": {
+        "basis": _required(
+            Kind.TEXT, "consent", "contract", "duty", "emergency", "public_interest", "published", "other_law"
+        ),
+        "relation": _default(Kind.TEXT, "none", "joint", "entrusted", "provision"),
+        "impact_assessment": _default(Kind.TEXT, "none"),
+        "separate_consent": _default(Kind.TEXT, "none"),
+        "cross_border": _default(Kind.TEXT, "none"),
+        "retention_days": _default(Kind.INTEGER, "none"),
+        "deletion": _default(Kind.TEXT, "none"),
+        "contacts": _default(Kind.TABLE, "none"),
     },
 }
 

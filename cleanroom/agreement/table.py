@@ -149,6 +149,14 @@ class Table:
         """A table's raw content."""
         return table_of(self.key(name), self._values.get(name))
 
+    def named_texts(self, name: str) -> dict[str, str]:
+        """A table whose keys are names of the agreement's own, each with a text."""
+        entries = self.table(name)
+        return {
+            entry: self._as_text(f"{self.key(name)}[{number}]", entries[entry])
+            for number, entry in enumerate(entries, start=1)
+        }
+
     def items(self, name: str) -> Sequence[object]:
         """A list's raw content, not empty."""
         value = self._values.get(name)

@@ -82,6 +82,16 @@ recipients = ["media", "shop"]       # who sees the released table
 [protocol]
 profile = "kkrt"                     # the same result and leakage as ecdh, in a fraction of the time
 max_rows = {{exposure = 16384, outcome = 1048576}}   # public bounds, padded up to powers of two
+
+# [legal]                            # what the law asks for, signed with the rest; see docs/explanation/pipl.md
+# basis = "consent"                  # the item of PIPL article 13
+# relation = "provision"             # joint, entrusted, provision
+# impact_assessment = "PIA-{year}-07"    # where it is filed
+# separate_consent = "asked for in the privacy notice, section 4"
+# cross_border = "none"
+# retention_days = 180               # private files of a run must be gone after so many days
+# deletion = "cleanroom budget prune, and the folder of the run"
+# contacts = {{media = "privacy@media.example", shop = "privacy@shop.example"}}
 """
 
 

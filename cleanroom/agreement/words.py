@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import cleanroom.plan  # as a module: the plan imports this package's model
 from cleanroom.agreement.checks import agreement_warnings
+from cleanroom.agreement.legal import legal_lines
 from cleanroom.agreement.model import Agreement, Identifier, Measure, Metric, Noise, PartyEntry, Role
 from cleanroom.errors import AgreementError
 
@@ -41,6 +42,8 @@ def describe(agreement: Agreement, party: str | None = None, *, errors: Sequence
     sections += [(_learner(entry, party), _learns(agreement, entry)) for entry in agreement.parties]
     sections.append(("What nobody learns", _hidden()))
     sections.append(("What this cannot stop", _limits(agreement)))
+    if agreement.legal is not None:
+        sections.append(("On what basis, and for how long", list(legal_lines(agreement.legal))))
     warnings = agreement_warnings(agreement)
     if warnings:
         sections.append(("Warnings", list(warnings)))

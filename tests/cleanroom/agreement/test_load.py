@@ -46,6 +46,7 @@ def test_every_table_refuses_unknown_keys(desk: Desk, section: str) -> None:
         "release": ("[release]", f"[release]\n{extra}"),
         "protocol": ("[protocol]", f"[protocol]\n{extra}"),
         "protocol.max_rows": ("exposure = 16384", f"exposure = 16384, {extra}"),
+        "legal": ("[protocol]", f'[legal]\nbasis = "consent"\n{extra}\n[protocol]'),
     }
     with pytest.raises(AgreementError, match="surprise: unknown key"):
         desk.load(changes[section])

@@ -21,6 +21,7 @@ HEADINGS = {
     "`[release]`": "release",
     "`[protocol]`": "protocol",
     "`protocol.max_rows`": "protocol.max_rows",
+    "`[legal]`": "legal",
 }
 
 
