@@ -20,6 +20,8 @@ check: $(VENV)/.built
 	$(BIN)/ruff format --check --quiet protocols cli
 	$(BIN)/mypy
 	$(BIN)/mypy -p benchmarks
+	$(BIN)/mypy -p tools
+	$(BIN)/python tools/vectors.py --check
 	cd kernels && cargo fmt --check
 	cd kernels && cargo clippy --release --all-targets -- -D warnings
 	cd kernels && cargo test --release --no-default-features

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from cleanroom.errors import CleanroomError
-from cleanroom.vectors import groups, joins, people, transfers, whole
+from cleanroom.vectors import groups, joins, people, primitives, releases, transfers, whole
 
 __all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_file", "check_vectors"]
 
@@ -21,13 +21,16 @@ VECTORS: Final[Traversable] = files("cleanroom.vectors") / "files"
 """The folder of the files."""
 
 CHECKS: Final[dict[str, Check]] = {
-    "aes/fips-197/aes-128.json": transfers.aes,
+    "aes/fips-197/aes-128.json": primitives.aes,
+    "chacha20/rfc8439/keystream.json": primitives.chacha20,
+    "ed25519/rfc8032/signatures.json": primitives.ed25519,
     "expand_message_xmd/rfc9380/sha512.json": groups.expand_message_xmd,
     "grouped_sum/v1/run.json": joins.grouped_sum_run,
     "hint/v1/run.json": joins.hint_run,
     "match_keys/v1/forms.json": people.forms,
     "match_keys/v1/published.json": people.published,
-    "merkle/rfc9162/certificate-transparency.json": groups.merkle,
+    "merkle/rfc9162/certificate-transparency.json": primitives.merkle,
+    "merkle/v1/blinded.json": primitives.blinded_roots,
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": groups.oprf_mode,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": joins.oprf_kkrt_run,
@@ -36,8 +39,11 @@ CHECKS: Final[dict[str, Check]] = {
     "private_join/v1/no_overlap.json": whole.private_join_run,
     "private_join/v1/none.json": whole.private_join_run,
     "private_join/v1/sole_recipient.json": whole.private_join_run,
-    "release/v1/opening.json": joins.release_opening,
+    "release/v1/opening.json": releases.release_opening,
     "ristretto255/rfc9496/encodings.json": groups.ristretto255,
+    "row_keys/v1/keys.json": primitives.row_keys,
+    "row_keys/v1/trees.json": primitives.time_trees,
+    "streams/v1/labels.json": primitives.labels,
 }
 """Every file of known answers, by its path, and its check."""
 

@@ -1,4 +1,4 @@
-"""Checks of the project's own steps: whole runs of two parties from fixed seeds, message by message."""
+"""The steps of the join from fixed seeds: both parties of each file, and what a run of them must give."""
 
 from __future__ import annotations
 
@@ -9,43 +9,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Noise, Role
 from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh, oprf_kkrt
 from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.wire import Protocol
-from cleanroom.release import opening
-from cleanroom.release.terms import ReleaseTerms
-from cleanroom.vectors.pairs import exchange
+from cleanroom.vectors.pairs import Frame, Scene, Side, exchange, run_scene
 
-__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "release_opening", "release_terms"]
+__all__ = [
+    "frames_hold",
+    "grouped_sum_run",
+    "grouped_sum_scene",
+    "hint_run",
+    "hint_scene",
+    "oprf_ecdh_run",
+    "oprf_ecdh_scene",
+    "oprf_kkrt_run",
+    "words",
+]
+
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+SIDES = ("exposure", "outcome")
 
 
-def _streams(content: Any, name: str) -> Streams:
-    return Streams(seed=bytes.fromhex(content[name]), session_id=bytes.fromhex(content["session_id"]))
+def _streams(content: Any, side: str) -> Streams:
+    return Streams(seed=bytes.fromhex(content["seeds"][side]), session_id=bytes.fromhex(content["session_id"]))
 
 
-def _rows(texts: list[str]) -> NDArray[np.uint8]:
+def _rows(texts: list[str]) -> Bytes:
     return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(len(texts), -1)
 
 
-def _messages(payloads: list[tuple[int, str, bytes]]) -> list[tuple[str, str]]:
-    return [(step, hashlib.sha256(payload).hexdigest()) for _, step, payload in payloads]
+def words(table: list[list[str]]) -> Words:
+    """Words that a file writes as decimal text, as an array of its shape."""
+    return np.array([[int(word) for word in row] for row in table], dtype=np.uint64)
 
 
-def _expected(content: Any) -> list[tuple[str, str]]:
-    return [(message["step"], message["sha256"]) for message in content["messages"]]
+def frames_hold(content: Any, frames: list[Frame]) -> Iterator[tuple[str, bool]]:
+    """Each side's frames against the file's: step, length and SHA-256, in the order in which that side sends them."""
+    for number, side in enumerate(SIDES):
+        found = [
+            (step, len(frame), hashlib.sha256(frame).hexdigest()) for sender, step, frame in frames if sender == number
+        ]
+        expected = [
+            (entry["step"], entry["bytes"], entry["sha256"]) for entry in content["frames"] if entry["from"] == side
+        ]
+        yield f"number of frames of the {side} side", len(found) == len(expected)
+        for place, (one, other) in enumerate(zip(found, expected, strict=False)):
+            yield f"{side} side's frame {place}, {other[0]}", one == other
+
+
+def oprf_ecdh_scene(content: Any) -> Scene[Bytes, oprf_ecdh.Evaluator]:
+    """Profile ecdh."""
+    queries, size = _rows([entry["query"] for entry in content["bins"]]), content["output_bytes"]
+    return (
+        lambda: Side(
+            protocol=oprf_ecdh.receiver(queries=queries, output_bytes=size, streams=_streams(content, "exposure"))
+        ),
+        lambda: Side(
+            protocol=oprf_ecdh.sender(n_bins=len(queries), output_bytes=size, streams=_streams(content, "outcome"))
+        ),
+    )
 
 
 def oprf_ecdh_run(content: Any) -> Iterator[tuple[str, bool]]:
-    """Profile ecdh: blinded and evaluated elements, and the outputs."""
-    queries = _rows([entry["query"] for entry in content["bins"]])
-    size = content["output_bytes"]
-    run = exchange(
-        oprf_ecdh.receiver(queries=queries, output_bytes=size, streams=_streams(content, "receiver_seed")),
-        oprf_ecdh.sender(n_bins=len(queries), output_bytes=size, streams=_streams(content, "sender_seed")),
-    )
-    yield "messages", _messages(run.payloads()) == _expected(content)
-    outputs = _rows([entry["output"] for entry in content["bins"]])
+    """Blinded and evaluated elements, and the outputs."""
+    run = run_scene(oprf_ecdh_scene(content))
+    yield from frames_hold(content, run.frames)
+    queries, outputs = (_rows([entry[name] for entry in content["bins"]]) for name in ("query", "output"))
     yield "outputs", np.array_equal(run.first, outputs)
     evaluated = run.second.evaluate(queries, np.arange(len(queries), dtype=np.int64))
     yield "outputs of the sender", np.array_equal(evaluated, outputs)
@@ -55,12 +84,16 @@ def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
     """Profile kkrt: base transfers and correction, the sender's mask and rows, and outputs at queries and elsewhere."""
     count, size, bucket = content["n_bins"], content["output_bytes"], content["bucket"]
     queries = _rows([hashlib.sha256(b"query %d" % number).hexdigest()[:52] for number in range(count)])
-    own, other = (_streams(content, name) for name in ("receiver_seed", "sender_seed"))
+    own, other = (
+        Streams(seed=bytes.fromhex(content[name]), session_id=bytes.fromhex(content["session_id"]))
+        for name in ("receiver_seed", "sender_seed")
+    )
     run = exchange(
         oprf_kkrt.receiver(queries=queries, output_bytes=size, streams=own, bucket=bucket),
         oprf_kkrt.sender(n_bins=count, output_bytes=size, streams=other, bucket=bucket),
     )
-    yield "messages", _messages(run.payloads()) == _expected(content)
+    found = [(step, hashlib.sha256(payload).hexdigest()) for _, step, payload in run.payloads()]
+    yield "messages", found == [(message["step"], message["sha256"]) for message in content["messages"]]
     yield "mask", run.second.mask.tobytes().hex() == content["mask"]
     bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
     yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
@@ -75,7 +108,7 @@ def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
 class _ShakePrf:
     """The hint's F in its vectors: SHAKE-256(bin u64 LE ‖ input)."""
 
-    def evaluate(self, inputs: NDArray[np.uint8], bins: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def evaluate(self, inputs: Bytes, bins: NDArray[np.int64]) -> Bytes:
         answers = [
             hashlib.shake_256(int(at).to_bytes(8, "little") + bytes(row)).digest(hint.output_bytes(2))
             for row, at in zip(inputs, bins, strict=True)
@@ -83,52 +116,63 @@ class _ShakePrf:
         return np.frombuffer(b"".join(answers), np.uint8).reshape(len(inputs), -1)
 
 
+def hint_scene(content: Any) -> Scene[tuple[Words, Words], tuple[Words, Words]]:
+    """The hint on a stand-in for the oblivious PRF; the receiver sends nothing."""
+    n_bins, bound, queries = content["n_bins"], content["rows_outcome"], _rows(content["queries"])
+    return (
+        lambda: Side(
+            protocol=hint.receiver(
+                streams=_streams(content, "exposure"),
+                queries=queries,
+                answers=_ShakePrf().evaluate(queries, np.arange(n_bins, dtype=np.int64)),
+                rows_outcome=bound,
+            )
+        ),
+        lambda: Side(
+            protocol=hint.sender(
+                streams=_streams(content, "outcome"),
+                keys=_rows([row["key"] for row in content["outcome"]]),
+                values=words([row["values"] for row in content["outcome"]]),
+                rows_outcome=bound,
+                n_bins=n_bins,
+                bin_seed=bytes.fromhex(content["bin_seed"]),
+                evaluator=_ShakePrf(),
+            )
+        ),
+    )
+
+
 def hint_run(content: Any) -> Iterator[tuple[str, bool]]:
-    """Bins, queries and the hint on a stand-in for the oblivious PRF."""
-    receiver, n_bins, bound = _streams(content, "receiver_seed"), content["n_bins"], content["rows_outcome"]
+    """Bins, queries and the hint."""
+    receiver, n_bins = _streams(content, "exposure"), content["n_bins"]
     seed = cuckoo.bin_seed(session_id=receiver.session_id)
     yield "seed of the bins", seed.hex() == content["bin_seed"]
-    own, other = (_rows([row["key"] for row in content[side]]) for side in ("exposure", "outcome"))
+    own = _rows([row["key"] for row in content["exposure"]])
     positions = cuckoo.positions(own, seed, n_bins)
     yield "positions", positions.tolist() == [row["positions"] for row in content["exposure"]]
     table = cuckoo.Table.build(own, n_bins, seed)
     queries = cuckoo.queries(table, own, receiver.key(step="bins", purpose="dummies"))
     yield "queries", np.array_equal(queries, _rows(content["queries"]))
-    run = exchange(
-        hint.sender(
-            streams=_streams(content, "sender_seed"),
-            keys=other,
-            values=np.array([[int(word) for word in row["values"]] for row in content["outcome"]], dtype=np.uint64),
-            rows_outcome=bound,
-            n_bins=n_bins,
-            bin_seed=seed,
-            evaluator=_ShakePrf(),
-        ),
-        hint.receiver(
-            streams=receiver,
-            queries=queries,
-            answers=_ShakePrf().evaluate(queries, np.arange(n_bins, dtype=np.int64)),
-            rows_outcome=bound,
-        ),
-    )
-    targets, masks = run.first
+    run = run_scene(hint_scene(content))
+    yield from frames_hold(content, run.frames)
+    targets, masks = run.second
     yield "targets", [str(word) for word in targets] == content["targets"]
-    yield "masks", [str(word) for word in masks.ravel()] == content["masks"]
-    yield "messages", _messages(run.payloads()) == _expected(content)
-    decoded, payloads = run.second
+    yield "masks", np.array_equal(masks, words(content["masks"]))
+    decoded, payloads = run.first
+    yield "decoded", np.array_equal(np.column_stack([decoded, payloads]), words(content["decoded"]))
     values = {row["key"]: [int(word) for word in row["values"]] for row in content["outcome"]}
     common = sorted(values[row["key"]] for row in content["exposure"] if row["key"] in values)
     yield "values of the matches", sorted((payloads + masks)[decoded == targets].tolist()) == common
 
 
-def grouped_sum_run(content: Any) -> Iterator[tuple[str, bool]]:
-    """The grouped sum by ring-LWE: every message and both shares."""
-    words = [
+def grouped_sum_scene(content: Any) -> Scene[Words, Words]:
+    """The grouped sum by ring-LWE."""
+    drawn = [
         hashlib.sha256(b"share %d %d" % (bin_, column)).digest()[:8]
         for bin_ in range(content["bins"])
         for column in (0, 1)
     ]
-    shares = np.frombuffer(b"".join(words), dtype="<u8").reshape(-1, 2).astype(np.uint64)
+    shares = np.frombuffer(b"".join(drawn), dtype="<u8").reshape(-1, 2).astype(np.uint64)
     weights = np.array(content["weights"], dtype=np.int64)
     shape = grouped_sum.Shape(
         groups=content["groups"],
@@ -137,94 +181,24 @@ def grouped_sum_run(content: Any) -> Iterator[tuple[str, bool]]:
         weight_bound=content["weight_bound"],
         entries=100,  # public, but on no message
     )
-    run = exchange(
-        grouped_sum.sender(streams=_streams(content, "sender_seed"), shape=shape, shares=shares),
-        grouped_sum.receiver(
-            streams=_streams(content, "receiver_seed"),
-            shape=shape,
-            n_bins=len(shares),
-            weights=grouped_sum.Weights(
-                bins=weights[:, 0].copy(), targets=weights[:, 1].astype(np.int32), weights=weights[:, 2].copy()
-            ),
-        ),
-    )
-    for message in content["messages"]:
-        joined = b"".join(payload for _, step, payload in run.payloads() if step == message["step"])
-        holds = len(joined) == message["bytes"] and hashlib.sha256(joined).hexdigest() == message["sha256"]
-        yield message["step"], holds
-    for name, share in (("sender_share", run.first), ("receiver_share", run.second)):
-        yield name, [[str(word) for word in row] for row in share.tolist()] == content[name]
-
-
-def release_opening(content: Any) -> Iterator[tuple[str, bool]]:
-    """The opening of a release, with noise, without, and with a sole recipient."""
-    truth = np.array(content["truth"], dtype=np.int64)
-    first = np.array([[int(word, 16) for word in row] for row in content["shares_exposure"]], dtype=np.uint64)
-    shares = {"exposure": first, "outcome": truth.view(np.uint64) - first}
-    session_id = bytes.fromhex(content["session_id"])
-    for name, case in content["cases"].items():
-        terms = release_terms(
-            groups=len(content["truth"]),
-            gates=content["gates"],
-            declared=content["declared"],
-            min_people=content["min_people"],
-            case=case,
-        )
-        noises = {side: np.array(case[f"noise_{side}"], dtype=np.int64) for side in shares}
-        compares = _agreed_bits(terms, truth) if terms.noise is Noise.NONE else {}
-        protocols = {
-            side: open_side(
-                terms=terms,
-                shares=shares[side],
-                noise=noises[side],
-                streams=Streams(seed=bytes.fromhex(content["seeds"][side]), session_id=session_id),
-                compare=compares.get(side),
+    return (
+        lambda: Side(
+            protocol=grouped_sum.receiver(
+                streams=_streams(content, "exposure"),
+                shape=shape,
+                n_bins=len(shares),
+                weights=grouped_sum.Weights(
+                    bins=weights[:, 0].copy(), targets=weights[:, 1].astype(np.int32), weights=weights[:, 2].copy()
+                ),
             )
-            for side, open_side in (("exposure", opening.exposure), ("outcome", opening.outcome))
-        }
-        run = exchange(protocols["exposure"], protocols["outcome"])
-        found = [
-            {
-                "from": ("exposure", "outcome")[sender],
-                "step": step,
-                "length": len(payload),
-                "sha256": hashlib.sha256(payload).hexdigest(),
-            }
-            for sender, step, payload in run.payloads()
-            if step != "release.terms"  # names the version of the library that writes the files
-        ]
-        yield f"{name}, messages", found == case["messages"]
-        yield f"{name}, cells that pass", run.first.passed.tolist() == run.second.passed.tolist() == case["passed"]
-
-
-def release_terms(*, groups: int, gates: list[int], declared: list[bool], min_people: int, case: Any) -> ReleaseTerms:
-    """The terms of a case: its noise and recipients, and the shape of its file. Scales and writer are in no answer."""
-    return ReleaseTerms(
-        groups=groups,
-        gates=tuple(gates),
-        declared=tuple(declared),
-        noise=Noise(case["noise"]),
-        scales=(0.0,) * len(gates),
-        std_errors=(0.0,) * len(gates),
-        min_people=min_people,
-        writer="",
-        recipients=frozenset(
-            role for role, name in ((Role.EXPOSURE, "media"), (Role.OUTCOME, "shop")) if name in case["recipients"]
         ),
+        lambda: Side(protocol=grouped_sum.sender(streams=_streams(content, "outcome"), shape=shape, shares=shares)),
     )
 
 
-def _agreed_bits(terms: ReleaseTerms, truth: NDArray[np.int64]) -> dict[str, opening.Compare]:
-    """Stands in for the comparison, whose own answers are elsewhere: fixed shares of the bits, and no message."""
-    gates = np.zeros(truth.shape, dtype=np.bool_)
-    gates[:, list(terms.gate_columns)] = True
-    passed = (truth[gates] >= terms.min_people).astype(np.uint8)
-
-    def share(bits: NDArray[np.uint8]) -> opening.Compare:
-        def compare(_shares: NDArray[np.uint64], _threshold: int) -> Protocol[NDArray[np.uint8]]:
-            yield from ()
-            return bits
-
-        return compare
-
-    return {"exposure": share(np.ones_like(passed)), "outcome": share(passed ^ np.uint8(1))}
+def grouped_sum_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """Every message and both shares."""
+    run = run_scene(grouped_sum_scene(content))
+    yield from frames_hold(content, run.frames)
+    for side, share in (("exposure", run.first), ("outcome", run.second)):
+        yield f"share of the {side} side", np.array_equal(share, words(content[f"shares_{side}"]))

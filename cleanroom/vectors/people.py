@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cleanroom.agreement.model import Identifier
-from cleanroom.match_keys import VALID, PersonKeys, shared_form
+from cleanroom.match_keys import VALID, PersonKeys
 
 __all__ = ["forms", "published"]
 
@@ -19,24 +19,29 @@ def _identifier(case: Any) -> Identifier:
 
 
 def published(content: Any) -> Iterator[tuple[str, bool]]:
-    """Digests that platforms publish, by the heads and tails that they print."""
+    """Digests that platforms publish: the heads and tails that they print, and the keys of the whole digests."""
     for place, case in enumerate(content["cases"]):
-        form = shared_form(_identifier(case), case["text"]) or ""
+        form = case["digest"]
         holds = form.startswith(case["digest_head"]) and form.endswith(case.get("digest_tail", ""))
+        found = PersonKeys(_identifier(case))(pa.array([case["text"]], pa.string()))
+        holds = holds and found.keys.tobytes() == _key(case["type"], form)
         yield f"case {place}, {case['type']} {case['hash']}", holds
 
 
 def forms(content: Any) -> Iterator[tuple[str, bool]]:
-    """The project's own answers: the form of every spelling, and the key that the kernel makes of it."""
+    """The key that the kernel makes of every spelling is that of the written form."""
     for place, case in enumerate(content["cases"]):
-        identifier, texts, form = _identifier(case), case["texts"], case["form"]
-        found = PersonKeys(identifier)(pa.array(texts, pa.string()))
-        holds = all(shared_form(identifier, text) == form for text in texts)
+        form = case["form"]
+        found = PersonKeys(_identifier(case))(pa.array(case["texts"], pa.string()))
         if form is None:
-            holds = holds and bool((found.status != VALID).all()) and not found.keys.any()
+            holds = bool((found.status != VALID).all()) and not found.keys.any()
         else:
-            label = b"cleanroom/person/v1" + bytes([len(case["type"])]) + case["type"].encode()
-            key = hashlib.sha256(label + form.encode()).digest()[:16]
-            holds = holds and key.hex() == case["key"] and bool((found.status == VALID).all())
+            key = _key(case["type"], form)
+            holds = key.hex() == case["key"] and bool((found.status == VALID).all())
             holds = holds and {row.tobytes() for row in found.keys} == {key}
         yield f"case {place}, {case['type']} {case.get('rule') or ''}".rstrip(), holds
+
+
+def _key(kind: str, form: str) -> bytes:
+    label = b"cleanroom/person/v1" + bytes([len(kind)]) + kind.encode()
+    return hashlib.sha256(label + form.encode()).digest()[:16]

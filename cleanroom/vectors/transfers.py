@@ -1,4 +1,4 @@
-"""Checks of oblivious transfer, of what is built on it, and of the AES that the references use."""
+"""Checks of oblivious transfer and of what is built on it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.protocols import comparison, equality, mux, ot
-from cleanroom.protocols.reference import ot as plain
 from cleanroom.protocols.seeds import Streams
 from cleanroom.vectors.pairs import Exchange, exchange
 
-__all__ = ["aes", "runs", "transcripts"]
+__all__ = ["runs", "transcripts"]
 
 NAMES: Final = ("exposure", "outcome")
-
-
-def aes(content: Any) -> Iterator[tuple[str, bool]]:
-    """FIPS 197: the reference's AES-128; the kernels' shows in the transcripts of the transfers."""
-    for place, case in enumerate(content["cases"]):
-        found = plain.aes(bytes.fromhex(case["key"]), bytes.fromhex(case["plaintext"]))
-        yield f"case {place}", found.hex() == case["ciphertext"]
 
 
 def transcripts(content: Any) -> Iterator[tuple[str, bool]]:

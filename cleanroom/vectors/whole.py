@@ -19,8 +19,8 @@ from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening
 from cleanroom.release.opening import Opening
-from cleanroom.vectors.joins import release_terms
 from cleanroom.vectors.pairs import exchange
+from cleanroom.vectors.releases import release_terms
 
 __all__ = ["private_join_run"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.protocols import cuckoo
-from cleanroom.protocols.reference import cuckoo as reference
+from tests.protocols import slow_arrays as reference
 
 Bytes = NDArray[np.uint8]
 Positions = NDArray[np.int64]

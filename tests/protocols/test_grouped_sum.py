@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +27,6 @@ from cleanroom.protocols.grouped_sum import (
     receiver,
     sender,
 )
-from cleanroom.protocols.reference import rlwe as reference
 from cleanroom.protocols.rlwe import (
     ANSWER_MODULUS,
     ANSWER_PRIMES,
@@ -46,8 +41,8 @@ from cleanroom.protocols.rlwe import (
 )
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
-from cleanroom.vectors import check_file
 from tests.harness import Run, run_pair
+from tools.slow import ring as reference
 
 Words = NDArray[np.uint64]
 SumRun = Run[Words, Words]
@@ -183,20 +178,6 @@ def test_lengths_are_a_function_of_public_parameters() -> None:
 
 
 # --- agreement with the reference
-
-
-def test_every_message_is_the_vector_s() -> None:
-    assert check_file("grouped_sum/v1/run.json").vectors == 4 + 2
-
-
-def test_the_vector_is_the_reference_s() -> None:
-    written = subprocess.run(
-        [sys.executable, str(TOOL)],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    ).stdout
-    assert json.loads(written) == json.loads(VECTOR.read_text())
 
 
 # --- what the sender sees. Each check below is also run against the mutation that it is there to catch.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import runpy
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +10,10 @@ import pytest
 from cleanroom.errors import PeerError
 from cleanroom.protocols import oprf, oprf_ecdh
 from cleanroom.protocols.party import Party
-from cleanroom.protocols.reference import oprf as reference
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Progress, decode_frame
-from cleanroom.vectors import check_file
 from tests.harness import Run, Tamper, run_pair
+from tools.slow import oprf as reference
 
 SESSION = bytes(range(100, 132))
 OUTPUT_BYTES = 8 + 8 * 3
@@ -75,13 +71,6 @@ def test_the_whole_step_equals_the_reference() -> None:
         assert answered[32 * row : 32 * row + 32] == reference.blind_evaluate(key, blinded)
         expected = reference.expand_output(reference.evaluate(key, data), SESSION, OUTPUT_BYTES)
         assert pair.first[row].tobytes() == expected
-
-
-def test_the_projects_own_vector() -> None:
-    root = Path(__file__).parents[2]
-    vector = json.loads((root / "tests/vectors/oprf_ecdh/v1/run.json").read_text(encoding="utf-8"))
-    assert runpy.run_path(str(root / "tools/oprf_ecdh_vectors.py"))["vectors"]() == vector
-    assert check_file("oprf_ecdh/v1/run.json").vectors == 3
 
 
 def test_every_bin_has_a_key_of_its_own() -> None:

@@ -14,15 +14,28 @@ from cleanroom.vectors import CHECKS, check, check_file, check_vectors
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 CHANGES = {
-    "aes/fips-197/aes-128.json": [("cases", 1, "ciphertext")],
+    "aes/fips-197/aes-128.json": [("cases", 3, "ciphertext")],
+    "chacha20/rfc8439/keystream.json": [("cases", 1, "keystream"), ("cases", 2, "counter")],
+    "ed25519/rfc8032/signatures.json": [("cases", 1, "signature"), ("cases", 2, "public_key")],
     "expand_message_xmd/rfc9380/sha512.json": [("vectors", 9, "uniform_bytes"), ("dst",)],
-    "grouped_sum/v1/run.json": [("messages", 3, "sha256"), ("sender_share", 0, 0), ("receiver_seed",)],
-    "hint/v1/run.json": [("messages", 1, "sha256"), ("targets", 3), ("queries", 11), ("outcome", 0, "values", 0)],
+    "grouped_sum/v1/run.json": [
+        ("frames", 3, "sha256"),
+        ("shares_outcome", 0, 0),
+        ("seeds", "exposure"),
+    ],
+    "hint/v1/run.json": [
+        ("frames", 1, "sha256"),
+        ("targets", 3),
+        ("queries", 11),
+        ("outcome", 0, "values", 0),
+        ("decoded", 2, 0),
+    ],
     "match_keys/v1/forms.json": [("cases", 0, "key"), ("cases", 0, "form"), ("cases", 1, "texts", 0)],
     "match_keys/v1/published.json": [("cases", 0, "digest_head"), ("cases", 0, "digest_tail")],
     "merkle/rfc9162/certificate-transparency.json": [("roots", 7)],
+    "merkle/v1/blinded.json": [("roots", 3, "root"), ("rows", 0), ("key",)],
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": [("vectors", 1, "output"), ("secret_key",), ("group_dst",)],
-    "oprf_ecdh/v1/run.json": [("messages", 0, "sha256"), ("bins", 3, "output"), ("session_id",)],
+    "oprf_ecdh/v1/run.json": [("frames", 0, "sha256"), ("bins", 3, "output"), ("session_id",)],
     "oprf_kkrt/v1/run.json": [
         ("messages", 2, "sha256"),
         ("mask",),
@@ -42,6 +55,9 @@ CHANGES = {
         ("derived_from_uniform", 0, "element"),
         ("derived_from_label", 6, "element"),
     ],
+    "row_keys/v1/keys.json": [("keys", 4, "key"), ("keys", 2, "node")],
+    "row_keys/v1/trees.json": [("trees", 2, "covers", 4, "nodes", 0, 1), ("trees", 1, "lookups", 3, "nodes", 1, 1)],
+    "streams/v1/labels.json": [("labels", 1, "key"), ("labels", 2, "stream"), ("labels", 0, "attempt")],
 }
 """Places in each file at which another answer must be noticed."""
 

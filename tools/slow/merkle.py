@@ -1,4 +1,4 @@
-"""The commitment to rows, by RFC 9162's recursive definition of a Merkle tree."""
+"""The commitment to rows: a blinded Merkle tree by RFC 9162's recursive definition."""
 
 from __future__ import annotations
 

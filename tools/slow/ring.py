@@ -1,61 +1,101 @@
-"""Plain Python of the ring-LWE kernels: integers mod q, products by Kronecker substitution, one draw at a time.
+"""Plain Python of the ring-LWE scheme: integers mod q, products by Kronecker substitution, one draw at a time.
 
-An element is a list of `DEGREE` integers, coefficient k first. Everything here agrees bit for bit with `_kernels`.
+An element is a list of `DEGREE` integers, coefficient k first.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
-
-from cleanroom.protocols.rlwe import (
-    DEGREE,
-    MODULUS,
-    PRIME_BYTES,
-    PRIMES,
-    encode,
-    from_residues,
-    residues,
-)
+from tools.slow.streams import keystream
 
 __all__ = [
+    "ANSWER_MODULUS",
+    "ANSWER_PRIMES",
+    "DEGREE",
+    "MODULUS",
+    "PRIMES",
     "Draws",
     "add",
     "constant",
+    "decode",
+    "encode",
     "encrypt",
     "encrypt_zero",
+    "flood_bound",
+    "from_residues",
     "multiply",
     "pack",
     "public_element",
     "secrets",
+    "switch",
+    "unpack",
     "weight_polynomial",
 ]
 
+DEGREE: Final = 8192
+PRIMES: Final = (72057594037616641, 72057594037370881, 72057594037338113)
+ANSWER_PRIMES: Final = PRIMES[:2]
+MODULUS: Final = math.prod(PRIMES)
+ANSWER_MODULUS: Final = math.prod(ANSWER_PRIMES)
+_RESIDUE_BYTES: Final = 7
 _ERROR_BITS: Final = 21
-_READ_BYTES: Final = 1 << 18
+_STATISTICAL_BITS: Final = 40
+_READ_BYTES: Final = 1 << 16
+
+
+def encode(message: int) -> int:
+    """A word as an element of Z_q: round(q·m / 2^64)."""
+    return ((MODULUS * message + (1 << 63)) >> 64) % MODULUS
+
+
+def decode(phase: int) -> int:
+    """The word that a phase modulo the answer's modulus stands for."""
+    return ((phase << 65) + ANSWER_MODULUS) // (2 * ANSWER_MODULUS) % (1 << 64)
+
+
+def switch(value: int) -> int:
+    """round(x / p) modulo the answer's modulus, p the third prime."""
+    return (2 * value + PRIMES[2]) // (2 * PRIMES[2]) % ANSWER_MODULUS
+
+
+def from_residues(parts: Iterable[int], primes: Sequence[int]) -> int:
+    """The value with these residues (Chinese remainder theorem)."""
+    modulus = math.prod(primes)
+    return (
+        sum(part * (modulus // p) * pow(modulus // p, -1, p) for part, p in zip(parts, primes, strict=True)) % modulus
+    )
+
+
+def flood_bound(*, rows: int, weight_bound: int, outputs: int) -> int:
+    """F: every answer carries noise uniform in [-F, F]."""
+    weight = rows * weight_bound
+    noise = _ERROR_BITS * weight + (weight + 1) // 2 + _ERROR_BITS * (2 * DEGREE + 1)
+    return noise << (_STATISTICAL_BITS + (outputs - 1).bit_length())
 
 
 class Draws:
     """Reads stream `number` of a 32-byte key: ChaCha20 with the number as its 64-bit nonce."""
 
     def __init__(self, key: bytes, number: int) -> None:
-        nonce = bytes(8) + number.to_bytes(8, "little")
-        self._encryptor = Cipher(ChaCha20(key, nonce), mode=None).encryptor()
-        self._buffer = b""
+        self._key, self._number = key, number
+        self._buffer, self._at, self._read = b"", 0, 0
 
     def take(self, count: int) -> int:
         """The next `count` bytes as a little-endian number."""
-        if len(self._buffer) < count:
-            self._buffer += self._encryptor.update(bytes(_READ_BYTES))
-        taken, self._buffer = self._buffer[:count], self._buffer[count:]
-        return int.from_bytes(taken, "little")
+        if len(self._buffer) - self._at < count:
+            fresh = keystream(self._key, _READ_BYTES, nonce=self._number, first=self._read // 64)
+            self._buffer, self._at = self._buffer[self._at :] + fresh, 0
+            self._read += _READ_BYTES
+        self._at += count
+        return int.from_bytes(self._buffer[self._at - count : self._at], "little")
 
     def residue(self, prime: int) -> int:
         """Uniform under `prime`, by rejection."""
-        while (value := self.take(PRIME_BYTES)) >= prime:
+        while (value := self.take(_RESIDUE_BYTES)) >= prime:
             pass
         return value
 
@@ -78,8 +118,8 @@ class Draws:
 def public_element(seed: bytes, number: int) -> list[int]:
     """The public element `number` of a seed: 0 for the public keys, 1 + b for block b."""
     draws = Draws(seed, number)
-    runs = [[draws.residue(prime) for _ in range(DEGREE)] for prime in PRIMES]
-    return [from_residues(parts, PRIMES) for parts in zip(*runs, strict=True)]
+    residues = [draws.residue(prime) for prime in PRIMES for _ in range(DEGREE)]
+    return unpack(b"".join(value.to_bytes(_RESIDUE_BYTES, "little") for value in residues), PRIMES)
 
 
 def secrets(key: bytes, columns: int) -> list[list[int]]:
@@ -146,8 +186,17 @@ def encrypt_zero(
 
 def pack(element: Sequence[int], primes: Sequence[int]) -> bytes:
     """Residues in 7 bytes each: all coefficients modulo the first prime, then modulo the next."""
-    columns = zip(*(residues(value, primes) for value in element), strict=True)
-    return b"".join(part.to_bytes(PRIME_BYTES, "little") for column in columns for part in column)
+    return b"".join((value % prime).to_bytes(_RESIDUE_BYTES, "little") for prime in primes for value in element)
+
+
+def unpack(data: bytes, primes: Sequence[int]) -> list[int]:
+    """The element that was packed."""
+    numbers = [int.from_bytes(data[at : at + _RESIDUE_BYTES], "little") for at in range(0, len(data), _RESIDUE_BYTES)]
+    size = len(numbers) // len(primes)
+    rows = [numbers[size * limb : size * (limb + 1)] for limb in range(len(primes))]
+    weights = [from_residues([int(own == limb) for own in range(len(primes))], primes) for limb in range(len(primes))]
+    modulus = math.prod(primes)
+    return [sum(map(operator.mul, parts, weights)) % modulus for parts in zip(*rows, strict=True)]
 
 
 def _join(values: Sequence[int], width: int) -> int:

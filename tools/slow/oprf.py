@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from cleanroom.protocols.reference import ristretto
-from cleanroom.protocols.seeds import keystream
+from tools.slow import ristretto
+from tools.slow.streams import keystream
 
 __all__ = [
     "blind",
@@ -34,7 +34,7 @@ def hash_to_scalar(data: bytes, dst: bytes) -> int:
 
 def random_scalar(key: bytes, index: int) -> int:
     """Scalar `index` of a stream: that block of the ChaCha20 key stream, modulo the group order."""
-    return int.from_bytes(keystream(key, 64 * (index + 1))[-64:], "little") % ristretto.ORDER
+    return int.from_bytes(keystream(key, 64, first=index), "little") % ristretto.ORDER
 
 
 def derive_key(seed: bytes, info: bytes) -> int:
