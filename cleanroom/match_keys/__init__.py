@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cleanroom.match_keys.people import MALFORMED, NULL, PERSON_BYTES, VALID, People, PersonKeys
-from cleanroom.match_keys.reference import person_key, row_key, shared_form
 from cleanroom.match_keys.rules import COUNTRIES, HASHES, RULES, FullRule, full_rule
 
 __all__ = [
@@ -18,7 +17,4 @@ __all__ = [
     "People",
     "PersonKeys",
     "full_rule",
-    "person_key",
-    "row_key",
-    "shared_form",
 ]

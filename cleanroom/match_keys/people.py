@@ -35,7 +35,7 @@ class PersonKeys:
     """Turns identifiers into people under one agreement's rule.
 
     A person's key is SHA-256(label ‖ length of type ‖ type ‖ shared form)[:16]; the shared form is what
-    `cleanroom.match_keys.reference.shared_form` returns.
+    `docs/reference/binding.md` describes.
     """
 
     def __init__(self, identifier: Identifier) -> None:

@@ -97,7 +97,7 @@ def merkle_tree(content: Json) -> Answers:
 
 
 def _rule(case: Json) -> dict[str, str]:
-    return {name: case[name] for name in ("type", "rule", "country", "hash") if case.get(name) is not None}
+    return {name: case[name] for name in ("type", "rule", "version", "country", "hash") if case.get(name) is not None}
 
 
 def platforms(content: Json) -> Answers:

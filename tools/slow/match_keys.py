@@ -47,7 +47,13 @@ def text_key(*, tag: str, text: str) -> bytes:
 
 
 def shared_form(
-    text: str, *, type: str, rule: str | None = None, country: str | None = None, hash: str | None = None
+    text: str,
+    *,
+    type: str,
+    rule: str | None = None,
+    version: str | None = None,
+    country: str | None = None,
+    hash: str | None = None,
 ) -> str | None:
     """The form of an identifier that both sides share, or None where it is null or malformed.
 
@@ -55,6 +61,7 @@ def shared_form(
         text: the identifier as it is stored.
         type: of identifier; this and the others are an agreement's words.
         rule: None for the type's default.
+        version: of a caid.
         country: where phone numbers without a calling code are read.
         hash: the digest that stands for the form, if any.
     """
@@ -65,7 +72,7 @@ def shared_form(
         digest = hashlib.new(hash, usedforsecurity=False)
         if re.fullmatch(f"[0-9a-fA-F]{{{digest.digest_size * 2}}}", text):
             return None if _lower(text) == digest.hexdigest() else _lower(text)
-    normal = _NORMALISE[type](text, rule or _DEFAULTS.get(type, ""), country)
+    normal = _NORMALISE[type](text, rule or version or _DEFAULTS.get(type, ""), country)
     if normal is None or not hash:
         return normal
     return hashlib.new(hash, normal.encode(), usedforsecurity=False).hexdigest()
@@ -124,6 +131,25 @@ def _idfa(text: str, rule: str, country: str | None) -> str | None:
     return text.upper() if rule == "upper" else text.lower()
 
 
+def _caid(text: str, version: str, country: str | None) -> str | None:
+    if not version:
+        return text
+    forms = []
+    for entry in text.split(","):
+        value = entry.strip(_TRIMMED)
+        if "_" in value:
+            other, _, value = value.partition("_")
+            if re.fullmatch("[0-9]{8}", other) is None:
+                return None
+            if other != version:
+                continue
+        if re.fullmatch("[0-9a-fA-F]{32}", value) is None:
+            return None
+        if value.strip("0"):
+            forms.append(f"{version}_{value.lower()}")
+    return forms[0] if forms else None
+
+
 def _imei(text: str, rule: str, country: str | None) -> str | None:
     return text.lower() if re.fullmatch("[0-9a-fA-F]{14,16}", text) and text.strip("0") else None
 
@@ -138,7 +164,7 @@ def _mac(text: str, rule: str, country: str | None) -> str | None:
 _NORMALISE: Final = {
     "id": _text,
     "oaid": _text,
-    "caid": _text,
+    "caid": _caid,
     "email": _email,
     "phone": _phone,
     "idfa": _idfa,

@@ -18,9 +18,8 @@ from cleanroom.agreement.model import Agreement, Identifier, Match
 from cleanroom.data import Binding, read_exposure, read_outcome
 from cleanroom.data.accounts import holder_mark
 from cleanroom.errors import DataError
-from cleanroom.match_keys import person_key
-from cleanroom.match_keys.reference import text_key
 from tests.cleanroom.data.worlds import agreement
+from tests.cleanroom.match_keys.slow_forms import person_key, text_key
 
 CHOICE_KEY = bytes(range(32))
 EPOCH = datetime(2017, 1, 1, tzinfo=UTC)

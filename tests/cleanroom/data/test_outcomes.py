@@ -11,8 +11,8 @@ import pytest
 from cleanroom import _kernels
 from cleanroom.data import OutcomeData, read_outcome
 from cleanroom.errors import DataError
-from cleanroom.match_keys import person_key
 from tests.cleanroom.data.worlds import OUTCOME_COLUMNS, agreement, outcomes
+from tests.cleanroom.match_keys.slow_forms import person_key
 
 BY_COLUMN = OUTCOME_COLUMNS.replace("\"'order'\"", '"basket"').replace('event_id = "basket"', "")
 DAY = 86400 * 10**6

@@ -12,9 +12,10 @@ import pytest
 
 from cleanroom.agreement.model import Identifier, Match
 from cleanroom.data import Binding, IdentifierQuality, identifier_quality
-from cleanroom.match_keys import RULES, shared_form
+from cleanroom.match_keys import RULES
 from cleanroom.match_keys.placeholders import PLACEHOLDERS, placeholder_keys
 from tests.cleanroom.data.worlds import agreement
+from tests.cleanroom.match_keys.slow_forms import shared_form
 
 PHONE = Identifier(type="phone", rule="e164", country="CN")
 MAC = Identifier(type="mac")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cleanroom.data import TouchBatch, read_exposure
-from cleanroom.match_keys import person_key
 from tests.cleanroom.data.worlds import agreement, touches
+from tests.cleanroom.match_keys.slow_forms import person_key
 
 ROWS = """\
 7,2017-03-01T00:00:00Z,mail,2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cleanroom import _kernels
-from cleanroom.match_keys.reference import row_key
+from tests.cleanroom.match_keys.slow_forms import row_key
 
 
 def test_kernel_agrees_with_reference() -> None:
