@@ -39,6 +39,7 @@ _TITLES = {
     "mux": "shares of matched values",
     "grouped_sum": "grouped sums (ring-LWE)",
     "release": "release",
+    "simulate": "make people",
 }
 """What people call a step, or a family of steps: all that share the part before the dot."""
 

@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "party": "A party's identity.",
     "report": "Write one offline HTML page about one or several finished runs.",
     "run": "Run this party's half: prepare the data, join in secret with the peer, write the release.",
+    "simulate": "Make a synthetic world: both sides' data with an agreement, and the truth beside it.",
     "vectors": "Known answers, published and the project's own.",
 }
 """One module of this package each, with the first line of its help: listing them must not cost their imports."""
