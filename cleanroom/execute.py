@@ -41,8 +41,6 @@ from cleanroom.release.terms import ReleaseTerms
 __all__ = ["Executed", "RunInputs", "execute", "join_parameters"]
 
 _OPRFS = {Profile.ECDH: Oprf.ECDH, Profile.KKRT: Oprf.KKRT}
-WINDOW_WEIGHT_BOUND = 1
-"""A window metric counts a person's one anchor a group, a matched person counts once: every weight is 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,9 +81,9 @@ def join_parameters(agreement: Agreement, plan: Plan) -> JoinParameters:
         rows_exposure=agreement.protocol.rows_exposure,
         rows_outcome=agreement.protocol.rows_outcome,
         groups=plan.groups,
-        class_positions=tuple(plan.class_position(column) for column in range(len(plan.columns))),
-        weight_bound=WINDOW_WEIGHT_BOUND,
-        targets_per_row=max(1, min(agreement.release.max_groups_per_person, plan.groups)),
+        class_positions=plan.class_positions,
+        weight_bound=plan.unit,
+        targets_per_row=max(1, min(agreement.release.max_groups_per_person, plan.groups)) * plan.families_per_row,
     )
 
 
@@ -108,7 +106,7 @@ def execute(inputs: RunInputs) -> Protocol[Executed]:
     open_release = release_opening.exposure if exposure else release_opening.outcome
     opened = yield from open_release(
         terms=inputs.terms,
-        shares=joined.shares,
+        shares=inputs.plan.combined(joined.shares),
         noise=inputs.noise,
         streams=streams,
         compare=_comparison(joined, exposure) if inputs.terms.noise is Noise.NONE else None,

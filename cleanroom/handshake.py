@@ -106,7 +106,7 @@ def hello_of(
         profile=_PROFILE_NUMBERS[agreement.protocol.profile],
         rows_exposure=agreement.protocol.rows_exposure,
         rows_outcome=agreement.protocol.rows_outcome,
-        columns=len(plan.columns),
+        columns=len(plan.row_values),
         groups=plan.groups,
         agreement_hash=agreement.hash,
         terms_digest=terms_digest,

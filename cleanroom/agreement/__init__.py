@@ -9,15 +9,18 @@ from cleanroom.agreement.checks import agreement_warnings
 from cleanroom.agreement.legal import Legal, delete_by, legal_lines
 from cleanroom.agreement.load import load_agreement, parse_agreement
 from cleanroom.agreement.model import (
+    CREDIT_UNIT,
     Agreement,
     Exposure,
     Identifier,
+    Label,
     Match,
     Measure,
     Metric,
     Noise,
     Outcome,
     PartyEntry,
+    Period,
     Profile,
     ProtocolChoice,
     ReleaseRules,
@@ -29,9 +32,11 @@ from cleanroom.agreement.signatures import sign_agreement, signature_path, verif
 from cleanroom.agreement.template import agreement_template, write_template
 
 __all__ = [
+    "CREDIT_UNIT",
     "Agreement",
     "Exposure",
     "Identifier",
+    "Label",
     "Legal",
     "Match",
     "Measure",
@@ -39,6 +44,7 @@ __all__ = [
     "Noise",
     "Outcome",
     "PartyEntry",
+    "Period",
     "Profile",
     "ProtocolChoice",
     "ReleaseRules",

@@ -11,6 +11,7 @@ import json
 from datetime import UTC, datetime
 from enum import Enum
 
+from cleanroom.agreement.exposure import default_max_touches
 from cleanroom.agreement.legal import Legal, legal_document
 from cleanroom.agreement.model import (
     Exposure,
@@ -18,6 +19,7 @@ from cleanroom.agreement.model import (
     Metric,
     Outcome,
     PartyEntry,
+    Period,
     ProtocolChoice,
     ReleaseRules,
     TimeRules,
@@ -92,22 +94,13 @@ def canonical_bytes(
             "zone": time.zone,
             "tree": list(time.tree),
         },
-        "exposure": {
-            "events": list(exposure.events),
-            "start": _utc(exposure.start),
-            "end": _utc(exposure.end),
-            "instants": None if exposure.instants is None else [_utc(instant) for instant in exposure.instants],
-            "group_by": exposure.group_by,
-            "groups": list(exposure.groups),
-            "anchor": exposure.anchor,
-            "credit": exposure.credit,
-        },
+        "exposure": _exposure(exposure),
         "outcome": {
             "events": list(outcome.events),
             "value": outcome.value,
             "currency": outcome.currency,
             "precision": None if outcome.precision is None else f"{outcome.precision:f}",
-            "labels": list(outcome.labels),
+            "labels": [{"column": label.column, "values": list(label.values)} for label in outcome.labels],
         },
         "metrics": [_metric(metric) for metric in metrics],
         "release": {
@@ -131,8 +124,31 @@ def canonical_bytes(
     return _LABEL + text.encode("ascii")
 
 
+def _exposure(exposure: Exposure) -> dict[str, object]:
+    document: dict[str, object] = {
+        "events": list(exposure.events),
+        "start": _utc(exposure.start),
+        "end": _utc(exposure.end),
+        "instants": None if exposure.instants is None else [_utc(instant) for instant in exposure.instants],
+        "group_by": exposure.group_by,
+        "groups": list(exposure.groups),
+        "anchor": exposure.anchor,
+        "credit": exposure.credit,
+    }
+    # Keys that came later are there only where they change the meaning: older texts keep their bytes.
+    if exposure.credit_step_ticks is not None:
+        document["credit_step_ticks"] = exposure.credit_step_ticks
+    if exposure.max_touches != default_max_touches(exposure.credit):
+        document["max_touches"] = exposure.max_touches
+    if exposure.priority is not None:
+        document["priority"] = [list(events) for events in exposure.priority]
+    if exposure.frequency is not None:
+        document["frequency"] = list(exposure.frequency)
+    return document
+
+
 def _metric(metric: Metric) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "name": metric.name,
         "measure": metric.measure.value,
         "event": metric.event,
@@ -141,6 +157,13 @@ def _metric(metric: Metric) -> dict[str, object]:
         "cap": metric.cap,
         "credit": metric.credit,
     }
+    if metric.by is not None:
+        document["by"] = metric.by
+    if metric.via is not None:
+        document["via"] = list(metric.via)
+    if metric.period is not Period.AFTER:
+        document["period"] = metric.period.value
+    return document
 
 
 def _utc(instant: datetime) -> str:

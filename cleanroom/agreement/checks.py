@@ -11,15 +11,22 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import cleanroom.plan  # as a module: the plan imports this package's model
-from cleanroom.agreement.model import Agreement, Noise, Resolution
+from cleanroom.agreement.durations import tick_length
+from cleanroom.agreement.model import Agreement, Noise, Period, Resolution, TimeRules
 from cleanroom.errors import AgreementError
 from cleanroom.identity import read_certificate
 from cleanroom.protocols.rlwe import slack_bits
 
-__all__ = ["LEAST_SLACK_BITS", "WEIGHT_BOUND", "agreement_warnings", "check_capacity", "noise_bound"]
+__all__ = [
+    "LEAST_SLACK_BITS",
+    "MAX_ROW_VALUES",
+    "agreement_warnings",
+    "check_capacity",
+    "noise_bound",
+    "refuse_unbuilt",
+]
 
-# What one person's row can weigh in one group: members and anchors count once.
-WEIGHT_BOUND = 1
+MAX_ROW_VALUES = 1024  # each is 64 bits of every row on the wire, and of the memory of both sides
 
 LEAST_SLACK_BITS = 2.0
 SUM_LIMIT = 2**63
@@ -29,8 +36,6 @@ FEW_PEOPLE = 10  # below it a threshold without noise says little; the public sy
 LARGE_EPSILON = 8.0
 LARGE_DELTA = 1e-4
 
-_TICKS = {Resolution.HOUR: timedelta(hours=1), Resolution.MINUTE: timedelta(minutes=1)}
-
 
 def check_capacity(agreement: Agreement) -> None:
     """Refuses an agreement whose sums could overflow, or whose answers could decode wrongly.
@@ -39,16 +44,24 @@ def check_capacity(agreement: Agreement) -> None:
         AgreementError: naming the metric.
     """
     plan = cleanroom.plan.plan_of(agreement)
+    _check_names(plan)
+    if len(plan.row_values) > MAX_ROW_VALUES:
+        raise AgreementError(
+            f"metrics: {len(plan.row_values)} columns with labels, thresholds and their parts, expected at most "
+            f"{MAX_ROW_VALUES}; declare fewer metrics, label values or windows"
+        )
     rows = min(agreement.protocol.rows_exposure, agreement.protocol.rows_outcome)
     for column in plan.columns:
-        noise = DEVIATIONS * noise_bound(agreement, columns=len(plan.columns), cap=column.cap * plan.identifiers)
-        if rows * WEIGHT_BOUND * column.cap + noise >= SUM_LIMIT:
+        noise = DEVIATIONS * noise_bound(agreement, columns=len(plan.columns), cap=column.bound)
+        largest = max(_largest(agreement, plan.row_values[index]) for index in column.values)
+        if rows * column.unit * largest + noise >= SUM_LIMIT:
+            credit = ", times the credit's fixed-point unit and its windows in the horizon" if column.credit else ""
             raise AgreementError(
-                f"metrics[{column.name}].cap: protocol.max_rows times the cap, with noise, would pass 2^63 units; "
-                "lower one of them, or raise outcome.precision or release.epsilon"
+                f"metrics[{column.name}].cap: protocol.max_rows times the cap{credit}, with noise, would pass 2^63 "
+                "units; lower one of them, or raise outcome.precision or release.epsilon"
             )
-    outputs = plan.groups * len(plan.columns)
-    slack = slack_bits(rows=agreement.protocol.rows_exposure, weight_bound=WEIGHT_BOUND, outputs=outputs)
+    outputs = plan.groups * len(plan.row_values)
+    slack = slack_bits(rows=agreement.protocol.rows_exposure, weight_bound=plan.unit, outputs=outputs)
     if slack < LEAST_SLACK_BITS:
         raise AgreementError(
             f"metrics[{plan.columns[0].name}]: {outputs} cells over protocol.max_rows.exposure = "
@@ -57,17 +70,56 @@ def check_capacity(agreement: Agreement) -> None:
         )
 
 
+def refuse_unbuilt(agreement: Agreement) -> None:
+    """Refuses what an agreement may already say but no run computes yet.
+
+    Raises:
+        AgreementError: naming the key.
+    """
+    exposure = agreement.exposure
+    for metric in agreement.metrics:
+        where = f"metrics[{metric.name}]"
+        if metric.credit:
+            raise AgreementError(f"{where}.attribution: credit metrics are not built yet; use window metrics")
+        if metric.by is not None:
+            raise AgreementError(f"{where}.by: breakdowns by labels are not built yet")
+        if metric.via is not None:
+            raise AgreementError(f"{where}.via: is not built yet; leave it out")
+        if metric.period is not Period.AFTER:
+            raise AgreementError(f"{where}.period: before is not built yet")
+    if exposure.frequency is not None:
+        raise AgreementError("exposure.frequency: bands are not built yet; leave it out")
+
+
+def _largest(agreement: Agreement, value: cleanroom.plan.RowValue) -> int:
+    """The largest absolute value of a row: a suffix sum holds every window of the horizon."""
+    if value.squared:
+        return value.cap**2
+    if not value.suffix:
+        return value.cap
+    time = agreement.time
+    ticks = _ticks_until_end(time, time.start)
+    return value.cap * -(-ticks // (value.window_ticks or 1))
+
+
+def _check_names(plan: cleanroom.plan.Plan) -> None:
+    names = [column.name for column in plan.columns]
+    twice = next((name for position, name in enumerate(names) if name in names[:position]), None)
+    if twice is not None:
+        raise AgreementError(f"metrics: two columns would have the name {twice!r}; rename a metric")
+
+
 def noise_bound(agreement: Agreement, *, columns: int, cap: int) -> int:
     """Bounds the standard deviation of one side's noise on a cell, before any accountant is asked.
 
-    Every opened column is scaled to its cap, so a person moves at most `max_groups_per_person` cells of each column by
-    one cap. Gaussian: rho-zCDP implies (rho + 2·sqrt(rho·ln(1/delta)), delta)-DP (Bun–Steinke, ePrint 2016/816,
+    Every opened column is scaled to its bound, so a person moves at most `max_groups_per_person` cells of each column
+    by one bound. Gaussian: rho-zCDP implies (rho + 2·sqrt(rho·ln(1/delta)), delta)-DP (Bun–Steinke, ePrint 2016/816,
     proposition 1.3), solved for rho; an accountant finds less noise than that. Laplace: sqrt(2) times the scale.
 
     Args:
         agreement: for its release rules.
         columns: how many columns are opened, automatic gates included.
-        cap: the most that one person adds to one group of the column, in integer units.
+        cap: the most that one person adds to one cell of the column, in integer units.
 
     Returns:
         Integer units, rounded up; 0 without noise.
@@ -91,7 +143,11 @@ def agreement_warnings(agreement: Agreement) -> tuple[str, ...]:
 def _time_warnings(agreement: Agreement) -> list[str]:
     found: list[str] = []
     left = _ticks_after_last_touch(agreement)
-    cut = ", ".join(metric.name for metric in agreement.metrics if (metric.window_ticks or 0) > left)
+    cut = ", ".join(
+        metric.name
+        for metric in agreement.metrics
+        if (metric.window_ticks or 0) > left and metric.period is Period.AFTER
+    )
     if cut:
         found.append(f"exposure.end: windows that begin at the last touches pass time.end and are cut: {cut}")
     if agreement.time.resolution is Resolution.DAY:
@@ -119,15 +175,19 @@ def _release_warnings(agreement: Agreement) -> list[str]:
 
 def _ticks_after_last_touch(agreement: Agreement) -> int:
     """How many ticks, its own included, lie between the last possible touch and the end of the horizon."""
-    time = agreement.time
     instants = agreement.exposure.instants
     last_touch = agreement.exposure.end - timedelta(microseconds=1) if instants is None else instants[-1]
+    return _ticks_until_end(agreement.time, last_touch)
+
+
+def _ticks_until_end(time: TimeRules, moment: datetime) -> int:
+    """How many ticks there are from that of a moment, itself included, to the end of the horizon."""
     last = time.end - timedelta(microseconds=1)
     if time.resolution is Resolution.DAY:
         zone = ZoneInfo(time.zone)
-        return (last.astimezone(zone).date() - last_touch.astimezone(zone).date()).days + 1
-    length = _TICKS[time.resolution]
-    return (last - time.start) // length - (last_touch - time.start) // length + 1
+        return (last.astimezone(zone).date() - moment.astimezone(zone).date()).days + 1
+    length = tick_length(time.resolution)
+    return (last - time.start) // length - (moment - time.start) // length + 1
 
 
 def _not_after(pem: bytes) -> datetime:

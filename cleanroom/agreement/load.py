@@ -10,18 +10,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cleanroom.agreement.canonical import canonical_bytes
-from cleanroom.agreement.checks import check_capacity
+from cleanroom.agreement.checks import check_capacity, refuse_unbuilt
+from cleanroom.agreement.exposure import read_exposure_rules
 from cleanroom.agreement.legal import read_legal
 from cleanroom.agreement.metrics import read_metrics, read_release
 from cleanroom.agreement.model import Agreement
-from cleanroom.agreement.sections import (
-    read_exposure_rules,
-    read_match,
-    read_outcome_rules,
-    read_parties,
-    read_protocol,
-    read_time,
-)
+from cleanroom.agreement.outcome import read_outcome_rules
+from cleanroom.agreement.sections import read_match, read_parties, read_protocol, read_time
 from cleanroom.agreement.table import Table
 from cleanroom.errors import AgreementError
 from cleanroom.identity import read_certificate
@@ -114,6 +109,7 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         hash=hashlib.sha256(canonical).digest(),
     )
     check_capacity(agreement)
+    refuse_unbuilt(agreement)
     return agreement
 
 

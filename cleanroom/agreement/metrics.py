@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
+from cleanroom.agreement.durations import read_ticks
 from cleanroom.agreement.model import (
     Exposure,
     Measure,
@@ -12,11 +12,11 @@ from cleanroom.agreement.model import (
     Noise,
     Outcome,
     PartyEntry,
+    Period,
     ReleaseRules,
-    Resolution,
     TimeRules,
 )
-from cleanroom.agreement.sections import MAX_PEOPLE_THRESHOLD, MAX_TICKS
+from cleanroom.agreement.sections import MAX_PEOPLE_THRESHOLD
 from cleanroom.agreement.table import Table, table_of
 from cleanroom.errors import AgreementError
 
@@ -26,10 +26,6 @@ MAX_METRICS = 256  # columns travel with every row
 MAX_CAP = 2**62  # the modulus of the shares is 2^64; the overflow check says what a run can hold
 LEAST_EPSILON = 1e-6  # below it noise drowns any figure, and its bound leaves double precision
 MOST_EPSILON = 1000.0
-
-_WINDOW = re.compile("([1-9][0-9]{0,9})([dhm])")
-_MINUTES = {"d": 1440, "h": 60, "m": 1}
-_TICK_MINUTES = {Resolution.DAY: 1440, Resolution.HOUR: 60, Resolution.MINUTE: 1}
 
 
 def read_metrics(tables: Table, time: TimeRules, exposure: Exposure, outcome: Outcome) -> tuple[Metric, ...]:
@@ -104,7 +100,7 @@ def _metric(table: Table, time: TimeRules, exposure: Exposure, outcome: Outcome)
         raise table.fault("name", "names that begin with gate_ are kept for the automatic gates")
     measure = Measure(table.text("measure"))
     if measure is Measure.MATCHED:
-        for key in ("event", "window", "attribution", "cap"):
+        for key in ("event", "window", "attribution", "cap", "by", "via", "period"):
             if table.has(key):
                 raise table.fault(key, 'does not go with measure = "matched"')
         return Metric(name=name, measure=measure, event=None, window_ticks=None, window=None, cap=None)
@@ -113,33 +109,52 @@ def _metric(table: Table, time: TimeRules, exposure: Exposure, outcome: Outcome)
         raise table.fault("event", f"{event!r} is not in outcome.events ({', '.join(outcome.events)})")
     if measure is Measure.SUM and outcome.value is None:
         raise table.fault("measure", "a sum needs outcome.value, the money column")
-    if table.optional_text("attribution") == "credit":
-        if measure is Measure.PEOPLE:
-            raise table.fault("attribution", "people cannot be credited: a count of people is not linear")
-        if exposure.credit is None:
-            raise table.fault("attribution", "credit needs exposure.credit, the rule")
-        raise table.fault("attribution", "credit metrics are not built yet; use window metrics")
-    window = table.text("window")
+    credit = table.optional_text("attribution") == "credit"
+    if credit:
+        _check_credit(table, measure, exposure)
+    period = Period(table.optional_text("period") or Period.AFTER.value)
+    if credit and period is Period.BEFORE:
+        raise table.fault("period", "credit is earned after touches only; before goes with window metrics")
     return Metric(
         name=name,
         measure=measure,
         event=event,
-        window_ticks=_ticks(table, window, time.resolution),
-        window=window,
+        window_ticks=read_ticks(table, "window", time.resolution),
+        window=table.text("window"),
         cap=_cap(table, measure, outcome),
+        credit=credit,
+        by=_by(table, outcome),
+        via=_via(table, exposure),
+        period=period,
     )
 
 
-def _ticks(table: Table, window: str, resolution: Resolution) -> int:
-    match = _WINDOW.fullmatch(window)
-    if match is None:
-        raise table.fault("window", f"expected a number and d, h or m, such as '15d', found {window!r}")
-    ticks, rest = divmod(int(match[1]) * _MINUTES[match[2]], _TICK_MINUTES[resolution])
-    if rest:
-        raise table.fault("window", f"{window!r} is not a whole number of ticks of {resolution.value}")
-    if ticks > MAX_TICKS:
-        raise table.fault("window", f"expected at most {MAX_TICKS} ticks of {resolution.value}")
-    return ticks
+def _check_credit(table: Table, measure: Measure, exposure: Exposure) -> None:
+    if measure is Measure.PEOPLE:
+        raise table.fault("attribution", "people cannot be credited: a count of people is not linear")
+    if exposure.credit is None:
+        raise table.fault("attribution", "credit needs exposure.credit, the rule")
+    if exposure.credit == "time_decay" and exposure.credit_step_ticks is None:
+        raise table.fault("attribution", "time_decay needs exposure.credit_step, such as '1d'")
+
+
+def _by(table: Table, outcome: Outcome) -> str | None:
+    column = table.optional_text("by")
+    if column is not None and outcome.label(column) is None:
+        known = ", ".join(label.column for label in outcome.labels) or "none are declared"
+        raise table.fault("by", f"{column!r} is not the column of one of outcome.labels ({known})")
+    return column
+
+
+def _via(table: Table, exposure: Exposure) -> tuple[str, ...] | None:
+    """The events in the order of `exposure.events`; None where they are all of them."""
+    if not table.has("via"):
+        return None
+    named = table.texts("via", at_least=1)
+    for event in named:
+        if event not in exposure.events:
+            raise table.fault("via", f"{event!r} is not in exposure.events ({', '.join(exposure.events)})")
+    return None if len(named) == len(exposure.events) else tuple(event for event in exposure.events if event in named)
 
 
 def _cap(table: Table, measure: Measure, outcome: Outcome) -> int | None:

@@ -6,19 +6,23 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 from cleanroom.agreement.legal import Legal
 
 __all__ = [
+    "CREDIT_UNIT",
     "Agreement",
     "Exposure",
     "Identifier",
+    "Label",
     "Match",
     "Measure",
     "Metric",
     "Noise",
     "Outcome",
     "PartyEntry",
+    "Period",
     "Profile",
     "ProtocolChoice",
     "ReleaseRules",
@@ -26,6 +30,11 @@ __all__ = [
     "Role",
     "TimeRules",
 ]
+
+
+CREDIT_UNIT: Final = 720720
+"""lcm(1 .. 16): one outcome's credit where it may be shared, in fixed point; up to 16 equal shares are exact."""
+_WHOLE_CREDIT: Final = frozenset({"last_touch", "first_touch"})
 
 
 class Role(Enum):
@@ -50,6 +59,13 @@ class Measure(Enum):
     EVENTS = "events"
     SUM = "sum"
     MATCHED = "matched"
+
+
+class Period(Enum):
+    """Where a window lies: from the anchor's tick on, or up to it."""
+
+    AFTER = "after"
+    BEFORE = "before"
 
 
 class Noise(Enum):
@@ -121,6 +137,38 @@ class Exposure:
     groups: tuple[str, ...]
     anchor: str  # first_touch, last_touch
     credit: str | None
+    credit_step_ticks: int | None = None  # of time_decay: half the weight for every step
+    max_touches: int | None = None  # a person's touches that may earn credit; None for all
+    priority: tuple[tuple[str, ...], ...] | None = None  # classes of events, the first one earns before the others
+    frequency: tuple[int, ...] | None = None  # lower bounds of bands of a person's touches in a group
+
+    @property
+    def credit_unit(self) -> int:
+        """The fixed-point unit of one outcome's credit: 1 where a single touch earns all of it."""
+        return 1 if self.credit in _WHOLE_CREDIT else CREDIT_UNIT
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the frequency bands, ascending; empty where none are asked for."""
+        lows = self.frequency or ()
+        highs = [low - 1 for low in lows[1:]]
+        closed = [str(low) if low == high else f"{low}-{high}" for low, high in zip(lows, highs, strict=False)]
+        return (*closed, *(f"{low}+" for low in lows[-1:]))
+
+    @property
+    def released_groups(self) -> tuple[str, ...]:
+        """The groups of the release: the declared ones, or each of them by band (`GROUP/2-3`)."""
+        if self.frequency is None:
+            return self.groups
+        return tuple(f"{group}/{band}" for group in self.groups for band in self.bands)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A column of the outcome side by which metrics are broken down, and its values."""
+
+    column: str
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +179,16 @@ class Outcome:
     value: str | None
     currency: str | None
     precision: Decimal | None  # one integer unit, e.g. 0.01
-    labels: tuple[str, ...]
+    labels: tuple[Label, ...]
+
+    def label(self, column: str) -> Label | None:
+        """The label of that name, or None."""
+        return next((label for label in self.labels if label.column == column), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A declared column of the release."""
+    """A declared metric: a column of the release, or one for each value of a label."""
 
     name: str
     measure: Measure
@@ -145,6 +197,9 @@ class Metric:
     window: str | None  # as written, for people to read
     cap: int | None  # integer units per person and group; None for people and matched
     credit: bool = False
+    by: str | None = None  # the label whose values it is broken down by
+    via: tuple[str, ...] | None = None  # the touches' events that it looks at; None for all
+    period: Period = Period.AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

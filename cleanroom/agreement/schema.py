@@ -16,6 +16,7 @@ class Kind(Enum):
 
     TEXT = "text"
     TEXTS = "list of texts"
+    TEXT_LISTS = "list of lists of texts"
     INTEGER = "integer"
     INTEGERS = "list of integers"
     NUMBER = "number"
@@ -114,13 +115,21 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "groups": _required(Kind.TEXTS),
         "anchor": _default(Kind.TEXT, "first_touch", "first_touch", "last_touch"),
         "credit": _default(Kind.TEXT, "none", "last_touch", "first_touch", "linear", "position", "time_decay"),
+        "credit_step": _default(Kind.TEXT, "none (time_decay needs one)"),
+        "max_touches": _default(Kind.INTEGER, "16 (linear, position, time_decay), no bound (others)"),
+        "priority": _default(Kind.TEXT_LISTS, "all events alike"),
+        "frequency": _default(Kind.INTEGERS, "no bands"),
     },
     "outcome": {
         "events": _required(Kind.TEXTS),
         "value": _default(Kind.TEXT, "none"),
         "currency": _default(Kind.TEXT, "none"),
         "precision": _default(Kind.AMOUNT, "0.01 (with value)"),
-        "labels": _default(Kind.TEXTS, "[]"),
+        "labels": _default(Kind.TABLES, "[]"),
+    },
+    "outcome.labels": {
+        "column": _required(Kind.TEXT),
+        "values": _required(Kind.TEXTS),
     },
     "metrics": {
         "name": _required(Kind.TEXT),
@@ -129,6 +138,9 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "window": _default(Kind.TEXT, "none (matched only)"),
         "attribution": _default(Kind.TEXT, "window", "window", "credit"),
         "cap": _default(Kind.AMOUNT, "none (people, matched)"),
+        "by": _default(Kind.TEXT, "none"),
+        "via": _default(Kind.TEXTS, "all of exposure.events"),
+        "period": _default(Kind.TEXT, "after", "after", "before"),
     },
     "release": {
         "noise": _required(Kind.TEXT, "gaussian", "laplace", "none"),

@@ -1,19 +1,17 @@
-"""The small tables of an agreement, each from TOML to its value: parties, match, time, exposure, outcome, protocol."""
+"""The small tables of an agreement, each from TOML to its value: parties, match, time, protocol."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import zoneinfo
-from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from cleanroom.agreement.durations import MAX_TICKS, tick_length
 from cleanroom.agreement.model import (
-    Exposure,
     Identifier,
     Match,
-    Outcome,
     PartyEntry,
     Profile,
     ProtocolChoice,
@@ -27,18 +25,14 @@ from cleanroom.errors import AgreementError
 from cleanroom.identity import MAX_PEM_BYTES, NAME_PATTERN, read_certificate
 
 __all__ = [
-    "read_exposure_rules",
     "read_match",
-    "read_outcome_rules",
     "read_parties",
     "read_protocol",
     "read_time",
 ]
 
-MAX_TICKS = 2**31  # of a horizon: 4,000 years of minutes; tick numbers stay far inside 64 bits
 MAX_ROWS = 2**24  # a side; what one hint carries. More needs buckets
 MAX_PEOPLE_THRESHOLD = 10**9
-MAX_DECIMALS = 9  # of a money unit
 
 
 def read_parties(tables: dict[str, object], folder: Path) -> tuple[PartyEntry, PartyEntry]:
@@ -116,58 +110,6 @@ def read_time(table: Table) -> TimeRules:
     return TimeRules(start=start, end=end, resolution=resolution, zone=zone, tree=tree)
 
 
-def read_exposure_rules(table: Table, time: TimeRules) -> Exposure:
-    """Reads `[exposure]`; the touch period and the instants lie inside `[time]`."""
-    start = table.instant("start") if table.has("start") else time.start
-    end = table.instant("end") if table.has("end") else time.end
-    if not time.start <= start < time.end:
-        raise table.fault("start", "lies outside [time.start, time.end)")
-    if not start < end <= time.end:
-        raise table.fault("end", "expected a time after exposure.start and not after time.end")
-    instants: tuple[datetime, ...] | None = None
-    if table.has("instants"):
-        instants = tuple(sorted(table.instants("instants")))
-        if not instants:
-            raise table.fault("instants", "expected at least one time, found an empty list")
-        if len(set(instants)) < len(instants):
-            raise table.fault("instants", "the same time is there twice")
-        if not start <= instants[0] <= instants[-1] < end:
-            raise table.fault("instants", "a time lies outside [exposure.start, exposure.end)")
-    return Exposure(
-        events=table.texts("events", at_least=1),
-        start=start,
-        end=end,
-        instants=instants,
-        group_by=table.text("group_by"),
-        groups=table.texts("groups", at_least=1),
-        anchor=table.optional_text("anchor") or "first_touch",
-        credit=table.optional_text("credit"),
-    )
-
-
-def read_outcome_rules(table: Table) -> Outcome:
-    """Reads `[outcome]`."""
-    value = table.optional_text("value")
-    currency = table.optional_text("currency")
-    if currency is not None and not re.fullmatch("[A-Z]{3}", currency):
-        raise table.fault("currency", "expected three capital letters, such as CNY")
-    precision: Decimal | None = None
-    if value is not None:
-        precision = table.amount("precision") if table.has("precision") else Decimal("0.01")
-        if precision not in {Decimal(10) ** -digits for digits in range(MAX_DECIMALS + 1)}:
-            raise table.fault("precision", f"expected 1, 0.1, 0.01 … with at most {MAX_DECIMALS} decimals")
-        precision = Decimal(1).scaleb(precision.normalize().as_tuple().exponent)  # type: ignore[arg-type]  # finite
-    for name in ("currency", "precision"):
-        if value is None and table.has(name):
-            raise table.fault(name, "needs outcome.value, the money column that it speaks of")
-    labels = table.texts("labels")
-    if labels:
-        raise table.fault("labels", "breakdowns of the outcome side are not built yet; leave it empty")
-    return Outcome(
-        events=table.texts("events", at_least=1), value=value, currency=currency, precision=precision, labels=labels
-    )
-
-
 def read_protocol(table: Table) -> ProtocolChoice:
     """Reads `[protocol]`; row bounds stay as written."""
     profile = Profile(table.optional_text("profile") or "ecdh")
@@ -177,16 +119,6 @@ def read_protocol(table: Table) -> ProtocolChoice:
     return ProtocolChoice(
         profile=profile, max_rows_exposure=_rows(rows, "exposure"), max_rows_outcome=_rows(rows, "outcome")
     )
-
-
-def tick_length(resolution: Resolution) -> timedelta:
-    """The elapsed time of a tick; at 1d a tick is a calendar date and this is its usual length."""
-    lengths = {
-        Resolution.DAY: timedelta(days=1),
-        Resolution.HOUR: timedelta(hours=1),
-        Resolution.MINUTE: timedelta(minutes=1),
-    }
-    return lengths[resolution]
 
 
 def _pem(where: str, table: Table, folder: Path) -> bytes:

@@ -102,6 +102,17 @@ class Table:
             seen.add(text)
         return tuple(found)
 
+    def text_lists(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """A list of lists of texts, none of them empty."""
+        found: list[tuple[str, ...]] = []
+        for where, value in self._items(name):
+            if not isinstance(value, list) or not value:
+                raise AgreementError(f"{where}: expected a list of texts that is not empty")
+            found.append(tuple(self._as_text(f"{where}[{at}]", item) for at, item in enumerate(value, start=1)))
+        if not found:
+            raise self.fault(name, "expected at least one list of texts, found an empty list")
+        return tuple(found)
+
     def integer(self, name: str, *, least: int, most: int) -> int:
         """An integer in [least, most]."""
         return self._as_integer(self.key(name), self._values.get(name), least, most)
@@ -165,6 +176,10 @@ class Table:
         if not value:
             raise self.fault(name, "expected at least one entry, found an empty list")
         return value
+
+    def list_of(self, name: str) -> Sequence[object]:
+        """A list's raw content; empty if the key is absent."""
+        return [item for _, item in self._items(name)]
 
     def _items(self, name: str) -> list[tuple[str, object]]:
         value = self._values.get(name, [])

@@ -44,12 +44,17 @@ end = {year}-12-01T00:00:00+08:00        # the touch period; start and end are t
 group_by = "campaign_id"
 groups = ["1", "2", "3"]             # every label that may be released, in this order
 anchor = "first_touch"               # windows begin at a person's first (or last_touch) touch in the group
+# credit = "linear"                  # metrics with attribution = "credit": last_touch, first_touch, linear, position …
+# frequency = [1, 2, 4, 10]          # each group by how often a person was touched: GROUP/1, GROUP/2-3 …
 
 [outcome]
 events = ["order"]
 value = "amount"                     # the money column
 currency = "CNY"
 precision = "0.01"                   # one integer unit; more decimals in the data are a fault
+# [[outcome.labels]]                 # what metrics may be broken down by, with by = "customer"
+# column = "customer"
+# values = ["new", "returning"]
 
 [[metrics]]
 name = "buyers_15d"

@@ -8,13 +8,29 @@ from collections.abc import Iterable, Sequence
 import cleanroom.plan  # as a module: the plan imports this package's model
 from cleanroom.agreement.checks import agreement_warnings
 from cleanroom.agreement.legal import legal_lines
-from cleanroom.agreement.model import Agreement, Identifier, Measure, Metric, Noise, PartyEntry, Role
+from cleanroom.agreement.model import (
+    Agreement,
+    Identifier,
+    Measure,
+    Metric,
+    Noise,
+    PartyEntry,
+    Period,
+    Role,
+)
 from cleanroom.errors import AgreementError
 
 __all__ = ["describe"]
 
 _WIDTH = 100
 _SHOWN_GROUPS = 12
+_CREDIT_RULES = {
+    "last_touch": "all to the last",
+    "first_touch": "all to the first",
+    "linear": "equal shares",
+    "position": "40 % to the first, 40 % to the last, the rest shared by those between",
+    "time_decay": "a touch's weight halves for every",
+}
 
 
 def describe(agreement: Agreement, party: str | None = None, *, errors: Sequence[str] = ()) -> str:
@@ -96,6 +112,15 @@ def _counted(agreement: Agreement) -> list[str]:
         f"outcomes from {time.start.isoformat()} to {time.end.isoformat()}, in ticks of {time.resolution.value} "
         f"({'calendar dates in ' + time.zone if time.resolution.value == '1d' else 'elapsed time'})",
     ]
+    if exposure.frequency is not None:
+        lines.append(
+            f"each group is split by how often a person was touched in it: {_list(exposure.bands)} times; "
+            "a person is in one band of a group"
+        )
+    if any(metric.credit for metric in agreement.metrics):
+        lines += _credit(agreement)
+    for label in agreement.outcome.labels:
+        lines.append(f"outcomes carry the label {label.column}: {_labels(label.values)}")
     lines += [f"{metric.name}: {_metric(agreement, metric)}" for metric in agreement.metrics]
     return lines
 
@@ -114,26 +139,57 @@ def _identifier(identifier: Identifier) -> str:
     return identifier.type + (f" ({form})" if form else "")
 
 
+def _credit(agreement: Agreement) -> list[str]:
+    """How touches share the credit of an outcome, and what bounds it."""
+    exposure = agreement.exposure
+    rule = _CREDIT_RULES[str(exposure.credit)]
+    if exposure.credit_step_ticks is not None:
+        rule += f" {_count(exposure.credit_step_ticks, 'tick')} that it is older"
+    lines = [f"an outcome's credit goes to the touches within the window before it: {rule}; the shares sum to one"]
+    if exposure.priority is not None:
+        classes = [*exposure.priority]
+        rest = tuple(event for event in exposure.events if all(event not in events for events in classes))
+        classes += [rest] if rest else []
+        order = ", then ".join(_list(events) for events in classes)
+        lines.append(f"of these touches only those of the highest kind present share it: {order}")
+    windows = _count(agreement.release.max_windows, "disjoint window")
+    lines.append(f"a person's touches earn credit in at most {windows}; later touches are dropped")
+    if exposure.max_touches is not None:
+        last = exposure.max_touches - 1
+        kept = "only a person's first touch" if last == 0 else f"a person's first and latest {last} touches"
+        lines.append(f"{kept} may earn credit")
+    return lines
+
+
 def _metric(agreement: Agreement, metric: Metric) -> str:
     if metric.measure is Measure.MATCHED:
         return "people of the group whom the outcome side knows at all"
     anchor = "first" if agreement.exposure.anchor == "first_touch" else "last"
-    when = f"within {metric.window} of a person's {anchor} touch in the group"
+    kind = "" if metric.via is None else f" of kind {_list(metric.via)}"
+    side = "within" if metric.period is Period.AFTER else "before, within"
+    when = f"{side} {metric.window} of a person's {anchor} touch{kind} in the group"
+    cap_unit = "a person and group"
+    if metric.credit:
+        when = f"credited to the group's touches{kind} within {metric.window} before them"
+        cap_unit = "a person and window, before credit is shared"
+    if metric.by is not None:
+        when += f", for each {metric.by}"
     if metric.measure is Measure.PEOPLE:
         return f"people with at least one {metric.event} {when}"
     if metric.measure is Measure.EVENTS:
-        return f"events of kind {metric.event} {when}, at most {metric.cap} a person and group"
+        return f"events of kind {metric.event} {when}, at most {metric.cap} {cap_unit}"
     precision = agreement.outcome.precision or 1
     money = f" {agreement.outcome.currency}" if agreement.outcome.currency else ""
     cap = f"{(metric.cap or 0) * precision}{money}"
     what = f"the sum of {agreement.outcome.value} over events of kind {metric.event}"
-    return f"{what} {when}, at most {cap} a person and group"
+    return f"{what} {when}, at most {cap} {cap_unit}"
 
 
 def _released(agreement: Agreement) -> list[str]:
     rules = agreement.release
-    groups, metrics = len(agreement.exposure.groups), len(agreement.metrics)
-    cells = f"one figure for each of {_count(groups, 'group')} and {_count(metrics, 'metric')}; no totals"
+    plan = cleanroom.plan.plan_of(agreement)
+    metrics = sum(column.declared for column in plan.columns)
+    cells = f"one figure for each of {_count(plan.groups, 'group')} and {_count(metrics, 'metric')}; no totals"
     if rules.noise is Noise.NONE:
         return [
             cells,
@@ -141,7 +197,7 @@ def _released(agreement: Agreement) -> list[str]:
             "secret: of a suppressed figure only that it was suppressed is learned",
             "no noise is added: shown figures are exact, and a second run of this kind over the same time is refused",
         ]
-    automatic = len(cleanroom.plan.plan_of(agreement).columns) - len(agreement.metrics)
+    automatic = len(plan.columns) - metrics
     cost = f"epsilon {rules.epsilon:g}" + (f" and delta {rules.delta:g}" if rules.noise is Noise.GAUSSIAN else "")
     lines = [
         cells,
@@ -206,6 +262,12 @@ def _groups(groups: tuple[str, ...]) -> str:
     shown = ", ".join(groups[:_SHOWN_GROUPS])
     more = f" and {len(groups) - _SHOWN_GROUPS} more" if len(groups) > _SHOWN_GROUPS else ""
     return f"{_count(len(groups), 'group')} ({shown}{more}); other labels are ignored"
+
+
+def _labels(values: tuple[str, ...]) -> str:
+    shown = ", ".join(values[:_SHOWN_GROUPS])
+    more = f" and {len(values) - _SHOWN_GROUPS} more" if len(values) > _SHOWN_GROUPS else ""
+    return f"{_count(len(values), 'value')} ({shown}{more}); other values belong to none"
 
 
 def _list(words: tuple[str, ...]) -> str:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from cleanroom._kernels import row_keys
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import TickClock, microseconds
-from cleanroom.attribution.rows import KEY_BYTES, Lookups, key_order
+from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups, key_order
 from cleanroom.attribution.runs import changes, distinct, expand, person_starts
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
-from cleanroom.plan import Plan, WeightClass
+from cleanroom.plan import FamilyKind, Plan
 
 __all__ = [
     "ExposureSummary",
@@ -146,9 +146,9 @@ def lookup_counts(
     counts = dict.fromkeys(trees, 0)
     for anchors in _anchors(agreement, batches, group_cap_key, _Tally()):
         for tree in counts:
-            if WeightClass.MEMBER in plan.classes:
+            if plan.has(FamilyKind.MEMBER):
                 counts[tree] += len(anchors.person)
-            if WeightClass.WINDOW in plan.classes:
+            if plan.has(FamilyKind.WINDOW):
                 order = np.lexsort((anchors.tick, anchors.owner))
                 owner, tick = anchors.owner[order], anchors.tick[order]
                 counts[tree] += sum(int(changes(owner, tick // size).sum()) for size in tree)
@@ -240,11 +240,11 @@ def _lookups(
     plan: Plan, tree: tuple[int, ...], anchors: _Anchors
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]]:
     """(keys, number of targets a key, targets in the order of the keys) of one batch, a class and level at a time."""
-    for position, weight_class in enumerate(plan.classes):
+    for position, family in enumerate(plan.families):
         target = position * plan.groups + anchors.group
-        if weight_class is WeightClass.MEMBER:
+        if family.kind is FamilyKind.MEMBER:
             nothing = np.zeros(len(anchors.person), dtype=np.int64)
-            keys = row_keys(anchors.person, weight_class.value, nothing.astype(np.uint8), nothing)
+            keys = row_keys(anchors.person, MEMBER_DOMAIN, nothing.astype(np.uint8), nothing)
             yield keys, np.bincount(anchors.owner, minlength=len(anchors.person)), target
             continue
         for level, size in enumerate(tree):
@@ -256,7 +256,7 @@ def _lookups(
             first = np.flatnonzero(marks)
             keys = row_keys(
                 anchors.person[owner[first]],
-                weight_class.value,
+                TREE_DOMAIN,
                 np.full(len(first), level, dtype=np.uint8),
                 node[first],
             )

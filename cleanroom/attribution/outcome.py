@@ -19,11 +19,11 @@ from cleanroom._kernels import row_keys
 from cleanroom.agreement.model import Agreement, Measure
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.exposure import instant_ticks
-from cleanroom.attribution.rows import KEY_BYTES, Rows, key_order
+from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows, key_order
 from cleanroom.attribution.runs import changes, distinct, expand, person_starts
 from cleanroom.attribution.tree import cover, cover_sizes, tree_of
 from cleanroom.errors import CleanroomError, DataError
-from cleanroom.plan import Plan, WeightClass
+from cleanroom.plan import FamilyKind, Plan
 
 __all__ = ["OutcomeSummary", "Outcomes", "prepare_rows", "row_counts"]
 
@@ -127,14 +127,14 @@ def prepare_rows(
         total += len(person)
         if total <= bound:
             root = np.zeros(len(person), dtype=np.int64)
-            keys = row_keys(np.ascontiguousarray(person), WeightClass.MEMBER.value, root.astype(np.uint8), root)
-            known = np.array([column.weight_class is WeightClass.MEMBER for column in plan.columns], dtype=np.int64)
+            keys = row_keys(np.ascontiguousarray(person), MEMBER_DOMAIN, root.astype(np.uint8), root)
+            known = np.array([value.measure is Measure.MATCHED for value in plan.row_values], dtype=np.int64)
             parts.append(_Part(keys=keys, piece=root, vector=known.reshape(1, -1)))
     for pieces in _pieces(agreement, plan, batches, tally):
         total += int(cover_sizes(pieces.first, pieces.last, tree).sum())
         if total <= bound:
             piece, level, node = cover(pieces.first, pieces.last, tree)
-            keys = row_keys(pieces.person[piece], WeightClass.WINDOW.value, level, node)
+            keys = row_keys(pieces.person[piece], TREE_DOMAIN, level, node)
             parts.append(_Part(keys=keys, piece=piece, vector=pieces.vector))
     if total > bound:
         raise DataError(
@@ -149,7 +149,7 @@ def prepare_rows(
         rows=total,
         bound=bound,
     )
-    return _assemble(parts, len(plan.columns)), summary
+    return _assemble(parts, len(plan.row_values)), summary
 
 
 def row_counts(
@@ -174,7 +174,7 @@ def row_counts(
 
 
 def _members(plan: Plan, members: Iterable[NDArray[np.uint8]]) -> Iterable[NDArray[np.uint8]]:
-    return members if WeightClass.MEMBER in plan.classes else ()
+    return members if plan.has(FamilyKind.MEMBER) else ()
 
 
 def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally: _Tally) -> Iterator[_Pieces]:
@@ -201,7 +201,7 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
 
 def _windows(agreement: Agreement, plan: Plan) -> list[_Window]:
     columns: dict[tuple[int, int], list[int]] = {}
-    for index, column in enumerate(plan.columns):
+    for index, column in enumerate(plan.row_values):
         if column.event is not None and column.window_ticks is not None:
             event = agreement.outcome.events.index(column.event)
             columns.setdefault((event, column.window_ticks), []).append(index)
@@ -298,7 +298,7 @@ def _vectors(
     value: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Every column at every place: what lies in [τ, τ + X), capped."""
-    vector = np.zeros((len(places), len(plan.columns)), dtype=np.int64)
+    vector = np.zeros((len(places), len(plan.row_values)), dtype=np.int64)
     stride = horizon + 1
     limit = places - places % stride + horizon  # outcomes of the same person end here, windows too
     for chosen_event in {window.event for window in windows}:
@@ -313,7 +313,7 @@ def _vectors(
                 continue
             high = np.searchsorted(at, np.minimum(places + window.ticks, limit), side="left")
             for index in window.columns:
-                column = plan.columns[index]
+                column = plan.row_values[index]
                 if column.measure is Measure.SUM:
                     total = _totals(money, column.cap)
                     found = np.minimum(total[high] - total[low], column.cap)

@@ -8,10 +8,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KEY_BYTES", "Lookups", "Rows", "key_order"]
+__all__ = ["KEY_BYTES", "MEMBER_DOMAIN", "TREE_DOMAIN", "Lookups", "Rows", "key_order"]
 
 KEY_BYTES: Final = 16
-"""A row key: the first half of a SHA-256 digest of (weight class, tree node, person)."""
+"""A row key: the first half of a SHA-256 digest of (domain, tree node, person)."""
+MEMBER_DOMAIN: Final = 0
+"""Of the root key of a person: known at all."""
+TREE_DOMAIN: Final = 1
+"""Of keys that are nodes of the time tree; all families of touches share them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -19,7 +23,7 @@ class Lookups:
     """The exposure side's input: distinct keys, each with integer weights for some targets (compressed sparse rows).
 
     The weights of key i are `weight[indptr[i]:indptr[i + 1]]`, for the targets at the same places, ascending and
-    distinct. A target is `class position * groups + group` (`cleanroom.plan.Plan`).
+    distinct. A target is `family position * groups + group` (`cleanroom.plan.Plan`).
 
     Args:
         keys: (n, 16) uint8, distinct, ascending as byte strings.
@@ -53,7 +57,7 @@ class Rows:
 
     Args:
         keys: (n, 16) uint8, distinct, ascending as byte strings.
-        values: (n, m) int64, >= 0; no row is all zero.
+        values: (n, m) int64, one for each of the plan's row values; no row is all zero.
 
     Raises:
         ValueError: a shape or type differs from the above.

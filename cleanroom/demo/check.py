@@ -154,7 +154,7 @@ def compare(
     """
     errors = privacy_cost(agreement, plan).std_errors
     cells = []
-    for g, group in enumerate(agreement.exposure.groups):
+    for g, group in enumerate(agreement.exposure.released_groups):
         for j, column in enumerate(plan.columns):
             if not column.declared:
                 continue

@@ -1,13 +1,15 @@
 """What a release costs and how exact it is: sensitivities, noise scales, errors. A function of the agreement alone.
 
 Unit of privacy: one person, with all their rows, added or removed on either side. One person adds at most the
-column's cap to at most `max_groups_per_person` groups of every opened column, automatic gates included. Each side
-adds its own discrete noise to every opened cell, so that either side's noise alone gives (epsilon, delta) against the
-other side; whoever sees only the released table is protected by both.
+column's bound to at most `spread` groups of every opened column, automatic gates included: for what looks at windows
+the cap to `max_groups_per_person` groups; for credit cap × max_windows × unit to all groups together, because the
+credits of one outcome sum to one. Each side adds its own discrete noise to every opened cell, so that either side's
+noise alone gives (epsilon, delta) against the other side; whoever sees only the released table is protected by both.
 
-The noise of a column is in proportion to its cap: scale = multiplier * cap, one multiplier for the whole release. The
-multiplier is the smallest thousandth for which OpenDP's own privacy map of the whole release, every column composed,
-stays within the agreed (epsilon, delta). Rounding it up to a thousandth makes both sides agree on it to the last bit.
+The noise of a column is in proportion to its bound: scale = multiplier * bound, one multiplier for the whole release.
+The multiplier is the smallest thousandth for which OpenDP's own privacy map of the whole release, every column
+composed, stays within the agreed (epsilon, delta). Rounding it up to a thousandth makes both sides agree on it to the
+last bit.
 
 Sources: Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (NeurIPS 2020) for the mechanism
 and for zero-concentrated privacy; Ghosh, Roughgarden, Sundararajan (STOC 2009) for the discrete Laplace (geometric)
@@ -53,6 +55,10 @@ WITHIN: Final[Mapping[Noise, float]] = MappingProxyType({Noise.GAUSSIAN: 1.96, N
 variables (1 + x/2b) e^(-x/b) lies beyond x, 0.05 at x = 4.113 b; std = 2b."""
 
 
+_Reaches = tuple[tuple[int, int], ...]
+"""By column: the most that one person adds to one group, integer units, and to how many groups."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacyCost:
     """What one run of an agreement costs, and the noise that each side adds for it.
@@ -82,18 +88,17 @@ class ExpectedError:
     text: str  # a sentence for people
 
 
-def column_sensitivities(plan: Plan, groups_per_person: int, *, norm: int) -> tuple[float, ...]:
+def column_sensitivities(plan: Plan, *, norm: int) -> tuple[float, ...]:
     """How much one person can change a column of the table (all groups together).
 
     Args:
-        plan: the columns, with their caps per person and group.
-        groups_per_person: the most groups that one person counts in.
+        plan: the columns, with their bounds per person and cell and their spreads.
         norm: 1 (Laplace) or 2 (Gaussian).
 
     Returns:
         The sensitivity of each column in that norm, in integer units, never rounded down.
     """
-    return tuple(_sensitivity(cap, groups_per_person, norm) for cap in _bounds(plan))
+    return tuple(_sensitivity(reach, norm) for reach in _reaches(plan))
 
 
 def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
@@ -104,30 +109,30 @@ def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
     """
     rules = agreement.release
     groups = max(1, min(rules.max_groups_per_person, plan.groups))
-    caps = _bounds(plan)
+    reaches = _reaches(plan)
     if rules.noise is Noise.NONE:
-        zeros = tuple(0.0 for _ in caps)
+        zeros = tuple(0.0 for _ in reaches)
         return PrivacyCost(
             noise=rules.noise,
             epsilon=None,
             delta=None,
             rho=None,
             groups_per_person=groups,
-            opened_columns=len(caps),
+            opened_columns=len(reaches),
             multiplier=0.0,
             scales=zeros,
             std_errors=zeros,
         )
     delta = rules.delta if rules.noise is Noise.GAUSSIAN else 0.0
-    thousandths = _calibrate(rules.noise, float(rules.epsilon), float(delta), caps, groups)
-    scales = tuple(_scale(thousandths, cap) for cap in caps)
+    thousandths = _calibrate(rules.noise, float(rules.epsilon), float(delta), reaches)
+    scales = tuple(_scale(thousandths, bound) for bound, _ in reaches)
     return PrivacyCost(
         noise=rules.noise,
         epsilon=float(rules.epsilon),
         delta=float(delta),
-        rho=_rho(rules.noise, float(rules.epsilon), caps, groups, thousandths),
+        rho=_rho(rules.noise, float(rules.epsilon), reaches, thousandths),
         groups_per_person=groups,
-        opened_columns=len(caps),
+        opened_columns=len(reaches),
         multiplier=thousandths / MULTIPLIER_STEP,
         scales=scales,
         std_errors=tuple(math.sqrt(2.0) * _std(rules.noise, scale) for scale in scales),
@@ -159,15 +164,6 @@ def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ..
             ExpectedError(metric=column.name, std_error=Decimal(repr(std_error)) * unit, within=within, text=text)
         )
     return tuple(errors)
-
-
-def _bounds(plan: Plan) -> tuple[int, ...]:
-    """The most that one person adds to one group, by column.
-
-    With several identifiers an outcome side's person stands under each of theirs, and different people of the exposure
-    side may look up different ones.
-    """
-    return tuple(column.cap * plan.identifiers for column in plan.columns)
 
 
 def noise_measurement(noise: Noise, scale: float) -> Measurement:
@@ -212,17 +208,17 @@ def composed_epsilon(rho: float, delta: float) -> float:
     return float(epsilon)
 
 
-def _rho(noise: Noise, epsilon: float, caps: tuple[int, ...], groups: int, thousandths: int) -> float:
+def _rho(noise: Noise, epsilon: float, reaches: _Reaches, thousandths: int) -> float:
     """The run's zero-concentrated cost; pure epsilon is at most epsilon²/2 (Bun and Steinke, TCC 2016, prop. 1.4)."""
     if noise is Noise.LAPLACE:
         return math.nextafter(epsilon * epsilon / 2.0, math.inf)
-    release: Any = _whole_release(noise, caps, groups, thousandths)  # OpenDP's map has no types
+    release: Any = _whole_release(noise, reaches, thousandths)  # OpenDP's map has no types
     return float(release.map(1))
 
 
-def _release_map(noise: Noise, delta: float, caps: tuple[int, ...], groups: int, thousandths: int) -> float:
+def _release_map(noise: Noise, delta: float, reaches: _Reaches, thousandths: int) -> float:
     """Returns the epsilon (at `delta`) that OpenDP gives one side's noise on the whole release, for one person."""
-    release: Any = _whole_release(noise, caps, groups, thousandths)  # OpenDP's map has no types
+    release: Any = _whole_release(noise, reaches, thousandths)  # OpenDP's map has no types
     if noise is Noise.LAPLACE:
         return float(release.map(1))
     dp = _opendp()
@@ -230,15 +226,15 @@ def _release_map(noise: Noise, delta: float, caps: tuple[int, ...], groups: int,
     return float(epsilon)
 
 
-def _whole_release(noise: Noise, caps: tuple[int, ...], groups: int, thousandths: int) -> Measurement:
+def _whole_release(noise: Noise, reaches: _Reaches, thousandths: int) -> Measurement:
     """One side's noise on every column, composed, as a measurement of people."""
     dp = _opendp()
     norm = 2 if noise is Noise.GAUSSIAN else 1
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     metric = dp.l2_distance(T=float) if norm == 2 else dp.l1_distance(T=float)
     columns = []
-    for cap in caps:
-        sensitivity = _sensitivity(cap, groups, norm)
+    for reach in reaches:
+        sensitivity = _sensitivity(reach, norm)
         # one person more or less moves this column by at most its sensitivity: the caps of preparation see to it
         person = dp.t.make_user_transformation(
             domain,
@@ -248,36 +244,41 @@ def _whole_release(noise: Noise, caps: tuple[int, ...], groups: int, thousandths
             lambda cells: cells,
             lambda people, sensitivity=sensitivity: math.nextafter(sensitivity * people, math.inf),
         )
-        columns.append(person >> noise_measurement(noise, _scale(thousandths, cap)))
+        columns.append(person >> noise_measurement(noise, _scale(thousandths, reach[0])))
     composed: Measurement = dp.c.make_composition(columns)
     return composed
 
 
 @lru_cache(maxsize=64)
-def _calibrate(noise: Noise, epsilon: float, delta: float, caps: tuple[int, ...], groups: int) -> int:
-    """Returns the smallest multiplier, in thousandths of a cap, whose release costs at most (epsilon, delta)."""
+def _calibrate(noise: Noise, epsilon: float, delta: float, reaches: _Reaches) -> int:
+    """Returns the smallest multiplier, in thousandths of a bound, whose release costs at most (epsilon, delta)."""
     low, high = 0, MULTIPLIER_STEP  # low is never enough, high will be
-    while _release_map(noise, delta, caps, groups, high) > epsilon:
+    while _release_map(noise, delta, reaches, high) > epsilon:
         low, high = high, high * 2
         if high > MAX_MULTIPLIER * MULTIPLIER_STEP:
             raise AgreementError("release.epsilon: no useful amount of noise gives the agreed epsilon and delta")
     while high - low > 1:
         middle = (low + high) // 2
-        if _release_map(noise, delta, caps, groups, middle) > epsilon:
+        if _release_map(noise, delta, reaches, middle) > epsilon:
             low = middle
         else:
             high = middle
     return high
 
 
-def _scale(thousandths: int, cap: int) -> float:
-    return (thousandths * cap) / MULTIPLIER_STEP
+def _reaches(plan: Plan) -> _Reaches:
+    return tuple((column.bound, column.spread) for column in plan.columns)
 
 
-def _sensitivity(cap: int, groups: int, norm: int) -> float:
+def _scale(thousandths: int, bound: int) -> float:
+    return (thousandths * bound) / MULTIPLIER_STEP
+
+
+def _sensitivity(reach: tuple[int, int], norm: int) -> float:
+    bound, groups = reach
     if norm == 1:
-        return float(cap * groups)
-    return math.nextafter(math.sqrt(groups) * cap, math.inf)
+        return float(bound * groups)
+    return math.nextafter(math.sqrt(groups) * bound, math.inf)
 
 
 def _std(noise: Noise, scale: float) -> float:

@@ -126,7 +126,7 @@ def suppression_rows(agreement: Agreement, plan: Plan, passed: NDArray[np.bool_]
     """The suppression bits in words, for a side that is not a recipient: group, metric, status; no value."""
     return [
         {"group": group, "metric": column.name, "status": "released" if passed[g, j] else "suppressed"}
-        for g, group in enumerate(agreement.exposure.groups)
+        for g, group in enumerate(agreement.exposure.released_groups)
         for j, column in enumerate(plan.columns)
         if column.declared
     ]

@@ -65,7 +65,7 @@ def _rows(
     agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening, *, declared: bool
 ) -> tuple[ReleaseRow, ...]:
     rows: list[ReleaseRow] = []
-    for g, group in enumerate(agreement.exposure.groups):
+    for g, group in enumerate(agreement.exposure.released_groups):
         for j, column in enumerate(plan.columns):
             if column.declared is not declared:
                 continue

@@ -31,7 +31,7 @@ class ReleaseTerms:
 
     groups: int
     gates: tuple[int, ...]  # by column: the column whose people count decides whether a cell may be opened
-    declared: tuple[bool, ...]  # by column: False for an automatic gate
+    declared: tuple[bool, ...]  # by column: False for an automatic gate, which is opened only to be compared
     noise: Noise
     scales: tuple[float, ...]  # by column: one side's noise scale, integer units
     std_errors: tuple[float, ...]  # by column: of a released figure, integer units
@@ -86,7 +86,7 @@ def terms_of(agreement: Agreement, plan: Plan, *, writer: str = WRITER) -> Relea
     return ReleaseTerms(
         groups=plan.groups,
         gates=tuple(column.gate for column in plan.columns),
-        declared=tuple(column.declared for column in plan.columns),
+        declared=tuple(column.opened for column in plan.columns),
         noise=cost.noise,
         scales=cost.scales,
         std_errors=cost.std_errors,

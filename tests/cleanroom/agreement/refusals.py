@@ -7,6 +7,19 @@ from tests.cleanroom.agreement.samples import SAMPLE
 BLOCKS = SAMPLE[SAMPLE.index("[[metrics]]") : SAMPLE.index('[[metrics]]\nname = "known"')]
 CREDIT = ('cap = "2000.00"', 'cap = "2000.00"\nattribution = "credit"')
 
+
+def exposure(lines: str) -> list[tuple[str, str]]:
+    return [('["mail"]', f'["mail"]\n{lines}')]
+
+
+def metric(lines: str, *, cap: str = '"2000.00"') -> list[tuple[str, str]]:
+    return [('cap = "2000.00"', f"cap = {cap}\n{lines}")]
+
+
+def labelled(column: str, values: str) -> list[tuple[str, str]]:
+    return [('"CNY"', f'"CNY"\n[[outcome.labels]]\ncolumn = "{column}"\nvalues = {values}\n')]
+
+
 REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     # the file
     "not TOML": ([("version = 1", "version = ")], "is not valid TOML"),
@@ -207,7 +220,80 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "precision of a half": ([('"CNY"', '"CNY"\nprecision = "0.5"')], "outcome.precision: expected 1, 0.1, 0.01"),
     "precision too fine": ([('"CNY"', '"CNY"\nprecision = "0.0000000001"')], "outcome.precision: expected 1, 0.1"),
     "precision signed": ([('"CNY"', '"CNY"\nprecision = "-1"')], "outcome.precision: expected a plain decimal"),
-    "labels": ([('"CNY"', '"CNY"\nlabels = ["new"]')], "outcome.labels: breakdowns of the outcome side are not built"),
+    "labels as texts": ([('"CNY"', '"CNY"\nlabels = ["new"]')], "outcome.labels[1]: expected a table"),
+    "label without values": (labelled("customer", "[]"), "outcome.labels[1].values: expected at least one text"),
+    "label value twice": (labelled("customer", '["a", "a"]'), "outcome.labels[1].values: 'a' is there twice"),
+    "label with a standard name": (labelled("event_id", '["a"]'), "outcome.labels[1].column: 'event_id' is the name"),
+    "label on the money column": (labelled("amount", '["a"]'), "outcome.labels[1].column: 'amount' is the name"),
+    "label on an identifier": (labelled("phone", '["a"]'), "outcome.labels[1].column: 'phone' is the name"),
+    "five labels": (
+        [('"CNY"', '"CNY"' + "".join(f'\n[[outcome.labels]]\ncolumn="c{n}"\nvalues=["a"]' for n in range(5)))],
+        "outcome.labels: expected at most 4 labels, found 5",
+    ),
+    # credit, bands, breakdowns
+    "step without decay": (exposure('credit = "linear"\ncredit_step = "1d"'), "exposure.credit_step: goes with"),
+    "step of no ticks": (
+        exposure('credit = "time_decay"\ncredit_step = "12h"'),
+        "exposure.credit_step: '12h' is not a whole number of ticks of 1d",
+    ),
+    "touches without credit": (exposure("max_touches = 3"), "exposure.max_touches: needs exposure.credit"),
+    "too many touches to share": (
+        exposure('credit = "position"\nmax_touches = 17'),
+        "exposure.max_touches: expected an integer from 1 to 16, found 17",
+    ),
+    "priority without credit": (exposure('priority = [["mail"]]'), "exposure.priority: needs exposure.credit"),
+    "priority of an unknown event": (
+        exposure('credit = "linear"\npriority = [["mail"], ["click"]]'),
+        "exposure.priority: 'click' is not in exposure.events (mail)",
+    ),
+    "priority twice": (
+        exposure('credit = "linear"\npriority = [["mail"], ["mail"]]'),
+        "exposure.priority: 'mail' is there twice",
+    ),
+    "priority not of lists": (
+        exposure('credit = "linear"\npriority = ["mail"]'),
+        "exposure.priority[1]: expected a list of texts",
+    ),
+    "no priority": (exposure('credit = "linear"\npriority = []'), "exposure.priority: expected at least one list"),
+    "bands that fall": (exposure("frequency = [1, 4, 2]"), "exposure.frequency: expected 1 to 64 ascending"),
+    "a band twice": (exposure("frequency = [1, 1]"), "exposure.frequency: expected 1 to 64 ascending"),
+    "no band": (exposure("frequency = []"), "exposure.frequency: expected 1 to 64 ascending"),
+    "band from nothing": (exposure("frequency = [0, 2]"), "exposure.frequency[1]: expected an integer from 1"),
+    "by an unknown label": (metric('by = "tier"'), "metrics[gmv_30d].by: 'tier' is not the column of one of"),
+    "via an unknown event": (
+        metric('via = ["click"]'),
+        "metrics[gmv_30d].via: 'click' is not in exposure.events (mail)",
+    ),
+    "via nothing": (metric("via = []"), "metrics[gmv_30d].via: expected at least one text"),
+    "another period": (metric('period = "during"'), "metrics[gmv_30d].period: expected one of after, before"),
+    "credit before": (
+        [*metric('attribution = "credit"\nperiod = "before"'), *exposure('credit = "linear"')],
+        "metrics[gmv_30d].period: credit is earned after touches only",
+    ),
+    "decay without a step": (
+        [CREDIT, *exposure('credit = "time_decay"')],
+        "metrics[gmv_30d].attribution: time_decay needs exposure.credit_step",
+    ),
+    "matched by": (
+        [('measure = "matched"', 'measure = "matched"\nby = "tier"')],
+        'metrics[known].by: does not go with measure = "matched"',
+    ),
+    "a name for two columns": (
+        [
+            *labelled("tier", '["a"]'),
+            ('cap = "2000.00"', 'cap = "2000.00"\nby = "tier"'),
+            ('name = "known"', 'name = "gmv_30d[tier=a]"'),
+        ],
+        "metrics: two columns would have the name 'gmv_30d[tier=a]'",
+    ),
+    "more columns than a row may have": (
+        [*labelled("tier", str([f"v{n}" for n in range(600)])), ('cap = "2000.00"', 'cap = "2000.00"\nby = "tier"')],
+        "metrics: 1203 columns with labels, thresholds and their parts, expected at most 1024",
+    ),
+    "credit that passes 63 bits": (
+        [*metric('attribution = "credit"', cap='"200000000.00"'), *exposure('credit = "linear"')],
+        "metrics[gmv_30d].cap: protocol.max_rows times the cap, times the credit's fixed-point unit",
+    ),
     # metrics
     "metric without name": ([('name = "known"\n', "")], "metrics[4].name: is missing"),
     "metric twice": ([('"known"', '"buyers_15d"')], "metrics[4].name: 'buyers_15d' is there twice"),

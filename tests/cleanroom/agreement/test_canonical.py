@@ -20,6 +20,9 @@ SAME: dict[str, list[tuple[str, str]]] = {
     "times": [("start = 2017-01-01T00:00:00Z", "start = 2017-01-01T08:00:00+08:00")],
     "a default written out": [("[protocol]", '[protocol]\nprofile = "ecdh"')],
     "the zone written out": [('"1d"', '"1d"\nzone = "UTC"')],
+    "no labels written out": [('"CNY"', '"CNY"\nlabels = []')],
+    "all touches named": [('cap = "2000.00"', 'cap = "2000.00"\nvia = ["mail"]')],
+    "the period written out": [('cap = "2000.00"', 'cap = "2000.00"\nperiod = "after"')],
     "recipients in another order": [('["media", "shop"]', '["shop", "media"]')],
     "the identifier as a table": [('["id"]', '[{type = "id"}]')],
 }
@@ -47,12 +50,18 @@ OTHER: dict[str, tuple[str, str]] = {
     "order of groups": ('["1", "2", "3"]', '["1", "3", "2"]'),
     "anchor": ('["mail"]', '["mail"]\nanchor = "last_touch"'),
     "credit": ('["mail"]', '["mail"]\ncredit = "linear"'),
+    "credit's step": ('["mail"]', '["mail"]\ncredit = "time_decay"\ncredit_step = "2d"'),
+    "credit's touches": ('["mail"]', '["mail"]\ncredit = "linear"\nmax_touches = 15'),
+    "credit's priority": ('["mail"]', '["mail"]\ncredit = "linear"\npriority = [["mail"]]'),
+    "frequency": ('["mail"]', '["mail"]\nfrequency = [1, 3]'),
+    "label": ('"CNY"', '"CNY"\n[[outcome.labels]]\ncolumn = "tier"\nvalues = ["a"]'),
     "outcomes": ('events = ["order"]', 'events = ["order", "visit"]'),
     "value": ('"amount"', '"net"'),
     "currency": ('"CNY"', '"EUR"'),
     "precision": ('"CNY"', '"CNY"\nprecision = "0.001"'),
     "metric": ('"known"', '"reach"'),
     "window": ('"30d"', '"31d"'),
+    "period": ('cap = "2000.00"', 'cap = "2000.00"\nperiod = "before"'),
     "cap": ("cap = 40", "cap = 41"),
     "noise": ('"gaussian"', '"laplace"'),
     "epsilon": ("epsilon = 2.0", "epsilon = 2.1"),
@@ -64,6 +73,11 @@ OTHER: dict[str, tuple[str, str]] = {
     "rows": ("16384", "16385"),
     "profile": ("[protocol]", '[protocol]\nprofile = "kkrt"'),
 }
+
+
+@pytest.fixture(autouse=True)
+def everything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cleanroom.agreement.load.refuse_unbuilt", lambda agreement: None)
 
 
 @pytest.mark.parametrize("case", SAME)
@@ -112,3 +126,25 @@ def test_the_encoding_is_fixed(desk: Desk) -> None:
     for entry, digit in zip(agreement.parties, "ab", strict=True):
         text = text.replace(entry.fingerprint.hex(), digit * 64)
     assert hashlib.sha256(text.encode()).hexdigest() == KNOWN
+
+
+CREDIT_KNOWN = {
+    "last_touch": "44bc167a383e551121779c69874e88ba172cdf5a806b12659bf879f30cf7954a",
+    "linear": "57b8bcb913f39cd73e281f8a9f675739b477ba9d66e800b24523be3016f5f887",
+    "time_decay": "d0750b46a95341cd6f614c1f5d39da1bc638f06e51bd54615c72b6eb2b7586a7",
+}
+
+
+@pytest.mark.parametrize("credit", CREDIT_KNOWN)
+def test_keys_that_came_later_leave_older_texts_their_bytes(desk: Desk, credit: str) -> None:
+    agreement = desk.load(('["mail"]', f'["mail"]\ncredit = "{credit}"'), ('"CNY"', '"CNY"\nlabels = []'))
+    text = agreement.canonical.decode()
+    for entry, digit in zip(agreement.parties, "ab", strict=True):
+        text = text.replace(entry.fingerprint.hex(), digit * 64)
+    assert hashlib.sha256(text.encode()).hexdigest() == CREDIT_KNOWN[credit]
+
+
+@pytest.mark.parametrize(("credit", "touches"), [("linear", 16), ("position", 16)])
+def test_a_bound_on_touches_that_is_the_default_is_no_other_meaning(desk: Desk, credit: str, touches: int) -> None:
+    alike = [f'["mail"]\ncredit = "{credit}"', f'["mail"]\ncredit = "{credit}"\nmax_touches = {touches}']
+    assert desk.load(('["mail"]', alike[0])).hash == desk.load(('["mail"]', alike[1])).hash

@@ -42,6 +42,7 @@ def test_every_table_refuses_unknown_keys(desk: Desk, section: str) -> None:
         "time": ("[time]", f"[time]\n{extra}"),
         "exposure": ("[exposure]", f"[exposure]\n{extra}"),
         "outcome": ("[outcome]", f"[outcome]\n{extra}"),
+        "outcome.labels": ('"CNY"', f'"CNY"\nlabels = [{{column = "tier", values = ["a"], {extra}}}]'),
         "metrics": ('name = "known"', f'name = "known"\n{extra}'),
         "release": ("[release]", f"[release]\n{extra}"),
         "protocol": ("[protocol]", f"[protocol]\n{extra}"),

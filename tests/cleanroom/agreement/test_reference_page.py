@@ -17,6 +17,7 @@ HEADINGS = {
     "`[time]`": "time",
     "`[exposure]`": "exposure",
     "`[outcome]`": "outcome",
+    "`[[outcome.labels]]`": "outcome.labels",
     "`[[metrics]]`": "metrics",
     "`[release]`": "release",
     "`[protocol]`": "protocol",

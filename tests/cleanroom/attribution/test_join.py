@@ -43,7 +43,7 @@ def join(lookups: Lookups, found: Rows, plan: Plan) -> NDArray[np.int64]:
         for place in range(int(lookups.indptr[index]), int(lookups.indptr[index + 1])):
             position, group = divmod(int(lookups.target[place]), plan.groups)
             for column in range(len(plan.columns)):
-                if plan.class_position(column) == position:
+                if plan.class_positions[column] == position:
                     result[group, column] += lookups.weight[place] * found.values[row, column]
     return result
 

@@ -175,7 +175,7 @@ def join(lookups: Lookups, rows: Rows, plan: Plan) -> NDArray[np.int64]:
     for index, row in pairs:
         for at in range(int(lookups.indptr[index]), int(lookups.indptr[index + 1])):
             position, group = divmod(int(lookups.target[at]), plan.groups)
-            mine = [plan.class_position(column) == position for column in range(len(plan.columns))]
+            mine = [family == position for family in plan.class_positions]
             result[group] += lookups.weight[at] * rows.values[row] * np.array(mine)
     return result
 

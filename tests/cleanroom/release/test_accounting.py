@@ -27,10 +27,12 @@ def _zcdp_epsilon(rho: float, delta: float) -> float:
 
 def test_a_person_is_hidden_under_all_identifiers() -> None:
     """An outcome side's person can add their cap once under each identifier."""
-    one, three = (replace(plan_of(make_agreement()), identifiers=identifiers) for identifiers in (1, 3))
+    agreement = make_agreement()
+    match = replace(agreement.match, identifiers=agreement.match.identifiers * 3)
+    one, three = (plan_of(each) for each in (agreement, replace(agreement, match=match)))
     for norm in (1, 2):
-        assert column_sensitivities(three, 4, norm=norm) == pytest.approx(
-            [3 * bound for bound in column_sensitivities(one, 4, norm=norm)]
+        assert column_sensitivities(three, norm=norm) == pytest.approx(
+            [3 * bound for bound in column_sensitivities(one, norm=norm)]
         )
     costs = [privacy_cost(make_agreement(), plan) for plan in (one, three)]
     assert costs[1].multiplier == costs[0].multiplier
@@ -69,11 +71,11 @@ def test_laplace_cost_is_the_sum_of_the_columns() -> None:
 def test_opendp_accepts_the_scales_and_refuses_a_step_less(noise: Noise, epsilon: float) -> None:
     agreement = make_agreement(noise=noise, epsilon=epsilon)
     cost = privacy_cost(agreement, plan_of(agreement))
-    caps = tuple(column.cap for column in plan_of(agreement).columns)
+    reaches = tuple((column.cap, 2) for column in plan_of(agreement).columns)
     delta = 1e-6 if noise is Noise.GAUSSIAN else 0.0
     thousandths = round(cost.multiplier * 1000)
-    assert _release_map(noise, delta, caps, 2, thousandths) <= epsilon
-    assert _release_map(noise, delta, caps, 2, thousandths - 1) > epsilon
+    assert _release_map(noise, delta, reaches, thousandths) <= epsilon
+    assert _release_map(noise, delta, reaches, thousandths - 1) > epsilon
 
 
 def test_noise_is_in_proportion_to_the_caps() -> None:
@@ -93,13 +95,13 @@ def test_a_person_counts_in_no_more_groups_than_there_are() -> None:
 
 
 def test_sensitivities_in_both_norms() -> None:
-    plan = plan_of(make_agreement())
-    assert column_sensitivities(plan, 4, norm=1) == (4, 4, 160, 800_000, 360_000, 4)
-    assert column_sensitivities(plan, 4, norm=2) == pytest.approx((2, 2, 80, 400_000, 180_000, 2))
+    plan = plan_of(make_agreement(groups=4, max_groups_per_person=4))
+    assert column_sensitivities(plan, norm=1) == (4, 4, 160, 800_000, 360_000, 4)
+    assert column_sensitivities(plan, norm=2) == pytest.approx((2, 2, 80, 400_000, 180_000, 2))
     assert all(
         value >= exact
         for value, exact in zip(
-            column_sensitivities(plan, 2, norm=2), (math.sqrt(2) * c.cap for c in plan.columns), strict=True
+            column_sensitivities(plan, norm=2), (math.sqrt(4) * c.cap for c in plan.columns), strict=True
         )
     )
 
