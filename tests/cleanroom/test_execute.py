@@ -10,6 +10,7 @@ import pytest
 from cleanroom.agreement.model import Noise
 from cleanroom.errors import BudgetError, PeerError
 from cleanroom.execute import Executed
+from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.cleanroom.whole_run import COLUMNS, GROUPS, Told, lookups, rows, whole_run
 from tests.harness import Run
@@ -110,3 +111,20 @@ def test_no_frame_is_sent_twice() -> None:
     repeated = len(bodies) - len(set(bodies))
     # The two confirmations and the two terms are equal by design.
     assert repeated == 2
+
+
+@pytest.mark.parametrize("noise", [Noise.GAUSSIAN, Noise.NONE])
+def test_no_random_stream_has_one_label_on_both_sides(noise: Noise, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were both seeds equal by accident, the sides would still not share a pad, a salt or a key."""
+    opened: dict[bytes, set[tuple[object, ...]]] = {}
+    key = Streams.key
+
+    def watched(streams: Streams, **label: Any) -> bytes:
+        opened.setdefault(streams._seed, set()).add(tuple(sorted(label.items())))
+        return key(streams, **label)
+
+    monkeypatch.setattr(Streams, "key", watched)
+    whole_run(noise=noise)
+    first, second = opened.values()
+    assert any(("step", "release") in label for label in first)
+    assert not first & second
