@@ -18,6 +18,7 @@ __all__ = [
     "Carrier",
     "CarrierLostError",
     "Dial",
+    "ListenerGoneError",
     "PeerSilentError",
     "memory_dials",
 ]
@@ -30,6 +31,10 @@ _POLL_SECONDS: Final = 0.2
 
 class CarrierLostError(PeerError):
     """The connection to the peer broke before the run was over."""
+
+
+class ListenerGoneError(CarrierLostError):
+    """Nobody listens any more where the peer did: a process keeps its port open for as long as its run lasts."""
 
 
 class PeerSilentError(PeerError):

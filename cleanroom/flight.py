@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -18,7 +19,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # before pyarrow.flight loads: 
 import pyarrow as pa
 import pyarrow.flight as fl
 
-from cleanroom.carrier import MAX_MESSAGE_BYTES, Carrier, CarrierLostError
+from cleanroom.carrier import MAX_MESSAGE_BYTES, Carrier, CarrierLostError, ListenerGoneError
 from cleanroom.errors import PeerError, UsageError
 from cleanroom.identity import Certificate, Identity
 from cleanroom.knock import answer, knock
@@ -104,6 +105,21 @@ class _FlightCarrier(Carrier):
             end = CarrierLostError(_BROKEN)
         self._deliver(end)
 
+    def outlast(self, reader: fl.MetadataRecordBatchReader) -> None:
+        """Returns when nobody writes on this stream any more, so that the listening side may end it.
+
+        The end of a stream makes Arrow's client finish it, at once and from its reading thread; were its other thread
+        in the middle of a write, gRPC would hang or abort that process. So the side that connected ends its half
+        first, and whatever makes this side close is told in a message before, after which the other side writes
+        nothing. The same holds here: while this side's own write lasts, its stream does not end.
+        """
+        self.closed.wait()
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        with suppress(StopIteration, pa.ArrowException, OSError):
+            while time.monotonic() < deadline:  # after that it is no peer of ours that still writes
+                reader.read_chunk()
+        self._sender.join()
+
     def close(self) -> None:
         if not self.closed.is_set():
             self._outbox.put(None)
@@ -117,6 +133,7 @@ class _ConnectedCarrier(_FlightCarrier):
     def __init__(self, client: fl.FlightClient, writer: fl.FlightStreamWriter, reader: fl.FlightStreamReader) -> None:
         super().__init__(writer)
         self._client = client
+        self._stream = reader
         self._reader = threading.Thread(target=self.pump, args=(reader,), daemon=True)
         self._reader.start()
 
@@ -129,9 +146,16 @@ class _ConnectedCarrier(_FlightCarrier):
         closer.join(_CLOSE_SECONDS)
 
     def _finish(self) -> None:
-        with suppress(pa.ArrowException, OSError):  # the peer closed first: there is nothing left to end
-            self._writer.done_writing()
+        if self._sender.is_alive():  # it is stuck in a write, and only one thread may write or end
+            self._stream.cancel()
+            self._sender.join()
+        else:
+            with suppress(pa.ArrowException, OSError):  # the peer closed first: there is nothing left to end
+                self._writer.done_writing()
         self._reader.join(_CLOSE_SECONDS)
+        if self._reader.is_alive():  # the peer does not end its half
+            self._stream.cancel()
+            self._reader.join()
         for end in (self._writer, self._client):  # the writer too: left to its destructor, Arrow logs on stderr
             with suppress(pa.ArrowException, OSError):
                 end.close()
@@ -171,7 +195,7 @@ class _Listener(fl.FlightServerBase):  # type: ignore[misc]  # pyarrow ships no 
             self._present = carrier
         self._arrivals.put(carrier)
         carrier.pump(reader)
-        carrier.closed.wait()  # returning ends the stream: not before this side has sent everything
+        carrier.outlast(reader)  # returning ends the stream
 
     def dial(self, timeout: float) -> Carrier:
         """Waits for an exchange of the peer."""
@@ -224,9 +248,15 @@ def connect(address: Address, *, identity: Identity, peer: Certificate, timeout:
 
 
 def _dial(address: Address, identity: Identity, peer: Certificate, timeout: float) -> Carrier:
-    """Opens one connection to the peer, which has let this side in: whatever fails may pass."""
+    """Opens one connection to the peer, which has let this side in: whatever fails may pass.
+
+    Raises:
+        ListenerGoneError: nobody listens there (at once).
+        CarrierLostError: nothing else helped either, for so many seconds.
+    """
     deadline = time.monotonic() + timeout
     while True:
+        _look(address, timeout)  # gRPC says neither why it cannot connect nor, for long, that it cannot
         client = fl.FlightClient(
             address.uri(),
             tls_root_certs=peer.pem,
@@ -243,3 +273,13 @@ def _dial(address: Address, identity: Identity, peer: Certificate, timeout: floa
         if time.monotonic() >= deadline:
             raise CarrierLostError(f"nobody listens at {address}; tried for {timeout:g} s")
         time.sleep(_RETRY_SECONDS)
+
+
+def _look(address: Address, timeout: float) -> None:
+    """Opens a bare connection, to learn whether anybody listens."""
+    try:
+        socket.create_connection((address.host.strip("[]"), address.port), timeout=timeout).close()
+    except ConnectionRefusedError:
+        raise ListenerGoneError(f"nobody listens at {address} any more") from None
+    except OSError:
+        raise CarrierLostError(f"{address} cannot be reached") from None

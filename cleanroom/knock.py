@@ -33,6 +33,7 @@ T = TypeVar("T")
 _LINE: Final = b"cleanroom/knock/v1\n"
 _WELCOME: Final = b"ok"
 _HANDSHAKE_SECONDS: Final = 10.0
+"""What a caller may take for its line and its handshake together, however slowly its bytes come."""
 _RETRY_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.5
 _PAUSE_SECONDS: Final = 0.01
@@ -41,6 +42,8 @@ _MAX_CALLERS: Final = 32
 _BACKLOG: Final = 16
 _REFUSALS: Final = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED", "ACCESS_DENIED")
 """Alerts (RFC 8446, section 6.2) by which one side says that it does not take the other's certificate."""
+_CLOCK_FAULTS: Final = {9: "not valid yet", 10: "expired"}
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL: the pinned certificate, and another day."""
 
 
 def answer(host: str, port: int, *, identity: Identity, peer: Certificate, timeout: float, enter: Callable[[], T]) -> T:
@@ -110,11 +113,11 @@ def knock(host: str, port: int, *, identity: Identity, peer: Certificate, timeou
                 with context.wrap_socket(plain, server_hostname=peer.name) as caller:
                     if caller.recv(len(_WELCOME)) == _WELCOME:
                         return
-        except ssl.SSLCertVerificationError:
-            raise PeerError("the listening side's certificate is not the one that the agreement pins") from None
+        except ssl.SSLCertVerificationError as error:
+            raise _misfit("listening", error) from None
         except ssl.SSLError as error:
             if _refuses(error):
-                raise PeerError("the listening side refused this party's certificate") from None
+                raise _refusal("listening", error) from None
             if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
                 reason = f"what listens at {where} speaks no TLS 1.3"
         except OSError:
@@ -180,9 +183,11 @@ class _Desk:
         return verdict
 
     def _handshake(self, plain: socket.socket) -> None:
-        plain.settimeout(_HANDSHAKE_SECONDS)
+        deadline = time.monotonic() + _HANDSHAKE_SECONDS
         try:
-            if _line_of(plain) == _LINE:
+            line = _line_of(plain, deadline)
+            plain.settimeout(max(deadline - time.monotonic(), _PAUSE_SECONDS))  # for the handshake as a whole
+            if line == _LINE:
                 self.verdicts.put(self.context.wrap_socket(plain, server_side=True))
                 return
         except ssl.SSLError as error:
@@ -195,16 +200,39 @@ class _Desk:
 
     def _refused(self, error: ssl.SSLError) -> None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            self.verdicts.put(PeerError("the connecting side's certificate is not the one that the agreement pins"))
+            self.verdicts.put(_misfit("connecting", error))
         elif _refuses(error):
-            self.verdicts.put(PeerError("the connecting side refused this party's certificate"))
+            self.verdicts.put(_refusal("connecting", error))
 
 
-def _line_of(caller: socket.socket) -> bytes:
+def _line_of(caller: socket.socket, deadline: float) -> bytes:
+    """Reads as many bytes as the line has, however few come at a time, until the deadline."""
     line = b""
-    while len(line) < len(_LINE) and (more := caller.recv(len(_LINE) - len(line))):
+    while len(line) < len(_LINE):
+        caller.settimeout(max(deadline - time.monotonic(), _PAUSE_SECONDS))
+        more = caller.recv(len(_LINE) - len(line))
+        if not more or time.monotonic() >= deadline:
+            break
         line += more
     return line
+
+
+def _misfit(side: str, error: ssl.SSLCertVerificationError) -> PeerError:
+    """Says why this side does not take the other's certificate."""
+    if error.verify_code in _CLOCK_FAULTS:
+        return PeerError(
+            f"the {side} side's certificate is {_CLOCK_FAULTS[error.verify_code]} by this machine's clock;"
+            " compare the clocks of both sides"
+        )
+    return PeerError(f"the {side} side's certificate is not the one that the agreement pins")
+
+
+def _refusal(side: str, error: ssl.SSLError) -> PeerError:
+    """Says that the other side does not take this one's certificate, and why if it told."""
+    expired = "CERTIFICATE_EXPIRED" in (error.reason or "")
+    return PeerError(
+        f"the {side} side refused this party's certificate" + (", expired by its clock" if expired else "")
+    )
 
 
 def _refuses(error: ssl.SSLError) -> bool:

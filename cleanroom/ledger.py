@@ -36,6 +36,15 @@ LEDGER_FILE: Final = "ledger.sqlite"
 SCHEMA_VERSION: Final = 1
 DEFAULT_PERIOD: Final = timedelta(days=365)
 _BUSY_SECONDS: Final = 30.0
+_REFUSALS: Final = {
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_IOERR": "the disk is full or failed",
+    "SQLITE_BUSY": f"another process held it for {_BUSY_SECONDS:g} s",
+    "SQLITE_READONLY": "it cannot be written",
+    "SQLITE_NOTADB": "it is no ledger",
+    "SQLITE_CORRUPT": "it is damaged",
+}
+"""What SQLite's result codes mean to the owner of a ledger; those not here are named as they are."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SCHEMA: Final = """
@@ -171,6 +180,7 @@ class Ledger:
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA fullfsync = ON")
                 self._db.execute("PRAGMA foreign_keys = ON")
+                self._db.execute("PRAGMA temp_store = MEMORY")  # nothing of a ledger beside the ledger
             with self._transaction():
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
                 if version == 0:
@@ -214,14 +224,39 @@ class Ledger:
             if known is None:
                 self._allow(agreement, cost, partner, own_root, None, now)
 
+    def reserve(self, room: int) -> None:
+        """Makes sure that the disk has room for a charge and a stored release, before anything is spent on them.
+
+        The bytes are written once, to the file and to its log, and given back to the ledger's own use: no other
+        process can take them while this ledger is open.
+
+        Args:
+            room: bytes.
+
+        Raises:
+            CleanroomError: the disk is full.
+        """
+        with self._faults():
+            self._db.execute("DROP TABLE IF EXISTS reserve")  # of a process that was killed right here
+        with self._transaction():
+            self._db.execute("CREATE TABLE reserve (data BLOB NOT NULL) STRICT")
+            self._db.execute("INSERT INTO reserve VALUES (zeroblob(?))", (room,))
+        with self._faults():
+            self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            self._db.execute("DROP TABLE reserve")
+
     def charge(self, agreement: Agreement, cost: PrivacyCost, partner: PartyEntry, *, run: Run, now: datetime) -> None:
         """Charges a run durably: when this returns, the charge is on the disk. Call it before the first opening.
+
+        A charge is never dated before an earlier one: a clock that stood in the past for a while makes none old before
+        its time.
 
         Raises:
             BudgetError: the limit or the release policy does not allow the run; nothing was charged.
         """
         with self._transaction():
             self._allow(agreement, cost, partner, run.own_root, run.peer_root, now)
+            (latest,) = self._db.execute("SELECT max(charged_at) FROM charges").fetchone()
             self._db.execute(
                 "INSERT INTO charges (partner, partner_name, agreement_hash, agreement_name, session, own_root,"
                 " peer_root, noise, epsilon, delta, rho, period_start, period_end, charged_at)"
@@ -240,7 +275,7 @@ class Ledger:
                     cost.rho,
                     _microseconds(agreement.time.start),
                     _microseconds(agreement.time.end),
-                    _microseconds(now),
+                    max(_microseconds(now), latest or 0),
                 ),
             )
 
@@ -253,29 +288,28 @@ class Ledger:
         files: Mapping[str, bytes],
         now: datetime,
     ) -> None:
-        """Stores a finished run's files, for an exact repeat. A repeat of a stored run replaces nothing.
+        """Stores a finished run's files, for an exact repeat.
+
+        They replace those of an earlier run of the same agreement on the same inputs: a side that was killed before it
+        stored has none, or older ones, and the two sides then run again; from then on both hold that run's.
 
         Raises:
             CleanroomError: the disk refuses.
         """
+        key = (partner.fingerprint, agreement.hash, run.own_root, run.peer_root)
         with self._transaction():
+            same = "SELECT id FROM releases WHERE partner = ? AND agreement_hash = ? AND own_root = ? AND peer_root = ?"
+            self._db.execute(f"DELETE FROM release_files WHERE release IN ({same})", key)
+            self._db.execute(f"DELETE FROM releases WHERE id IN ({same})", key)
             cursor = self._db.execute(
                 "INSERT INTO releases (partner, agreement_hash, own_root, peer_root, session, stored_at)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    partner.fingerprint,
-                    agreement.hash,
-                    run.own_root,
-                    run.peer_root,
-                    run.session_id,
-                    _microseconds(now),
-                ),
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, run.session_id, _microseconds(now)),
             )
-            if cursor.rowcount == 1:
-                self._db.executemany(
-                    "INSERT INTO release_files (release, name, data) VALUES (?, ?, ?)",
-                    [(cursor.lastrowid, name, data) for name, data in files.items()],
-                )
+            self._db.executemany(
+                "INSERT INTO release_files (release, name, data) VALUES (?, ?, ?)",
+                [(cursor.lastrowid, name, data) for name, data in files.items()],
+            )
 
     def stored(
         self, agreement: Agreement, partner: PartyEntry, *, own_root: bytes, peer_root: bytes
@@ -427,7 +461,9 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            raise CleanroomError(f"{self._path}: the ledger refused ({type(error).__name__})") from error
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            reason = next((words for start, words in _REFUSALS.items() if name.startswith(start)), name)
+            raise CleanroomError(f"{self._path}: the ledger refused ({reason})") from error
 
 
 def _composed(rho: float, delta: Decimal) -> float:

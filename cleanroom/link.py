@@ -21,7 +21,15 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Final
 
-from cleanroom.carrier import INBOX_MESSAGES, Carrier, CarrierLostError, Dial, PeerSilentError, memory_dials
+from cleanroom.carrier import (
+    INBOX_MESSAGES,
+    Carrier,
+    CarrierLostError,
+    Dial,
+    ListenerGoneError,
+    PeerSilentError,
+    memory_dials,
+)
 from cleanroom.errors import PeerError
 
 __all__ = ["AbortReason", "Link", "memory_links"]
@@ -38,6 +46,8 @@ MAX_EARLY_FRAMES: Final = 32
 RESUME_ATTEMPTS: Final = 5
 RESUME_FIRST_PAUSE: Final = 0.2
 """Seconds before the second attempt to open a connection again; doubled each time, and dialled for as long: 9 s."""
+GONE_REFUSALS: Final = 4
+"""Attempts in a row at which nobody listened, after which the peer's process counts as ended: 1.4 s."""
 GREETING_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.5
 FINISH_SECONDS: Final = 10.0
@@ -105,6 +115,7 @@ class Link:
         self._early: deque[bytes] = deque()  # frames that arrived and were not asked for yet
         self._arrived = 0  # frames that arrived, `_early` included
         self._taken_bytes = 0  # since the last acknowledgement
+        self._finished = False
         self._peer_finished = False
         self._peer_stopped = False
         self._last_sent = time.monotonic()
@@ -188,6 +199,7 @@ class Link:
 
     def finish(self) -> None:
         """Waits until the peer has all that it needs too; this side's run is complete and cannot fail any more."""
+        self._finished = True
         self._tell(_Kind.FINISHED)
         try:
             while not self._peer_finished:
@@ -285,10 +297,14 @@ class Link:
         self._forget(arrived)
         for frame in self._unacknowledged:
             self._write(_Kind.FRAME, frame)
+        if self._finished:
+            self._write(_Kind.FINISHED, b"")
 
     def _drain(self, carrier: Carrier) -> None:
         """Reads what had arrived before a connection broke: the peer may have said why."""
         for _ in range(2 * INBOX_MESSAGES):
+            if len(self._early) >= MAX_EARLY_FRAMES:
+                return  # what is not read did not arrive: the peer sends it again
             try:
                 message = carrier.receive(DRAIN_SECONDS)
             except (CarrierLostError, PeerSilentError):
@@ -303,16 +319,28 @@ class Link:
         self._drain(self._carrier)
         self._carrier.close()
         pause = RESUME_FIRST_PAUSE
+        refusals = 0
+        began = time.monotonic()
         for attempt in range(RESUME_ATTEMPTS):
             if attempt:
                 time.sleep(pause)
                 pause *= 2
             try:
                 self._greet(self._dial(pause))
+            except ListenerGoneError as gone:
+                refusals += 1
+                if refusals >= GONE_REFUSALS:
+                    raise PeerError(f"the peer's process has ended in the middle of the run: {gone}") from None
             except CarrierLostError:
-                continue
-            return
-        raise lost
+                refusals = 0
+            else:
+                return
+            if self._carrier is not None:
+                self._carrier.close()  # of an attempt that broke before both had greeted
+        raise PeerError(
+            f"{lost}, and {time.monotonic() - began:.0f} s of attempts to resume it were in vain:"
+            " the peer's process has ended, or the network is down"
+        )
 
 
 def memory_links(timeout: float = 60.0) -> tuple[Callable[[object], Link], Callable[[object], Link]]:

@@ -44,6 +44,10 @@ __all__ = ["STEP_TIMEOUT", "Finished", "Side", "run", "side_of"]
 STEP_TIMEOUT: Final = 120.0
 """Seconds without a sign of life after which the peer counts as gone."""
 
+_STORED_BYTES: Final = 256 << 10
+_STORED_CELL_BYTES: Final = 4 << 10
+"""Room in the ledger for a finished run: two to three times what its files take, per run and per opened cell."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Side:
@@ -139,6 +143,7 @@ def run(
     prepared = prepare(side.agreement, side.plan, role=side.entry.role, binding=binding, keys=keys, progress=progress)
     with Ledger(side.identity.folder) as ledger:
         ledger.check(side.agreement, cost, side.peer, own_root=prepared.input_root, now=datetime.now(UTC))
+        ledger.reserve(_STORED_BYTES + _STORED_CELL_BYTES * side.plan.groups * len(side.plan.columns))
 
         def stored(peer_root: bytes) -> bytes | None:
             found = ledger.stored(side.agreement, side.peer, own_root=prepared.input_root, peer_root=peer_root)

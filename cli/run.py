@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cleanroom.link import Link
 from cleanroom.node import STEP_TIMEOUT, Side, run, side_of
 from cleanroom.progress import ProgressReport
 from cleanroom.release.accounting import expected_errors
-from cleanroom.release.files import check_out, write_failure, write_finished
+from cleanroom.release.files import check_out, clear_leftovers, write_failure, write_finished
 
 __all__ = ["command"]
 
@@ -63,6 +64,7 @@ def command(
     if (listen_at is None) == (connect_to is None):
         raise UsageError("exactly one of --listen and --connect is needed")
     address = Address(listen_at or connect_to or "")
+    clear_leftovers(out)
     check_out(out)
 
     def open_link(side: Side) -> Link:
@@ -75,6 +77,8 @@ def command(
         click.echo(describe(side.agreement, party, errors=errors), err=True)
         with ProgressReport() as progress:
             finished = run(side, load_binding(data), open_link, progress=progress, step_timeout=step_timeout)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # too late: the run is complete, only its files are not in place
         write_finished(out, finished.files)
     except BaseException as error:
         write_failure(out, error)

@@ -114,7 +114,7 @@ class Proxy:
 def test_a_connection_that_is_cut_resumes(identities: tuple[Identity, Identity, Identity]) -> None:
     media, shop, _ = identities
     port = free_port()
-    proxy = Proxy(port, [1 << 20, 700_000, 1_500_000, 90_000])  # the first connection is the knock
+    proxy = Proxy(port, [1 << 20, 1 << 20, 700_000, 1 << 20, 1_500_000, 1 << 20, 90_000])  # a knock; a look before each
     got, heard = both(
         lambda: run_over(
             lambda: listen(Address(f"127.0.0.1:{port}"), identity=media, peer=shop.certificate, timeout=10),

@@ -126,6 +126,23 @@ def test_what_leaves_the_period_is_free_again(tmp_path: Path) -> None:
         ledger.charge(agreement, cost, partner, run=run_of(2), now=NOW + timedelta(days=30))
 
 
+def test_a_clock_that_stood_in_the_past_makes_no_charge_old_before_its_time(tmp_path: Path) -> None:
+    agreement, cost = world(epsilon=1.0)
+    partner = partner_of(agreement)
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner.fingerprint, limit("2", days=30))
+        ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
+        ledger.charge(agreement, cost, partner, run=run_of(2), now=NOW - timedelta(days=365))  # a battery that died
+        for days in (-365, 0, 29):
+            assert ledger.spent_with(partner.fingerprint, now=NOW + timedelta(days=days)).epsilon == Decimal(2)
+            with pytest.raises(BudgetError):
+                ledger.charge(agreement, cost, partner, run=run_of(3), now=NOW + timedelta(days=days))
+        ledger.charge(agreement, cost, partner, run=run_of(3), now=NOW + timedelta(days=30))
+        # a clock that ran ahead: what was charged then counts until its date has passed
+        ledger.charge(agreement, cost, partner, run=run_of(4), now=NOW + timedelta(days=300))
+        assert ledger.spent_with(partner.fingerprint, now=NOW + timedelta(days=31)).epsilon == Decimal(2)
+
+
 def test_partners_do_not_share_a_limit(tmp_path: Path) -> None:
     agreement, cost = world(epsilon=1.0)
     with Ledger(tmp_path) as ledger:
@@ -243,7 +260,8 @@ def test_an_exact_repeat_gets_the_stored_files(tmp_path: Path) -> None:
         assert ledger.stored(other, partner, own_root=OWN, peer_root=PEER) is None
         ledger.store(agreement, partner, run=run_of(2), files={"release.csv": b"else"}, now=NOW)
         again = ledger.stored(agreement, partner, own_root=OWN, peer_root=PEER)
-        assert again is not None and dict(again.files) == files
+        assert again is not None and again.session_id == session(2)
+        assert dict(again.files) == {"release.csv": b"else"}
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
