@@ -48,7 +48,8 @@ def clear_leftovers(out: Path) -> None:
         for folder in (out, out.parent):
             if folder.is_dir():
                 for path in [path for path in folder.iterdir() if _PARTIAL.fullmatch(path.name)]:
-                    _clear(path)
+                    if path.lstat().st_uid == os.geteuid():  # in a shared folder, those of others are theirs
+                        _clear(path)
     except OSError as error:
         raise UsageError(f"--out {out}: what a killed run left there cannot be removed ({error.strerror})") from error
 
