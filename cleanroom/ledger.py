@@ -242,8 +242,10 @@ class Ledger:
             self._db.execute("CREATE TABLE reserve (data BLOB NOT NULL) STRICT")
             self._db.execute("INSERT INTO reserve VALUES (zeroblob(?))", (room,))
         with self._faults():
+            # Before the drop, so that the file has grown; after it, because freed pages may be logged as zeros.
             self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             self._db.execute("DROP TABLE reserve")
+            self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
     def charge(self, agreement: Agreement, cost: PrivacyCost, partner: PartyEntry, *, run: Run, now: datetime) -> None:
         """Charges a run durably: when this returns, the charge is on the disk. Call it before the first opening.

@@ -6,13 +6,15 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cleanroom.errors import CleanroomError, DataError, UsageError
 from cleanroom.release import files as files_module
-from cleanroom.release.files import check_out, write_failure, write_finished
+from cleanroom.release.files import check_out, clear_leftovers, write_failure, write_finished
 
 FILES = {"release.csv": b"group\n", "release.json": b"{}\n", "audit.private": b"secret"}
 
@@ -157,3 +159,78 @@ def test_a_folder_that_cannot_be_written_is_found_early(tmp_path: Path) -> None:
         check_out(locked / "run")
     with pytest.raises(UsageError, match="cannot be written"):
         check_out(locked)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cleanroom.release import files
+FILES = {"release.csv": b"group", "release.json": b"{}", "audit.private": b"secret"}
+out, point = Path(sys.argv[1]), sys.argv[2]
+replace, write = Path.replace, files._write
+def die(): os.kill(os.getpid(), signal.SIGKILL)
+def replacing(self, target):
+    if self.name == point: die()
+    replace(self, target)
+    if point == "after " + self.name: die()
+def writing(path, data, mode):
+    write(path, data, mode)
+    if point == "written " + path.name: die()
+Path.replace, files._write = replacing, writing
+if len(sys.argv) > 3: os.chdir(out)
+files.write_finished(out, FILES)
+"""
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    "point",
+    ["written release.csv", "written audit.private", "release.csv", "release.json", "audit.private"],
+)
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, inside: bool, point: str) -> None:
+    """In a hidden sibling, or, where the folder itself must be filled, in it: half of its files are there already."""
+    out = tmp_path / "run"
+    out.mkdir()
+    write_failure(out, DataError("an older one"))
+    program = [sys.executable, "-c", KILLED, str(out), point, *(["inside"] if inside else [])]
+    ended = subprocess.run(program, cwd=Path(__file__).parents[3], check=False, capture_output=True, timeout=60)
+    if not inside and not point.startswith("written"):
+        assert ended.returncode == 0, ended.stderr  # it is moved as a whole
+        return
+    assert ended.returncode == -9, ended.stderr
+    left = everything(tmp_path)
+    assert any(".partial-" in name for name in left)
+    clear_leftovers(tmp_path / "run")
+    assert everything(tmp_path) in (["run"], ["run", "run/failure.json"])
+    write_finished(out, FILES)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == FILES
+
+
+def test_a_move_that_was_complete_when_its_process_was_killed_stays(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    program = [sys.executable, "-c", KILLED, str(out), "after audit.private", "inside"]
+    ended = subprocess.run(program, cwd=Path(__file__).parents[3], check=False, capture_output=True, timeout=60)
+    assert ended.returncode == -9, ended.stderr
+    clear_leftovers(out)
+    assert everything(tmp_path) == ["run", *(f"run/{name}" for name in sorted(FILES))]
+
+
+def test_what_a_living_run_writes_and_what_is_no_run_s_is_left_alone(tmp_path: Path) -> None:
+    own = tmp_path / ".mine.partial-notes"
+    own.write_bytes(b"mine")
+    with files_module._stage(tmp_path, "other") as stage:
+        (stage / "release.csv").write_bytes(b"group\n")
+        clear_leftovers(tmp_path / "run")
+        write_finished(tmp_path / "run", FILES)
+        assert (stage / "release.csv").exists()
+    assert everything(tmp_path) == [".mine.partial-notes", "run", *(f"run/{name}" for name in sorted(FILES))]
+
+
+def test_a_reason_that_was_being_written_does_not_fill_the_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / f".failure.json.partial-{'0' * 16}").write_bytes(b"{")
+    clear_leftovers(out)
+    check_out(out)
+    assert everything(tmp_path) == ["run"]
