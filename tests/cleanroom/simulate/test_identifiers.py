@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from cleanroom.agreement.model import Identifier
-from cleanroom.match_keys import shared_form
 from cleanroom.simulate import Dirt, Parameters, World
 from cleanroom.simulate.identifiers import COVERAGE, IDENTIFIERS, MD5_COLUMN
+from tests.cleanroom.match_keys.slow_forms import shared_form
 
 PEOPLE = 12_000
 NO_DIRT = Dirt(
