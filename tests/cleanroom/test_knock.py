@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
 import time
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +144,66 @@ def test_something_else_listens(identities: dict[str, Identity], words: bytes, r
         with pytest.raises(PeerError, match=reason):
             knock(HOST, port, identity=shop, peer=media.certificate, timeout=0.5)
         other.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(("days", "words"), [(30, "not valid yet"), (-4000, "expired")])
+@pytest.mark.parametrize("listening", [False, True])
+def test_a_certificate_of_another_day_is_said_to_be_that(
+    identities: dict[str, Identity],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+    words: str,
+    listening: bool,
+) -> None:
+    """The pinned certificate, and a clock outside its validity: the line speaks of clocks, not of another agreement."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=days)
+
+    monkeypatch.setattr("cleanroom.identity.datetime", Wrong)
+    other = new_identity("other", tmp_path)
+    monkeypatch.undo()
+    shop, port = identities["shop"], free_port()
+    mine, theirs = (other, shop) if listening else (shop, other)
+    waited, refused = both(
+        lambda: answer(HOST, port, identity=mine, peer=theirs.certificate, timeout=10, enter=lambda: "entered"),
+        lambda: knock(HOST, port, identity=theirs, peer=mine.certificate, timeout=10),
+    )
+    judge, judged = (refused, waited) if listening else (waited, refused)
+    assert isinstance(judge, PeerError) and f"{words} by this machine's clock" in str(judge)
+    assert isinstance(judged, PeerError) and "refused this party's certificate" in str(judged)
+    assert ("expired by its clock" in str(judged)) == (words == "expired")
+
+
+def test_callers_who_speak_slowly_do_not_hold_the_door(
+    identities: dict[str, Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then, from as many callers as are served at once: each has so many seconds for all its bytes."""
+    monkeypatch.setattr(knock_module, "_HANDSHAKE_SECONDS", 1.0)
+    monkeypatch.setattr(knock_module, "_MAX_CALLERS", 4)
+    port, outcome, stop = free_port(), [], threading.Event()
+    thread = threading.Thread(target=lambda: outcome.append(answering(identities, port, timeout=30)))
+    thread.start()
+
+    def drip() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=5) as slow:
+                for byte in knock_module._LINE + bytes(1000):
+                    slow.sendall(bytes([byte]))
+                    if stop.wait(0.3):
+                        return
+            stop.wait(0.05)
+
+    slow = [threading.Thread(target=drip, daemon=True) for _ in range(8)]
+    for one in slow:
+        one.start()
+    media, shop = identities["media"], identities["shop"]
+    knock(HOST, port, identity=shop, peer=media.certificate, timeout=25)
+    thread.join(10)
+    stop.set()
+    assert outcome == ["entered"]
+    for one in slow:
+        one.join(5)

@@ -1,0 +1,116 @@
+"""What two machines may differ in: their clocks, their speed, how often they start."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_crash_points import assert_clean, charges
+from tests.cli.test_faults import checked
+from tests.cli.world import PARTIES, Scene, free_port
+from tests.cli.zygote import Zygote
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote() as process:
+        yield process
+
+
+def charged_at(scene: Scene, party: str) -> datetime:
+    with closing(sqlite3.connect(scene.root / party / "ledger.sqlite")) as database:
+        (latest,) = database.execute("SELECT max(charged_at) FROM charges").fetchone()
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=latest)
+
+
+@pytest.mark.parametrize("days", [-0.75, 30.0])
+def test_clocks_that_differ_do_not_stop_a_run(zygote: Zygote, scene: Scene, days: float) -> None:
+    """Nothing of a message depends on the time, and each ledger is dated by its own clock."""
+    scene.agree(noise="gaussian", profile="kkrt")
+    address = f"127.0.0.1:{free_port()}"
+    media = zygote.start(scene, "media", "--listen", address, days=days)
+    shop = zygote.start(scene, "shop", "--connect", address)
+    ended = media.ended(), shop.ended()
+    assert [end.code for end in ended] == [0, 0], ended
+    assert (scene.out("media") / "release.csv").read_bytes() == (scene.out("shop") / "release.csv").read_bytes()
+    apart = charged_at(scene, "media") - charged_at(scene, "shop")
+    assert abs(apart - timedelta(days=days)) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [(400, "valid_until: the agreement expired on"), (-30, "the certificate is expired or not valid")],
+)
+def test_a_clock_outside_agreement_or_certificate_stops_its_own_side(
+    zygote: Zygote, scene: Scene, days: float, words: str
+) -> None:
+    scene.agree(noise="gaussian", profile="kkrt")
+    address = f"127.0.0.1:{free_port()}"
+    media = zygote.start(scene, "media", "--listen", address, days=days)
+    shop = zygote.start(scene, "shop", "--connect", address, "--connect-timeout", "2")
+    assert words in checked(scene, "media", 3, media.ended())
+    assert "nobody listens" in checked(scene, "shop", 5, shop.ended())
+    assert [charges(scene, party) for party in PARTIES] == [0, 0]
+
+
+def test_two_runs_at_once_never_overspend(zygote: Zygote, scene: Scene) -> None:
+    """Two pairs of the same identities, and a limit that holds one run: one is charged, the other is refused."""
+    scene.agree(noise="gaussian", profile="kkrt")
+    for party, partner in (("media", "shop"), ("shop", "media")):
+        limit = ("--partner", str(scene.root / partner / f"{partner}.crt"), "--epsilon", "8", "--delta", "1e-6")
+        assert scene.command("budget", "set", "--identity", str(scene.root / party), *limit).ended().code == 0
+    started = []
+    for pair in ("one", "two"):
+        address = f"127.0.0.1:{free_port()}"
+        for party, way in (("media", "--listen"), ("shop", "--connect")):
+            started.append(zygote.start(scene, party, way, address, "--connect-timeout", "20", out=f"{party}-{pair}"))
+    ended = [forked.ended() for forked in started]
+    assert [charges(scene, party) for party in PARTIES] == [1, 1], ended
+    executed = [forked.points().count("ledger.store after") for forked in started]
+    assert sum(executed) == 2, "one pair"
+    for end, stored, forked in zip(ended, executed, started, strict=True):
+        if end.code == 0:
+            assert stored or "run before on the same data" in end.stderr
+        else:
+            assert end.code in (5, 6), end
+            assert "budget" in end.line or "release." in end.line
+            assert "ledger.charge after" not in forked.points()
+    for party in PARTIES:
+        assert_clean(scene, party)
+
+
+def test_a_listener_that_is_gone_is_reported_at_once(zygote: Zygote, scene: Scene) -> None:
+    """Nobody listens any more: no need to try for ten seconds. The pauses here are those of the command."""
+    scene.agree(noise="gaussian", profile="kkrt")
+    address = f"127.0.0.1:{free_port()}"
+    shop = scene.start("shop", "--connect", address)
+    media = zygote.start(scene, "media", "--listen", address, act="kill", at="take 9")
+    assert media.ended().code == -9
+    began = time.monotonic()
+    line = checked(scene, "shop", 5, shop.ended())
+    assert line == f"the peer's process has ended in the middle of the run: nobody listens at {address} any more"
+    assert time.monotonic() - began < 8  # 1.4 s of attempts, and the end of two processes on a busy machine
+
+
+def test_a_peer_that_restarts_in_the_middle_finds_its_session_void(zygote: Zygote, scene: Scene) -> None:
+    """A new process of the peer at the same address is no continuation of the old one's run."""
+    scene.agree(noise="gaussian", profile="kkrt")
+    address = f"127.0.0.1:{free_port()}"
+    shop = zygote.start(scene, "shop", "--connect", address)
+    media = zygote.start(scene, "media", "--listen", address, act="kill", at="take 9")
+    assert media.ended().code == -9
+    again = zygote.start(scene, "media", "--listen", address, "--connect-timeout", "3", out="media-again")
+    line = checked(scene, "shop", 5, shop.ended())
+    assert "peer" in line
+    assert again.ended().code == 5
+    assert [charges(scene, party) for party in PARTIES] == [0, 0]
+    address = f"127.0.0.1:{free_port()}"
+    last = [zygote.start(scene, party, way, address) for party, way in (("media", "--listen"), ("shop", "--connect"))]
+    assert [forked.ended().code for forked in last] == [0, 0]
+    assert Path(scene.out("shop") / "release.csv").exists()
