@@ -16,7 +16,7 @@ from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.handshake import Handshake, hello_of
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared
-from cleanroom.protocols import comparison, private_join
+from cleanroom.protocols import comparison, conjunction, private_join
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.session import (
@@ -34,9 +34,10 @@ from cleanroom.protocols.session import (
 from cleanroom.protocols.transcript import Transcript
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening as release_opening
-from cleanroom.release.opening import Compare, Opening
+from cleanroom.release.opening import Opening
 from cleanroom.release.signatures import Sign, SignedRelease, sign_release
 from cleanroom.release.terms import ReleaseTerms
+from cleanroom.release.verdicts import Compare, Conjoin
 
 __all__ = ["Executed", "RunInputs", "execute", "join_parameters"]
 
@@ -110,6 +111,7 @@ def execute(inputs: RunInputs) -> Protocol[Executed]:
         noise=inputs.noise,
         streams=streams,
         compare=_comparison(joined, exposure) if inputs.terms.noise is Noise.NONE else None,
+        conjoin=_conjunction(joined, exposure) if inputs.terms.chains else None,
     )
     signed = yield from sign_release(
         inputs.prepared.role,
@@ -163,3 +165,10 @@ def _comparison(joined: JoinOutput, exposure: bool) -> Compare:
     if exposure:
         return lambda shares, threshold: comparison.sender(joined.ot_sender, shares, threshold)
     return lambda shares, threshold: comparison.receiver(joined.ot_receiver, shares, threshold)
+
+
+def _conjunction(joined: JoinOutput, exposure: bool) -> Conjoin:
+    """This side's half of the conjunction, on the same transfers."""
+    if exposure:
+        return lambda bits: conjunction.sender(joined.ot_sender, bits)
+    return lambda bits: conjunction.receiver(joined.ot_receiver, bits)

@@ -29,9 +29,15 @@ ZERO = [[0] * 5] * 3
 
 
 def case(
-    noise: str, recipients: list[str], noises: dict[str, list[list[int]]], shares: dict[str, list[list[int]]]
+    noise: str,
+    recipients: list[str],
+    noises: dict[str, list[list[int]]],
+    shares: dict[str, list[list[int]]],
+    *,
+    min_people: int = MIN_PEOPLE,
+    chains: list[list[list[int]]] | None = None,
 ) -> dict[str, Any]:
-    """One opening: who sends what, in the order of the wire."""
+    """One opening: who sends what, in the order of the wire. A chain is decided from its first column on."""
     sides = ("exposure", "outcome")
     receives = {"exposure": "media" in recipients, "outcome": "shop" in recipients}
     groups, columns = len(TRUTH), len(GATE_OF)
@@ -72,17 +78,32 @@ def case(
     gate_cells = [k for k, (_, j) in enumerate(cells) if j in GATE_OF]
     total = [(words["exposure"][k] + words["outcome"][k]) % MASK for k in range(len(cells))]
     signed = [value - MASK if value >= MASK // 2 else value for value in total]
-    bits = [signed[k] >= MIN_PEOPLE for k in gate_cells]
+    verdict = {k: signed[k] >= min_people for k in gate_cells}
+    rounds = [gate_cells]
+    if chains is not None:
+        (chain,) = chains
+        order = [*(level[0] for level in chain), 0]  # matched people are above the chain
+        rounds = [[g * columns + j for g in range(groups)] for j in order]
+        for g in range(groups):
+            last = 0
+            for j in order:
+                k = g * columns + j
+                verdict[k] = signed[k] - last >= min_people
+                last = signed[k] if verdict[k] else last
+    bits = [verdict[k] for k in gate_cells]
     if noise == "none":
-        # the comparison's masks are all ones in the test: the exposure side's share is 1, the outcome side's bit ^ 1
-        parts = {"exposure": packed([True] * len(bits)), "outcome": packed([not bit for bit in bits])}
-        keys = {side: streams[side].key(step="release", direction=side, purpose="bits salt") for side in sides}
-        bit_salts = {side: keystream(key, 32) for side, key in keys.items()}
-        for side in sides:
-            statement = b"cleanroom/release/bits/v1" + SESSION_ID + ROLES[side] + bit_salts[side] + parts[side]
-            send(side, "bits_commitment", hashlib.sha256(statement).digest())
-        for side in sides:
-            send(side, "bits", bit_salts[side] + parts[side])
+        for number, decided in enumerate(rounds):
+            # the comparison's masks are all ones in the test: the exposure side's share is 1, the other side's bit ^ 1
+            parts = {"exposure": packed([True] * len(decided)), "outcome": packed([not verdict[k] for k in decided])}
+            bit_salts = {}
+            for side in sides:
+                key = streams[side].key(step="release", direction=side, purpose="bits salt", attempt=number)
+                bit_salts[side] = keystream(key, 32)
+            for side in sides:
+                statement = b"cleanroom/release/bits/v1" + SESSION_ID + ROLES[side] + bit_salts[side] + parts[side]
+                send(side, "bits_commitment", hashlib.sha256(statement).digest())
+            for side in sides:
+                send(side, "bits", bit_salts[side] + parts[side])
     else:
         for side, other in zip(sides, reversed(sides), strict=True):
             if receives[other]:
@@ -90,7 +111,6 @@ def case(
         for side, other in zip(sides, reversed(sides), strict=True):
             if receives[side] and not receives[other]:
                 send(side, "suppression", packed(bits))
-    verdict = dict(zip(gate_cells, bits, strict=True))
     passed = [[verdict[g * columns + GATE_OF[j]] for j in range(columns)] for g in range(groups)]
     rest = [
         k for k, (g, j) in enumerate(cells) if passed[g][j] and DECLARED[j] and (noise == "none" or j not in GATE_OF)
@@ -98,7 +118,11 @@ def case(
     for side, other in zip(sides, reversed(sides), strict=True):
         if receives[other]:
             send(side, "cells", opened(side, rest))
+    secret: dict[str, Any] = {"verdicts": [[int(verdict[k]) for k in decided] for decided in rounds]}
+    if chains is not None:
+        secret |= {"chains": chains, "min_people": min_people}
     return {
+        **(secret if noise == "none" else {}),
         "noise": noise,
         "recipients": recipients,
         "noise_exposure": noises["exposure"],
@@ -132,6 +156,14 @@ def vectors() -> dict[str, Any]:
         "cases": {
             "gaussian": case("gaussian", ["media", "shop"], noises, shares),
             "none": case("none", ["media", "shop"], {"exposure": ZERO, "outcome": ZERO}, shares),
+            "differences": case(
+                "none",
+                ["media", "shop"],
+                {"exposure": ZERO, "outcome": ZERO},
+                shares,
+                min_people=250,
+                chains=[[[4], [1]]],
+            ),
             "one_recipient": case("gaussian", ["media"], noises, shares),
         },
     }

@@ -111,6 +111,7 @@ def canonical_bytes(
             "max_groups_per_person": release.max_groups_per_person,
             "max_windows": release.max_windows,
             "recipients": list(release.recipients),
+            **({"differences": "suppress"} if release.suppress_differences else {}),
         },
         "protocol": {
             "profile": protocol.profile.value,

@@ -166,11 +166,24 @@ def _release_warnings(agreement: Agreement) -> list[str]:
     found: list[str] = []
     if rules.noise is Noise.NONE and rules.min_people < FEW_PEOPLE:
         found.append(f"release.min_people: {rules.min_people} without noise shows groups of very few people")
+    if rules.noise is Noise.NONE and not rules.suppress_differences and _has_differences(agreement):
+        found.append(
+            "release.differences: exact counts of nested windows, or of matched people, subtract to few people; "
+            '"suppress" prevents it'
+        )
     if rules.noise is not Noise.NONE and rules.epsilon > LARGE_EPSILON:
         found.append(f"release.epsilon: {rules.epsilon:g} hides a person only weakly; usual values are 0.5 to 8")
     if rules.noise is Noise.GAUSSIAN and rules.delta > LARGE_DELTA:
         found.append(f"release.delta: {rules.delta:g} is large; usual values are below one in the number of people")
     return found
+
+
+def _has_differences(agreement: Agreement) -> bool:
+    """Whether a count that a figure stands on contains another one's people."""
+    plan = cleanroom.plan.plan_of(agreement)
+    gates = {column.gate for column in plan.columns}
+    events = [plan.columns[gate].event for gate in gates]
+    return len(set(events)) < len(events) or (None in events and len(events) > 1)
 
 
 def _ticks_after_last_touch(agreement: Agreement) -> int:

@@ -74,6 +74,9 @@ def read_release(table: Table, parties: tuple[PartyEntry, PartyEntry], groups: i
     for recipient in recipients:
         if recipient not in names:
             raise table.fault("recipients", f"{recipient!r} is not one of the parties {', '.join(names)}")
+    suppress = table.optional_text("differences") == "suppress"
+    if suppress and noise is not Noise.NONE:
+        raise table.fault("differences", 'goes with noise = "none" only: noise hides differences as it hides figures')
     return ReleaseRules(
         noise=noise,
         epsilon=epsilon,
@@ -83,6 +86,7 @@ def read_release(table: Table, parties: tuple[PartyEntry, PartyEntry], groups: i
         max_groups_per_person=min(groups, _count(table, "max_groups_per_person")),
         max_windows=_count(table, "max_windows"),
         recipients=tuple(name for name in names if name in recipients),
+        suppress_differences=suppress,
     )
 
 

@@ -213,6 +213,8 @@ class ReleaseRules:
     max_groups_per_person: int
     max_windows: int
     recipients: tuple[str, ...]
+    suppress_differences: bool = False
+    """Noise none only: a count that exceeds a smaller released one by fewer than `min_people` is suppressed too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,6 +150,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "max_groups_per_person": _default(Kind.INTEGER, "1"),
         "max_windows": _default(Kind.INTEGER, "1"),
         "recipients": _required(Kind.TEXTS),
+        "differences": _default(Kind.TEXT, "release", "release", "suppress"),
     },
     "protocol": {
         "profile": _default(Kind.TEXT, "ecdh", "ecdh", "kkrt", "vole"),

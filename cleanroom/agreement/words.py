@@ -191,12 +191,18 @@ def _released(agreement: Agreement) -> list[str]:
     metrics = sum(column.declared for column in plan.columns)
     cells = f"one figure for each of {_count(plan.groups, 'group')} and {_count(metrics, 'metric')}; no totals"
     if rules.noise is Noise.NONE:
-        return [
+        lines = [
             cells,
             f"a figure is shown only if at least {_count(rules.min_people, 'person')} stand behind it, compared in "
             "secret: of a suppressed figure only that it was suppressed is learned",
             "no noise is added: shown figures are exact, and a second run of this kind over the same time is refused",
         ]
+        if rules.suppress_differences:
+            lines.append(
+                "of windows that contain each other, and of matched people, a figure is shown only if at least "
+                f"{_count(rules.min_people, 'person')} more stand behind it than behind the smaller one that is shown"
+            )
+        return lines
     automatic = len(plan.columns) - metrics
     cost = f"epsilon {rules.epsilon:g}" + (f" and delta {rules.delta:g}" if rules.noise is Noise.GAUSSIAN else "")
     lines = [
@@ -251,6 +257,8 @@ def _limits(agreement: Agreement) -> list[str]:
     ]
     if agreement.release.noise is not Noise.NONE:
         lines.append("what is charged stays charged, even if a run fails after the opening began")
+    elif agreement.release.suppress_differences:
+        lines.append("someone who subtracts exact figures of groups that share people: the difference may be few")
     else:
         lines.append(
             "someone who subtracts exact figures, of nested windows for instance: the difference may be few people"

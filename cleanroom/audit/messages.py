@@ -21,12 +21,13 @@ from cleanroom.audit.lines import TranscriptFile
 from cleanroom.execute import join_parameters
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan
-from cleanroom.protocols import comparison, private_join, session
+from cleanroom.protocols import private_join, session
 from cleanroom.protocols.traffic import NOTHING, Volume
 from cleanroom.protocols.wire import CHUNK_BYTES, FRAME_HEADER_BYTES, chunks, encode_frame
 from cleanroom.release import opening as release_opening
 from cleanroom.release import signatures as release_signatures
-from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES
+from cleanroom.release import verdicts
+from cleanroom.release.commitments import COMMITMENT_BYTES
 from cleanroom.release.opening import OPENED_BYTES, Opening, SideOpening
 from cleanroom.release.terms import ReleaseTerms
 from cleanroom.transcripts import SEAL_STEP
@@ -34,7 +35,8 @@ from cleanroom.transcripts import SEAL_STEP
 __all__ = ["Implied", "check_messages"]
 
 _MESSAGES: Final = {**session.MESSAGES, **release_opening.MESSAGES, **release_signatures.MESSAGES}
-_COMPARISON: Final = "release.comparison"
+_VERDICTS: Final = ("release.comparison.", "release.equality.", "release.bits_commitment", "release.bits")
+"""Steps by which gates are judged without noise; their order follows from the agreement, and a replay checks it."""
 _CONFIRM: Final = "session.confirm"
 
 
@@ -106,19 +108,14 @@ def _before_comparison(transcript: TranscriptFile, implied: Implied, confirm: in
 
 
 def _after_comparison(transcript: TranscriptFile, implied: Implied) -> Iterator[_Line]:
-    """Everything from the gates on; with noise nothing is compared in secret, and nothing lies in between."""
+    """Everything after the verdicts; with noise the gates too, as nothing is compared in secret then."""
     terms = implied.terms
     gates = np.zeros((terms.groups, terms.columns), dtype=np.bool_)
     gates[:, list(terms.gate_columns)] = True
     gate_cells = np.flatnonzero(gates)
     packed = (len(gate_cells) + 7) // 8
     wanted = implied.passed & np.array(terms.declared)
-    if terms.noise is Noise.NONE:
-        for role in Role:
-            yield _Line(step="release.bits_commitment", sender=role, length=COMMITMENT_BYTES)
-        for role in Role:
-            yield _Line(step="release.bits", sender=role, length=SALT_BYTES + packed)
-    else:
+    if terms.noise is not Noise.NONE:
         yield from _opened("release.gates", gate_cells, implied)
         if len(terms.recipients) == 1:
             (recipient,) = terms.recipients
@@ -225,15 +222,13 @@ def _check_join(transcript: TranscriptFile, start: int, stop: int, implied: Impl
 
 
 def _check_comparison(transcript: TranscriptFile, start: int, stop: int, implied: Implied, report: AuditReport) -> None:
-    """Compares the secure comparison's messages and bytes with what the agreement gives: none if there is noise."""
+    """Compares the secret verdicts' messages and bytes with what the agreement gives: none if there is noise."""
     found = {role: NOTHING for role in Role}
     for position in range(start, stop):
         entry = transcript.entries[position]
-        if implied.terms.noise is not Noise.NONE or not entry.step.startswith(_COMPARISON):
+        if implied.terms.noise is not Noise.NONE or not entry.step.startswith(_VERDICTS):
             report.add(transcript.name, f"line {position + 1}", f"step: {entry.step} does not belong here")
             return
         found[transcript.sender(position)] += Volume(messages=1, bytes=entry.length)
-    if implied.terms.noise is Noise.NONE:
-        gates = implied.terms.groups * len(implied.terms.gate_columns)
-        if tuple(found.values()) != comparison.traffic(gates):
-            report.add(transcript.name, f"step {_COMPARISON}", "another number of messages or bytes expected")
+    if implied.terms.noise is Noise.NONE and tuple(found.values()) != verdicts.traffic(implied.terms):
+        report.add(transcript.name, "step release.comparison", "another number of messages or bytes expected")

@@ -4,13 +4,15 @@ from cleanroom.release.accounting import ExpectedError, PrivacyCost, expected_er
 from cleanroom.release.document import check_document, suppression_rows
 from cleanroom.release.files import check_out, write_failure, write_finished
 from cleanroom.release.noise import draw_noise, load_noise, record_noise
-from cleanroom.release.opening import Compare, Opening, SideOpening, exposure, outcome
+from cleanroom.release.opening import Opening, SideOpening, exposure, outcome
 from cleanroom.release.signatures import Sign, SignedRelease, check_signatures, sign_release
 from cleanroom.release.table import ReleaseRow, Status, gate_rows, release_rows
 from cleanroom.release.terms import ReleaseTerms, terms_of
+from cleanroom.release.verdicts import Compare, Conjoin
 
 __all__ = [
     "Compare",
+    "Conjoin",
     "ExpectedError",
     "Opening",
     "PrivacyCost",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -215,6 +216,9 @@ def _check_gates(terms: ReleaseTerms, opening: Opening) -> None:
         raise DataError("release.json: record.passed: a verdict is not that of its gate")
     if bool((opening.passed != opening.passed[:, list(terms.gates)]).any()):
         raise DataError("release.json: record.passed: a cell's verdict is not its gate's")
+    for chain in terms.chains:
+        if _small_difference(terms, opening, [column for level in chain for column in level]):
+            raise DataError("release.json: record.passed: a difference of two released counts is under min_people")
     must = opening.passed & np.array(terms.declared)
     may = must.copy()
     if terms.scales[0] > 0:
@@ -222,6 +226,22 @@ def _check_gates(terms: ReleaseTerms, opening: Opening) -> None:
         must[:, gates] = True
     if bool((must & ~opening.opened).any()) or bool((opening.opened & ~may).any()):
         raise DataError("release.json: openings: the opened cells are not those that the verdicts allow")
+
+
+def _small_difference(terms: ReleaseTerms, opening: Opening, chain: list[int]) -> bool:
+    """Whether two opened counts of a chain, or matched people above it, are closer than the agreement allows.
+
+    Columns of one window hold the same count and are passed over.
+    """
+    above = [column for column in terms.gate_columns if not any(column in level for c in terms.chains for level in c)]
+    for g in range(terms.groups):
+        counts = {int(opening.values[g, column]) for column in chain if opening.opened[g, column]}
+        ladder = [0, *sorted(counts)]
+        tops = [int(opening.values[g, column]) for column in above if opening.opened[g, column]]
+        steps = [high - low for low, high in pairwise(ladder)] + [top - ladder[-1] for top in tops]
+        if any(step < terms.min_people for step in steps):
+            return True
+    return False
 
 
 def _row(row: ReleaseRow) -> Json:

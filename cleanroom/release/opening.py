@@ -3,8 +3,8 @@
 Functionality: each side holds a share mod 2^64 of every cell (group, column) and its own noise. The recipients learn
 the noised value of every gate, then of every cell whose gate is at least `min_people`; a side that is not a recipient
 learns only which cells are suppressed. With noise "none" no gate is opened unless it passed and is itself a declared
-metric: [gate >= min_people] is computed on the shares (`protocols/comparison.py`), only that bit is opened, then only
-the declared cells that passed.
+metric: its verdict is computed on the shares (`verdicts.py`), only that bit is opened, then only the declared cells
+that passed.
 
 Security model: semi-honest, with accountability: every share is committed to before any is opened, so neither side
 can choose its share after seeing the other's. There is no fairness: a side can stop after seeing the other's opening.
@@ -15,13 +15,13 @@ A recipient sees the noised value of a gate that stays under the threshold (it w
 not carry it.
 
 Complementary suppression: no total over groups is ever opened, so no suppressed cell is a released total minus the
-released cells. Metrics of nested windows are gated one by one, and with noise "none" their exact difference can be a
-count under the threshold: owners who mind must not ask for both (`docs/reference/release.md`).
+released cells. With noise "none" counts that contain each other are judged one by one, or by their differences if the
+agreement says so (`docs/reference/release.md`).
 
 Messages, exposure side first in each pair; a side sends openings only if the other one is a recipient:
 terms (32 bytes) both; commitments (32 a cell) both;
 noise: gates (40 a gate cell) each to a recipient, a bit a gate cell from a sole recipient to the other side;
-no noise: the comparison; a commitment to its bits (32) both; salt and bits (32 + 1/8 a gate cell) both;
+no noise: those of `verdicts.py`;
 cells (40 a cell that passed) each to a recipient.
 Source: `private-join`'s release rules; commitments are the usual hash commitments in the random oracle model.
 """
@@ -29,22 +29,18 @@ Source: `private-join`'s release rules; commitments are the usual hash commitmen
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Noise, Role
 from cleanroom.errors import PeerError
-from cleanroom.protocols import comparison
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.traffic import NOTHING, Traffic, Volume, in_chunks, messages
 from cleanroom.protocols.wire import (
     CHUNK_BYTES,
-    Event,
-    Expect,
     Message,
     Progress,
     Protocol,
@@ -53,24 +49,20 @@ from cleanroom.protocols.wire import (
     chunks,
     expect,
 )
-from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings, commit_bits, commit_shares
+from cleanroom.release import verdicts
+from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, check_openings, commit_shares
 from cleanroom.release.terms import ReleaseTerms
+from cleanroom.release.verdicts import BITS, BITS_COMMITMENT, Compare, Conjoin, unpack_bits
 
-__all__ = ["MESSAGES", "OPENED_BYTES", "Compare", "Opening", "SideOpening", "exposure", "outcome", "traffic"]
-
-Compare: TypeAlias = Callable[[NDArray[np.uint64], int], Protocol[NDArray[np.uint8]]]
-"""This side's half of the secure comparison: shares of k counts and a public threshold in, k bits out (0 or 1) whose
-XOR with the peer's says whether each count is at least the threshold."""
+__all__ = ["MESSAGES", "OPENED_BYTES", "Opening", "SideOpening", "exposure", "outcome", "traffic"]
 
 _TERMS: Final = Message(protocol=ProtocolId.RELEASE, type=1, step="release.terms")
 _COMMITMENTS: Final = Message(protocol=ProtocolId.RELEASE, type=2, step="release.commitments")
 _GATES: Final = Message(protocol=ProtocolId.RELEASE, type=3, step="release.gates")
 _SUPPRESSION: Final = Message(protocol=ProtocolId.RELEASE, type=4, step="release.suppression")
-_BITS_COMMITMENT: Final = Message(protocol=ProtocolId.RELEASE, type=5, step="release.bits_commitment")
-_BITS: Final = Message(protocol=ProtocolId.RELEASE, type=6, step="release.bits")
 _CELLS: Final = Message(protocol=ProtocolId.RELEASE, type=7, step="release.cells")
 MESSAGES: Final = {
-    message.step: message for message in (_TERMS, _COMMITMENTS, _GATES, _SUPPRESSION, _BITS_COMMITMENT, _BITS, _CELLS)
+    message.step: message for message in (_TERMS, _COMMITMENTS, _GATES, _SUPPRESSION, BITS_COMMITMENT, BITS, _CELLS)
 }
 """The messages of this module by their steps, for whoever checks a transcript."""
 _TERMS_BYTES: Final = 32
@@ -115,6 +107,7 @@ def exposure(
     noise: NDArray[np.int64],
     streams: Streams,
     compare: Compare | None = None,
+    conjoin: Conjoin | None = None,
 ) -> Protocol[Opening]:
     """The exposure side's half of the opening.
 
@@ -124,6 +117,7 @@ def exposure(
         noise: groups × columns, this side's noise; all zero with noise "none".
         streams: for the salts; `streams.session_id` is bound into every commitment.
         compare: this side's half of the secure comparison; needed with noise "none".
+        conjoin: this side's half of the conjunction; needed where differences are suppressed (`verdicts.py`).
 
     Returns:
         The opening.
@@ -132,7 +126,7 @@ def exposure(
         PeerError: the peer's terms differ, or it opens something that it did not commit to.
         ValueError: the arrays are not of the terms' shape.
     """
-    return _open(Role.EXPOSURE, terms, shares, noise, streams, compare)
+    return _open(Role.EXPOSURE, terms, shares, noise, streams, compare, conjoin)
 
 
 def outcome(
@@ -142,9 +136,10 @@ def outcome(
     noise: NDArray[np.int64],
     streams: Streams,
     compare: Compare | None = None,
+    conjoin: Conjoin | None = None,
 ) -> Protocol[Opening]:
     """The outcome side's half of the opening; see `exposure`."""
-    return _open(Role.OUTCOME, terms, shares, noise, streams, compare)
+    return _open(Role.OUTCOME, terms, shares, noise, streams, compare, conjoin)
 
 
 def traffic(terms: ReleaseTerms, *, opened: int | None = None) -> Traffic:
@@ -163,9 +158,8 @@ def traffic(terms: ReleaseTerms, *, opened: int | None = None) -> Traffic:
     sides = {role: both for role in Role}
     packed = (gates + 7) // 8
     if terms.noise is Noise.NONE:
-        compared = comparison.traffic(gates)
-        for role, volume in zip(Role, compared, strict=True):
-            sides[role] += volume + messages(COMMITMENT_BYTES, SALT_BYTES + packed)
+        for role, volume in zip(Role, verdicts.traffic(terms), strict=True):
+            sides[role] += volume
     for role, other in ((Role.EXPOSURE, Role.OUTCOME), (Role.OUTCOME, Role.EXPOSURE)):
         if other in terms.recipients:
             sides[role] += _openings(opened) + (NOTHING if terms.noise is Noise.NONE else _openings(gates))
@@ -185,6 +179,7 @@ def _open(
     noise: NDArray[np.int64],
     streams: Streams,
     compare: Compare | None,
+    conjoin: Conjoin | None,
 ) -> Protocol[Opening]:
     shape = (terms.groups, terms.columns)
     if shares.shape != shape or noise.shape != shape:
@@ -206,7 +201,16 @@ def _open(
     if terms.noise is Noise.NONE:
         if compare is None:
             raise ValueError("noise none needs the secure comparison")
-        gate_passed = yield from _compare_gates(side, gate_cells, compare)
+        judged = yield from verdicts.secret_verdicts(
+            terms=terms,
+            role=role,
+            words=side.words.reshape(shape),
+            streams=streams,
+            trade=side.trade,
+            compare=compare,
+            conjoin=conjoin,
+        )
+        gate_passed = judged.reshape(-1)[gate_cells]
     else:
         yield from side.open(_GATES, gate_cells)
         gate_passed = yield from _judge_gates(side, gate_cells)
@@ -234,27 +238,7 @@ def _judge_gates(side: _Side, gate_cells: NDArray[np.int64]) -> Protocol[NDArray
     packed = bytearray()
     for start, stop in chunks(length, CHUNK_BYTES):
         packed += yield from expect(_SUPPRESSION, stop - start)
-    return _unpack(bytes(packed), len(gate_cells))
-
-
-def _compare_gates(side: _Side, gate_cells: NDArray[np.int64], compare: Compare) -> Protocol[NDArray[np.bool_]]:
-    """Computes [gate >= min_people] on the shares and opens that bit alone."""
-    count = len(gate_cells)
-    mine = yield from _named(compare(side.words[gate_cells], side.terms.min_people))
-    if mine.shape != (count,) or bool((mine > 1).any()):
-        raise AssertionError("the comparison returned something else than one bit a gate")
-    bits = np.packbits(mine, bitorder="little").tobytes()
-    key = side.streams.key(step="release", direction=side.role.value, purpose="bits salt")
-    salt = keystream(key, SALT_BYTES)
-    session_id = side.streams.session_id
-    commitment = commit_bits(session_id=session_id, role=side.role, salt=salt, bits=bits)
-    committed = yield from side.trade(_BITS_COMMITMENT, commitment, COMMITMENT_BYTES)
-    opened = yield from side.trade(_BITS, salt + bits, SALT_BYTES + len(bits))
-    their_salt, their_bits = opened[:SALT_BYTES], opened[SALT_BYTES:]
-    expected = commit_bits(session_id=session_id, role=side.other, salt=their_salt, bits=their_bits)
-    if not hmac.compare_digest(committed, expected):
-        raise PeerError("release: the opened comparison bits are not the committed ones")
-    return mine.astype(np.bool_) ^ _unpack(their_bits, count)
+    return unpack_bits(bytes(packed), len(gate_cells))
 
 
 def _spread(terms: ReleaseTerms, gate_cells: NDArray[np.int64], gate_passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -262,29 +246,6 @@ def _spread(terms: ReleaseTerms, gate_cells: NDArray[np.int64], gate_passed: NDA
     verdict = np.zeros(terms.groups * terms.columns, dtype=np.bool_)
     verdict[gate_cells] = gate_passed
     return verdict.reshape(terms.groups, terms.columns)[:, list(terms.gates)]
-
-
-def _unpack(packed: bytes, count: int) -> NDArray[np.bool_]:
-    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
-    if bool(bits[count:].any()):
-        raise PeerError("release: the bits after the last gate must be zero")
-    return bits[:count].astype(np.bool_)
-
-
-def _named(protocol: Protocol[NDArray[np.uint8]]) -> Protocol[NDArray[np.uint8]]:
-    """Runs the comparison with its steps named as the release's."""
-    answer: bytes | None = None
-    while True:
-        try:
-            event: Event = protocol.send(answer)
-        except StopIteration as stop:
-            bits: NDArray[np.uint8] = stop.value
-            return bits
-        if isinstance(event, Send | Expect) and not event.message.step.startswith("release."):
-            event = replace(event, message=replace(event.message, step=f"release.{event.message.step}"))
-        elif isinstance(event, Progress):
-            event = replace(event, step=f"release.{event.step}")
-        answer = yield event
 
 
 class _Side:

@@ -12,7 +12,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from cleanroom.agreement.model import Agreement, Noise, Role
+from cleanroom.agreement.model import Agreement, Noise, Period, Role
+from cleanroom.errors import AgreementError
 from cleanroom.plan import Plan
 from cleanroom.release.accounting import privacy_cost
 
@@ -38,6 +39,9 @@ class ReleaseTerms:
     min_people: int
     recipients: frozenset[Role]
     writer: str  # what writes the Parquet file, with its version
+    chains: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    """Gate columns that count people who contain each other, where their differences are suppressed: a chain an event,
+    in it a level a window from the shortest on, in it the columns of that window. Other gates contain all of them."""
 
     @property
     def columns(self) -> int:
@@ -66,6 +70,7 @@ class ReleaseTerms:
             "min_people": self.min_people,
             "recipients": sorted(role.value for role in self.recipients),
             "writer": self.writer,
+            **({"chains": self.chains} if self.chains else {}),
         }
         return hashlib.sha256(json.dumps(terms, sort_keys=True, separators=(",", ":")).encode()).digest()
 
@@ -93,4 +98,21 @@ def terms_of(agreement: Agreement, plan: Plan, *, writer: str = WRITER) -> Relea
         min_people=agreement.release.min_people,
         recipients=frozenset(entry.role for entry in agreement.parties if entry.name in names),
         writer=writer,
+        chains=_chains(plan) if agreement.release.suppress_differences else (),
     )
+
+
+def _chains(plan: Plan) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """The people columns that gate something, by event and window; members contain them all and are in none."""
+    levels: dict[str, dict[int, list[int]]] = {}
+    for index in sorted({column.gate for column in plan.columns}):
+        column = plan.columns[index]
+        if column.event is None or column.window_ticks is None:
+            continue
+        if column.credit or column.change or column.label or column.via or column.period is not Period.AFTER:
+            raise AgreementError(
+                "release.differences: suppress is built for matched people and windows of all touches alone, not for "
+                f"{column.name}; leave labels, credit, via, period and lift out, or use noise"
+            )
+        levels.setdefault(column.event, {}).setdefault(column.window_ticks, []).append(index)
+    return tuple(tuple(tuple(windows[ticks]) for ticks in sorted(windows)) for windows in levels.values())

@@ -14,6 +14,7 @@ from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening
 from cleanroom.release.terms import ReleaseTerms
+from cleanroom.release.verdicts import Compare
 from cleanroom.vectors.pairs import exchange
 
 __all__ = ["release_opening", "release_terms"]
@@ -30,11 +31,11 @@ def release_opening(content: Any) -> Iterator[tuple[str, bool]]:
             groups=len(content["truth"]),
             gates=content["gates"],
             declared=content["declared"],
-            min_people=content["min_people"],
+            min_people=case.get("min_people", content["min_people"]),
             case=case,
         )
         noises = {side: np.array(case[f"noise_{side}"], dtype=np.int64) for side in shares}
-        compares = _agreed_bits(terms, truth) if terms.noise is Noise.NONE else {}
+        compares = _agreed_bits(case["verdicts"]) if terms.noise is Noise.NONE else {}
         protocols = {
             side: open_side(
                 terms=terms,
@@ -74,20 +75,21 @@ def release_terms(*, groups: int, gates: list[int], declared: list[bool], min_pe
         recipients=frozenset(
             role for role, name in ((Role.EXPOSURE, "media"), (Role.OUTCOME, "shop")) if name in case["recipients"]
         ),
+        chains=tuple(tuple(tuple(level) for level in chain) for chain in case.get("chains", ())),
     )
 
 
-def _agreed_bits(terms: ReleaseTerms, truth: NDArray[np.int64]) -> dict[str, opening.Compare]:
-    """Stands in for the comparison, whose own answers are elsewhere: fixed shares of the bits, and no message."""
-    gates = np.zeros(truth.shape, dtype=np.bool_)
-    gates[:, list(terms.gate_columns)] = True
-    passed = (truth[gates] >= terms.min_people).astype(np.uint8)
+def _agreed_bits(rounds: list[list[int]]) -> dict[str, Compare]:
+    """Stands in for the comparison, whose own answers are elsewhere: fixed shares of each round's bits, no message."""
 
-    def share(bits: NDArray[np.uint8]) -> opening.Compare:
+    def share(invert: int) -> Compare:
+        left = iter(rounds)
+
         def compare(_shares: NDArray[np.uint64], _threshold: int) -> Protocol[NDArray[np.uint8]]:
             yield from ()
-            return bits
+            bits = np.array(next(left), dtype=np.uint8)
+            return bits ^ np.uint8(1) if invert else np.ones_like(bits)
 
         return compare
 
-    return {"exposure": share(np.ones_like(passed)), "outcome": share(passed ^ np.uint8(1))}
+    return {"exposure": share(0), "outcome": share(1)}

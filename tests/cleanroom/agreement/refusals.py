@@ -390,6 +390,14 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     ),
     # release
     "noise unknown": ([('"gaussian"', '"uniform"')], "release.noise: expected one of gaussian, laplace, none"),
+    "differences with noise": (
+        [("min_people = 50", 'min_people = 50\ndifferences = "suppress"')],
+        'release.differences: goes with noise = "none" only',
+    ),
+    "differences unknown": (
+        [("min_people = 50", 'min_people = 50\ndifferences = "hide"')],
+        "release.differences: expected one of release, suppress",
+    ),
     "epsilon missing": ([("epsilon = 2.0\n", "")], "release.epsilon: is missing"),
     "epsilon zero": ([("epsilon = 2.0", "epsilon = 0")], "release.epsilon: expected a number from 1e-06 to 1000"),
     "epsilon negative": (

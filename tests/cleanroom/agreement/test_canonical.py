@@ -93,6 +93,15 @@ def test_every_meaning_matters(desk: Desk, case: str) -> None:
     assert desk.load(*changes).hash != desk.load().hash
 
 
+def test_differences_are_in_the_hash_and_an_agreement_without_them_keeps_its_own(desk: Desk) -> None:
+    none = ('"gaussian"', '"none"')
+    plain = desk.load(none)
+    assert b"differences" not in plain.canonical
+    assert desk.load(none, ("min_people = 50", 'min_people = 50\ndifferences = "release"')).hash == plain.hash
+    suppress = desk.load(none, ("min_people = 50", 'min_people = 50\ndifferences = "suppress"'))
+    assert suppress.hash != plain.hash and suppress.release.suppress_differences
+
+
 def test_more_groups_a_person_than_there_are_is_no_cap(desk: Desk) -> None:
     three = desk.load(("max_groups_per_person = 2", "max_groups_per_person = 3"))
     assert desk.load(("max_groups_per_person = 2", "max_groups_per_person = 9")).hash == three.hash

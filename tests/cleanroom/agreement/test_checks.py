@@ -111,6 +111,7 @@ def test_windows_past_the_end(desk: Desk, changes: list[tuple[str, str]], names:
         ([("start = 2017-01-01T00:00:00Z", "start = 2017-01-01T08:00:00Z")], "time.start: is not midnight in UTC"),
         ([("end = 2018-01-01T00:00:00Z", "end = 2018-01-01T12:00:00Z")], "time.end: is not midnight in UTC"),
         ([NONE, ("min_people = 50", "min_people = 9")], "release.min_people: 9 without noise"),
+        ([NONE], "release.differences: exact counts of nested windows"),
         ([("epsilon = 2.0", "epsilon = 8.5")], "release.epsilon: 8.5 hides"),
         ([("delta = 1e-6", "delta = 0.001")], "release.delta: 0.001 is large"),
         ([("valid_until = 2027-12-31", "valid_until = 2099-12-31")], "parties.media.certificate: expires before"),

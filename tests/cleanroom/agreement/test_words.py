@@ -71,6 +71,14 @@ def test_without_noise(desk: Desk) -> None:
     assert "subtracts exact figures" in text["What this cannot stop"]
 
 
+def test_without_noise_and_small_differences(desk: Desk) -> None:
+    text = _sections(describe(desk.load(NONE, ("min_people = 50", 'min_people = 50\ndifferences = "suppress"'))))
+    assert "at least 50 people more stand behind it" in text["What is released"]
+    assert "nested windows" not in text["What this cannot stop"]
+    assert "groups that share people" in text["What this cannot stop"]
+    assert "Warnings" not in text
+
+
 def test_many_groups_are_counted_not_listed(desk: Desk) -> None:
     labels = ", ".join(f'"g{number}"' for number in range(40))
     counted = _sections(describe(desk.load(('"1", "2", "3"', labels))))["What is counted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,9 @@ class AuditedRun:
         )
 
 
-def finish_run(root: Path, *, noise: str, recipients: str, profile: str = "ecdh") -> AuditedRun:
+def finish_run(
+    root: Path, noise: str, recipients: str, profile: str, changes: Sequence[tuple[str, str]] = ()
+) -> AuditedRun:
     """Makes identities, signs an agreement, runs both sides against each other and writes their folders."""
     made = AuditedRun(root=root)
     root.mkdir()
@@ -127,7 +130,11 @@ def finish_run(root: Path, *, noise: str, recipients: str, profile: str = "ecdh"
         new_identity(party, root / party)
         (root / f"{party}.toml").write_text(BINDINGS[party])
         (root / SOURCES[party]).write_text(sources()[party])
-    made.agreement.write_text(AGREEMENT.format(noise=noise, recipients=recipients, profile=profile))
+    text = AGREEMENT.format(noise=noise, recipients=recipients, profile=profile)
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    made.agreement.write_text(text)
     for party in PARTIES:
         sign_agreement(made.agreement, load_agreement(made.agreement), load_identity(root / party))
     links = dict(zip(PARTIES, memory_links(10.0), strict=True))
