@@ -1,4 +1,4 @@
-"""`cleanroom audit`: check a finished run, or run it again from both inputs."""
+"""`cleanroom audit`: check a finished run, run it again from both inputs, or measure what a release gives away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from cleanroom.agreement import load_agreement
 from cleanroom.audit import AuditReport, replay, verify
+from cleanroom.audit.privacy import DEFAULT_RUNS, audit_privacy
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.data import load_binding
 from cleanroom.progress import ProgressReport
@@ -57,6 +59,36 @@ def replay_command(
             progress=progress,
         )
     return _end(report, as_json)
+
+
+@command.command(name="privacy")
+@_AGREEMENT
+@click.option("--runs", type=click.IntRange(min=1000), default=DEFAULT_RUNS, show_default=True, help="Of each input.")
+@json_option
+def privacy_command(agreement: Path, runs: int, as_json: bool) -> int:
+    """Release made-up neighbouring inputs many times, and tell them apart: is it as private as agreed?
+
+    No data is read. Exit code 4 if more was told apart than the agreement promises.
+    """
+    audit = audit_privacy(load_agreement(agreement), runs=runs)
+    found = audit.found
+    lines = [
+        f"one person moves {audit.cells} cells in {audit.groups} groups; {audit.runs} releases with and without",
+        f"epsilon: {audit.epsilon:g} promised, at least {found.epsilon:.3f} found, by {found.epsilon_by}",
+        f"rho: {audit.rho:.4g} promised, at least {found.rho:.4g} found if the noise is Gaussian, by {found.mu_by}",
+        *(f"fault: {fault}" for fault in audit.faults),
+    ]
+    facts: dict[str, object] = {
+        "runs": audit.runs,
+        "groups": audit.groups,
+        "cells": audit.cells,
+        "epsilon": {"promised": audit.epsilon, "found": found.epsilon, "by": found.epsilon_by},
+        "rho": {"promised": audit.rho, "found": found.rho, "by": found.mu_by},
+        "delta": audit.delta,
+        "faults": list(audit.faults),
+    }
+    echo_result("\n".join(lines), facts, as_json=as_json)
+    return 4 if audit.faults else 0
 
 
 def _end(report: AuditReport, as_json: bool) -> int:

@@ -1,0 +1,76 @@
+"""One person's largest contribution to a release, by way of the real preparation of both sides.
+
+The join is linear: the table with a person is the table without, plus what the rows of that person make. So two
+neighbouring inputs, one person added or removed on either side, are any table and that table plus this contribution.
+The person is touched in every group at the first possible moment and does, in every event and in every window, more
+than any cap allows; what the caps of the preparation leave of it is the contribution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.agreement.model import Agreement, Measure
+from cleanroom.attribution import prepare_lookups, prepare_rows
+from cleanroom.attribution.clock import microseconds
+from cleanroom.data.outcomes import OutcomeBatch
+from cleanroom.data.touches import TouchBatch
+from cleanroom.plan import Plan
+
+__all__ = ["contribution"]
+
+_MOST_EVENTS: Final = 4096
+"""Events of one kind that the person has at most; a larger cap is not reached, and the audit says so."""
+
+
+def contribution(agreement: Agreement, plan: Plan) -> NDArray[np.int64]:
+    """What one person who does as much as possible adds to the table.
+
+    Args:
+        agreement: with its caps and its limit on groups.
+        plan: its plan.
+
+    Returns:
+        groups × columns, in integer units.
+    """
+    person = np.frombuffer(hashlib.sha256(b"a person of the privacy audit").digest()[:16], dtype=np.uint8)
+    first = agreement.exposure.start if agreement.exposure.instants is None else agreement.exposure.instants[0]
+    moment = microseconds(first)
+    touches = TouchBatch(
+        person=np.tile(person, (plan.groups, 1)),
+        time_us=np.full(plan.groups, moment, dtype=np.int64),
+        event=np.zeros(plan.groups, dtype=np.int32),
+        group=np.arange(plan.groups, dtype=np.int32),
+    )
+    counts = [_events(plan, event) for event in agreement.outcome.events]
+    most = max([value.cap for value in plan.row_values if value.measure is Measure.SUM], default=0)
+    outcomes = OutcomeBatch(
+        person=np.tile(person, (sum(counts), 1)),
+        time_us=np.full(sum(counts), moment, dtype=np.int64),
+        event=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+        value=np.full(sum(counts), most + 1, dtype=np.int64),
+        event_key=np.arange(sum(counts), dtype=np.int64),
+    )
+    lookups, _ = prepare_lookups(agreement, plan, [touches], group_cap_key=hashlib.sha256(b"group cap").digest())
+    rows, _ = prepare_rows(agreement, plan, [outcomes], [person.reshape(1, -1)])
+    values = {key.tobytes(): row for key, row in zip(rows.keys, rows.values, strict=True)}
+    cells = np.zeros((plan.groups, len(plan.row_values)), dtype=np.int64)
+    family = np.array(plan.class_positions)
+    for number, key in enumerate(lookups.keys):
+        row = values.get(key.tobytes())
+        if row is None:
+            continue
+        for at in range(lookups.indptr[number], lookups.indptr[number + 1]):
+            position, group = divmod(int(lookups.target[at]), plan.groups)
+            cells[group] += np.where(family == position, lookups.weight[at] * row, 0)
+    return plan.combined(cells.view(np.uint64)).view(np.int64)
+
+
+def _events(plan: Plan, event: str) -> int:
+    """How many events of a kind pass every cap on them."""
+    caps = [value.cap for value in plan.row_values if value.event == event and value.measure is Measure.EVENTS]
+    return min(_MOST_EVENTS, max(caps, default=1) + 1)
