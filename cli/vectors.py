@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from cleanroom import _kernels
@@ -19,10 +21,15 @@ def command() -> None:
 @command.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Make every known answer anew with this build; the first that differs is named, with exit code 1."""
+    """Make every known answer anew and refuse every known fault; the first that differs is named, exit code 1."""
     checked = list(check_vectors())
-    total = sum(file.vectors for file in checked)
-    lines = [f"{file.vectors:4d}  {file.path}" for file in checked]
-    lines.append(f"{total} known answers in {len(checked)} files hold; kernels: {_kernels.BACKEND}")
-    files = [{"path": file.path, "source": file.source, "vectors": file.vectors} for file in checked]
-    echo_result("\n".join(lines), {"backend": _kernels.BACKEND, "files": files, "vectors": total}, as_json=as_json)
+    known = [file for file in checked if not file.refusal]
+    total, refusals = sum(file.vectors for file in known), len(checked) - len(known)
+    folders = Counter(file.path.rpartition("/")[0] for file in checked if file.refusal)
+    lines = [f"{file.vectors:4d}  {file.path}" for file in known]
+    lines += [f"{count:4d}  {folder}/" for folder, count in folders.items()]
+    lines.append(f"{total} known answers in {len(known)} files hold, {refusals} faults in a file each are refused")
+    lines.append(f"kernels: {_kernels.BACKEND}")
+    files = [{"path": file.path, "source": file.source, "vectors": file.vectors} for file in known]
+    result = {"backend": _kernels.BACKEND, "files": files, "vectors": total, "refusals": refusals}
+    echo_result("\n".join(lines), result, as_json=as_json)

@@ -13,12 +13,13 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tools` is found beside this folder
 
-from tools.recipes import published, records, steps
+from tools.recipes import faults, openings, published, records, steps
 from tools.recipes.record import Answers, Json
 
 FOLDER: Final = Path(__file__).parents[1] / "tests" / "vectors"
@@ -27,8 +28,10 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "hint/v1/run.json": steps.hint_run,
     "merkle/v1/blinded.json": records.blinded_roots,
     "oprf_ecdh/v1/run.json": steps.oprf_ecdh_run,
+    **{f"release/v1/{name}.json": partial(openings.opening_of, name) for name in openings.CASES},
     "row_keys/v1/keys.json": records.row_keys,
     "row_keys/v1/trees.json": records.time_trees,
+    "session/v1/handshake.json": records.handshake,
     "streams/v1/labels.json": records.labelled,
 }
 """The project's own files: what each holds."""
@@ -51,14 +54,27 @@ def text_of(content: Json) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def faults() -> Iterator[str]:
-    """Names every file that is missing, is not what its recipe makes, or holds an answer that is not computed."""
+def own() -> Iterator[tuple[str, Json]]:
+    """The project's own files: known answers, then refusals."""
     for path, make in OWN.items():
+        yield path, make()
+    yield from faults.refusals().items()
+
+
+def differences() -> Iterator[str]:
+    """Names every file that is missing, is not what its recipe makes, or holds an answer that is not computed."""
+    made: set[str] = set()
+    for path, content in own():
+        made.add(path)
         file = FOLDER / path
         if not file.is_file():
             yield f"{path}: is missing"
-        elif file.read_text(encoding="utf-8") != text_of(make()):
+        elif file.read_text(encoding="utf-8") != text_of(content):
             yield f"{path}: is not what its recipe makes"
+    for file in sorted(FOLDER.glob("*/*/refused/*/*.json")):
+        path = file.relative_to(FOLDER).as_posix()
+        if path not in made:
+            yield f"{path}: no recipe makes it"
     for path, answers in PUBLISHED.items():
         content = json.loads((FOLDER / path).read_text(encoding="utf-8"))
         yield from (
@@ -70,10 +86,10 @@ def faults() -> Iterator[str]:
 
 def write() -> None:
     """Writes the project's own files."""
-    for path, make in OWN.items():
+    for path, content in own():
         file = FOLDER / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text_of(make()), encoding="utf-8")
+        file.write_text(text_of(content), encoding="utf-8")
 
 
 def main() -> None:
@@ -84,11 +100,14 @@ def main() -> None:
     mode.add_argument("--write", action="store_true")
     if parser.parse_args().write:
         write()
-    found = list(faults())
+    found = list(differences())
     for fault in found:
         print(fault, file=sys.stderr)
     seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-    print(f"{len(OWN)} files made anew, {len(PUBLISHED)} computed, {len(found)} faults, {seconds:.0f} CPU seconds")
+    made = (
+        f"{len(OWN)} files of answers and {len(faults.refusals())} refusals made anew, {len(PUBLISHED)} files computed"
+    )
+    print(f"{made}; {len(found)} differences; {seconds:.0f} CPU seconds")
     sys.exit(bool(found))
 
 

@@ -10,9 +10,10 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from cleanroom.errors import CleanroomError
-from cleanroom.vectors import groups, joins, people, primitives, releases, transfers, whole
+from cleanroom.vectors import groups, joins, openings, people, primitives, releases, sessions, transfers, whole
+from cleanroom.vectors.refusals import refused
 
-__all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_file", "check_vectors"]
+__all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_file", "check_vectors", "refusal_paths"]
 
 Check: TypeAlias = Callable[[Any], Iterator[tuple[str, bool]]]  # Any: a file's JSON
 """Takes a file's content; yields each vector's name and whether this build gives its answer."""
@@ -39,52 +40,66 @@ CHECKS: Final[dict[str, Check]] = {
     "private_join/v1/no_overlap.json": whole.private_join_run,
     "private_join/v1/none.json": whole.private_join_run,
     "private_join/v1/sole_recipient.json": whole.private_join_run,
+    "release/v1/gaussian.json": openings.opening_run,
+    "release/v1/none.json": openings.opening_run,
     "release/v1/opening.json": releases.release_opening,
+    "release/v1/sole_recipient.json": openings.opening_run,
     "ristretto255/rfc9496/encodings.json": groups.ristretto255,
     "row_keys/v1/keys.json": primitives.row_keys,
     "row_keys/v1/trees.json": primitives.time_trees,
+    "session/v1/handshake.json": sessions.session_run,
     "streams/v1/labels.json": primitives.labels,
 }
 """Every file of known answers, by its path, and its check."""
 
+_REFUSED: Final = "refused"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedFile:
-    """One file whose answers this build gives."""
+    """One file whose answers this build gives, or whose fault it refuses."""
 
     path: str
     source: str
     vectors: int
+    refusal: bool
 
 
 def check_file(path: str) -> CheckedFile:
     """Checks one file.
 
     Args:
-        path: a key of `CHECKS`.
+        path: a key of `CHECKS`, or one of `refusal_paths`.
 
     Raises:
         CleanroomError: this build gives another answer than the file; the message names the first such vector.
     """
-    content = json.loads(VECTORS.joinpath(path).read_text(encoding="utf-8"))
+    content = json.loads(_text(path))
     held = 0
     last = "its first vector"
+    other: str | None = None
     try:
-        for name, holds in CHECKS[path](content):
+        for name, holds in _answers(path, content):
             if not holds:
-                raise CleanroomError(f"{path}: {name}: this build gives another answer")
+                other = name
+                break
             held, last = held + 1, f"the vector after {name}"
-    except CleanroomError:
-        raise
     except Exception as error:
         raise CleanroomError(f"{path}: {last}: this build stops with {type(error).__name__}") from error
+    if other is not None:
+        raise CleanroomError(f"{path}: {other}: this build gives another answer")
     if not held:
         raise CleanroomError(f"{path}: the file holds no vector")
-    return CheckedFile(path=path, source=str(content["source"]), vectors=held)
+    return CheckedFile(path=path, source=str(content["source"]), vectors=held, refusal=path not in CHECKS)
+
+
+def refusal_paths() -> Iterator[str]:
+    """The files of refusals, in the order of their paths: PROTOCOL/VERSION/refused/STEP/FAULT.json."""
+    yield from sorted(_below(VECTORS, ()))
 
 
 def check_vectors() -> Iterator[CheckedFile]:
-    """Checks every file, in the order of their paths.
+    """Checks every file: the known answers in the order of their paths, then the refusals.
 
     Yields:
         Each file that holds.
@@ -92,5 +107,22 @@ def check_vectors() -> Iterator[CheckedFile]:
     Raises:
         CleanroomError: see `check_file`.
     """
-    for path in CHECKS:
+    for path in (*CHECKS, *refusal_paths()):
         yield check_file(path)
+
+
+def _text(path: str) -> str:
+    return VECTORS.joinpath(path).read_text(encoding="utf-8")
+
+
+def _answers(path: str, content: Any) -> Iterator[tuple[str, bool]]:  # Any: a file's JSON
+    return CHECKS[path](content) if path in CHECKS else refused(content, _text(content["valid"]))
+
+
+def _below(folder: Traversable, parts: tuple[str, ...]) -> Iterator[str]:
+    for entry in folder.iterdir():
+        here = (*parts, entry.name)
+        if entry.is_dir():
+            yield from _below(entry, here)
+        elif _REFUSED in here:
+            yield "/".join(here)

@@ -24,6 +24,24 @@ SIGNING_KEYS: Final = (
 )
 """The keys of tests 1 and 2 of RFC 8032, section 7.1: everybody knows them."""
 
+CERTIFICATES: Final = (
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIHiMIGVoAMCAQICAQEwBQYDK2VwMBAxDjAMBgNVBAMMBW1lZGlhMB4XDTIwMDEw\n"
+    "MTAwMDAwMFoXDTQwMDEwMTAwMDAwMFowEDEOMAwGA1UEAwwFbWVkaWEwKjAFBgMr\n"
+    "ZXADIQDXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGqMUMBIwEAYDVR0R\n"
+    "BAkwB4IFbWVkaWEwBQYDK2VwA0EAfE+mvcxN8Os7ysX/MWQSmhPy52Ei7l85BPdF\n"
+    "cJP5re/9aNxukqyJRUmN4wRLz89iSWPvijNzN+TzcKKh1waiAw==\n"
+    "-----END CERTIFICATE-----\n",
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIHfMIGSoAMCAQICAQEwBQYDK2VwMA8xDTALBgNVBAMMBHNob3AwHhcNMjAwMTAx\n"
+    "MDAwMDAwWhcNNDAwMTAxMDAwMDAwWjAPMQ0wCwYDVQQDDARzaG9wMCowBQYDK2Vw\n"
+    "AyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0ZgyjEzARMA8GA1UdEQQI\n"
+    "MAaCBHNob3AwBQYDK2VwA0EA40CJ+0jIttJoKSPIgjFS4kJQctxpp+bBk37CAlqA\n"
+    "28XRe0C8/O0DlWkPuqwxZe3MN1bwkQZ8CGIKa6XWBXztAQ==\n"
+    "-----END CERTIFICATE-----\n",
+)
+"""Certificates of those keys, self-signed, of `media` and `shop`: an input like any other."""
+
 
 def hellos(**public: int) -> tuple[session.Hello, session.Hello]:
     """Both sides' hellos; `public` gives profile, rows_exposure, rows_outcome, columns and groups."""
@@ -33,6 +51,7 @@ def hellos(**public: int) -> tuple[session.Hello, session.Hello]:
             agreement_hash=AGREEMENT,
             terms_digest=TERMS,
             seed_commitment=session.seed_commitment(SEEDS[side]),
+            nonce_commitment=session.nonce_commitment(NONCES[side]),
             input_root=ROOTS[side],
             build=session.build_digest(f"build of the {SIDES[side]} side"),
             **public,
@@ -75,6 +94,7 @@ def handshake() -> Json:
         "builds": {name: f"build of the {name} side" for name in SIDES},
         "nonces": {name: nonce.hex() for name, nonce in zip(SIDES, NONCES, strict=True)},
         "signing_keys": {name: key.hex() for name, key in zip(SIDES, SIGNING_KEYS, strict=True)},
+        "certificates": dict(zip(SIDES, CERTIFICATES, strict=True)),
         "public_keys": {name: ed25519.public_key(key).hex() for name, key in zip(SIDES, SIGNING_KEYS, strict=True)},
         "hellos": {name: hello.encode().hex() for name, hello in zip(SIDES, own, strict=True)},
         "session_id": session.session_id(own, NONCES).hex(),
@@ -91,7 +111,7 @@ def blinded_roots() -> Json:
     rows = [hashlib.shake_256(b"row %d" % number).digest(24 + 12 * (number % 3)) for number in range(9)]
     shapes = [(0, 1), (0, 16), (1, 1), (1, 8), (5, 8), (8, 8), (9, 16), (3, 7), (9, 9)]
     return {
-        **head("merkle_blinded", "wire/session.md"),
+        **head("merkle_blinded", "wire/input-commitment.md"),
         "key": key.hex(),
         "rows": [row.hex() for row in rows],
         "roots": [
@@ -119,7 +139,7 @@ def labelled() -> Json:
         label = {"step": step, "direction": direction, "bucket": bucket, "attempt": attempt, "purpose": purpose}
         found.append({**label, "key": key.hex(), "stream": keystream(key, 100).hex()})
     return {
-        **head("streams", "wire/index.md"),
+        **head("streams", "known-answers.md"),
         "session_id": SESSION_ID.hex(),
         "seed": SEEDS[EXPOSURE].hex(),
         "labels": found,

@@ -16,6 +16,7 @@ __all__ = ["Opened", "Terms", "commit_bits", "commit_cell", "compared_bits", "ru
 _WORD: Final = 1 << 64
 _CHUNK_BYTES: Final = 1 << 20
 _OPENED_BYTES: Final = 40
+_NAMES: Final = ("exposure", "outcome")
 _SIDES: Final = (0, 1)  # the exposure side, the outcome side
 
 
@@ -109,7 +110,8 @@ def run(
         [(shares[side][k // columns][k % columns] + noises[side][k // columns][k % columns]) % _WORD for k in cells]
         for side in _SIDES
     ]
-    salts = [pieces(keystream(streams[side].key("release", "salts"), 32 * len(cells)), 32) for side in _SIDES]
+    keys = [own.key("release", "salts", direction=name) for own, name in zip(streams, _NAMES, strict=True)]
+    salts = [pieces(keystream(key, 32 * len(cells)), 32) for key in keys]
     total = [(words[0][k] + words[1][k]) % _WORD for k in cells]
     signed = [value - _WORD if value >= _WORD // 2 else value for value in total]
     session_id = streams[0].session_id
@@ -154,7 +156,8 @@ def run(
 
 
 def _opened_bits(streams: Sequence[Streams], parts: Sequence[bytes]) -> list[tuple[int, Sent]]:
-    salts = [keystream(side.key("release", "bits salt"), 32) for side in streams]
+    keys = [own.key("release", "bits salt", direction=name) for own, name in zip(streams, _NAMES, strict=True)]
+    salts = [keystream(key, 32) for key in keys]
     session_id = streams[0].session_id
     commitments = [commit_bits(session_id=session_id, side=side, salt=salts[side], bits=parts[side]) for side in _SIDES]
     sent = [(side, Sent("release.bits_commitment", commitments[side])) for side in _SIDES]
