@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,11 +29,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cleanroom.errors import AgreementError, UsageError
+from cleanroom.passphrase import ENCRYPTED_MARK, encrypted_pem
 
 __all__ = [
     "NAME_PATTERN",
     "Certificate",
     "Identity",
+    "change_passphrase",
     "load_identity",
     "new_identity",
     "read_certificate",
@@ -96,6 +99,13 @@ class Identity:
     """What its two files are called: `STEM.key` and `STEM.crt`."""
     certificate: Certificate
     key_pem: bytes = field(repr=False)
+    passphrase: bytes | None = field(default=None, repr=False)
+    """Of the key's file, if that is encrypted; `key_pem` never is, gRPC wants it plain."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the key's file needs a passphrase."""
+        return self.passphrase is not None
 
     @property
     def key_file(self) -> Path:
@@ -149,12 +159,13 @@ class Identity:
         return HKDF(algorithm=SHA256(), length=32, salt=agreement_hash, info=info).derive(raw)
 
 
-def new_identity(name: str, out: Path) -> Identity:
-    """Writes `NAME.key` (mode 0600) and `NAME.crt` into a folder, which is made if it is missing.
+def new_identity(name: str, out: Path, *, passphrase: bytes | None = None) -> Identity:
+    """Writes `NAME.key` (mode 0600) and `NAME.crt` into a folder, which is made (mode 0700) if it is missing.
 
     Args:
         name: a letter, then up to 62 letters, digits, "-" or "_".
         out: the folder.
+        passphrase: encrypts the key's file; None leaves it plain.
 
     Raises:
         UsageError: if the name is not of that form, or either file exists, or the folder cannot be written.
@@ -164,10 +175,11 @@ def new_identity(name: str, out: Path) -> Identity:
     key = Ed25519PrivateKey.generate()
     certificate_pem = _self_signed(name, key).public_bytes(Encoding.PEM)
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    files = {out / f"{name}.key": (key_pem, 0o600), out / f"{name}.crt": (certificate_pem, 0o644)}
+    key_file = key_pem if passphrase is None else encrypted_pem(key, passphrase)
+    files = {out / f"{name}.key": (key_file, 0o600), out / f"{name}.crt": (certificate_pem, 0o644)}
     written: list[Path] = []
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in files:
             if path.exists() or path.is_symlink():
                 raise UsageError(f"{path} exists: an identity is never overwritten")
@@ -184,19 +196,21 @@ def new_identity(name: str, out: Path) -> Identity:
             path.unlink(missing_ok=True)
         raise UsageError(f"{out}: the identity cannot be written: {error.strerror}") from None
     certificate = read_certificate(certificate_pem, where=f"{name}.crt")
-    return Identity(folder=out, stem=name, certificate=certificate, key_pem=key_pem)
+    return Identity(folder=out, stem=name, certificate=certificate, key_pem=key_pem, passphrase=passphrase)
 
 
-def load_identity(folder: Path, *, fingerprint: bytes | None = None) -> Identity:
+def load_identity(folder: Path, *, fingerprint: bytes | None = None, passphrase: bytes | None = None) -> Identity:
     """Reads the identity that `new_identity` wrote into a folder.
 
     Args:
         folder: holds `NAME.key` and `NAME.crt`; several identities may share it if `fingerprint` says which is meant.
         fingerprint: 32 bytes; only the identity with this certificate will do.
+        passphrase: of an encrypted key; None if it is plain.
 
     Raises:
-        AgreementError: if there is none, or more than one, or others may read the key, or key and certificate do not
-            belong together, or the certificate has expired or is not the one asked for.
+        AgreementError: if there is none, or more than one, or others may read the key, or its passphrase is missing,
+            wrong or not needed, or key and certificate do not belong together, or the certificate has expired or is
+            not the one asked for.
     """
     if not folder.is_dir():
         raise AgreementError(f"{folder}: no such folder; an identity is made by `cleanroom party new`")
@@ -213,13 +227,54 @@ def load_identity(folder: Path, *, fingerprint: bytes | None = None) -> Identity
     path, certificate = found[0]
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise AgreementError(f"{path}: others on this machine may read the key; run chmod 600 on it")
-    key_pem = _read(path)
-    public = _private_key(key_pem, where=str(path)).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    content = _read(path)
+    encrypted = ENCRYPTED_MARK in content
+    key = _opened(content, path, passphrase=passphrase, encrypted=encrypted)
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     if not hmac.compare_digest(public, certificate.public_key):
         raise AgreementError(f"{path}: is not the key of {path.stem}.crt")
     if not certificate.not_before <= datetime.now(UTC) <= certificate.not_after:
         raise AgreementError(f"{path.with_suffix('.crt')}: the certificate is expired or not valid yet")
-    return Identity(folder=folder, stem=path.stem, certificate=certificate, key_pem=key_pem)
+    return Identity(folder=folder, stem=path.stem, certificate=certificate, key_pem=key_pem, passphrase=passphrase)
+
+
+def change_passphrase(identity: Identity, passphrase: bytes | None) -> Identity:
+    """Writes an identity's key again under another passphrase, or plain; at every moment the file holds a whole key.
+
+    The new file replaces the old one by a rename. What the disk held of the old one may outlive it: a passphrase on a
+    key that was plain does not protect an old backup.
+
+    Args:
+        identity: loaded, so that whoever calls this had the passphrase before.
+        passphrase: the new one; None writes the key plain.
+
+    Raises:
+        UsageError: the folder cannot be written; the key is as it was.
+    """
+    key = _private_key(identity.key_pem)
+    content = identity.key_pem if passphrase is None else encrypted_pem(key, passphrase)
+    partial = identity.folder / f".{identity.stem}.key.partial-{secrets.token_hex(8)}"
+    try:
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # what was written must open before what is known to open is given up
+            _opened(_read(partial), partial, passphrase=passphrase, encrypted=passphrase is not None)
+            partial.replace(identity.key_file)
+        finally:
+            partial.unlink(missing_ok=True)
+        folder = os.open(identity.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise UsageError(f"{identity.key_file}: cannot be written again: {error.strerror}") from None
+    return replace(identity, passphrase=passphrase)
 
 
 def read_certificate(pem: bytes, *, where: str) -> Certificate:
@@ -294,9 +349,24 @@ def _self_signed(name: str, key: Ed25519PrivateKey) -> x509.Certificate:
     )
 
 
-def _private_key(pem: bytes, *, where: str = "the identity's key") -> Ed25519PrivateKey:
+def _opened(content: bytes, path: Path, *, passphrase: bytes | None, encrypted: bool) -> Ed25519PrivateKey:
+    if encrypted and passphrase is None:
+        raise AgreementError(f"{path}: the key is encrypted; give its passphrase with --passphrase-file")
+    if passphrase is not None and not encrypted:
+        raise AgreementError(f"{path}: the key is not encrypted, and a passphrase was given for it")
+    if not encrypted:
+        return _private_key(content, where=str(path))
     try:
-        key = load_pem_private_key(pem, password=None)
+        return _private_key(content, where=str(path), passphrase=passphrase)
+    except AgreementError:
+        raise AgreementError(f"{path}: the passphrase is wrong, or the file is damaged") from None
+
+
+def _private_key(
+    pem: bytes, *, where: str = "the identity's key", passphrase: bytes | None = None
+) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError):
         raise AgreementError(f"{where}: is not a private key that `cleanroom party new` writes") from None
     if not isinstance(key, Ed25519PrivateKey):

@@ -242,7 +242,8 @@ def _refuses(error: ssl.SSLError) -> bool:
 def _context(protocol: int, identity: Identity, peer: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(identity.certificate_file, identity.key_file)
+    # a passphrase is given in any case: without one, OpenSSL asks for it on the terminal
+    context.load_cert_chain(identity.certificate_file, identity.key_file, password=identity.passphrase or b"-")
     context.load_verify_locations(cadata=peer.pem.decode("ascii"))
     context.verify_mode = ssl.CERT_REQUIRED
     return context

@@ -18,23 +18,25 @@ import math
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from cleanroom.agreement.legal import delete_by
 from cleanroom.agreement.model import Agreement, Noise, PartyEntry
 from cleanroom.errors import BudgetError, CleanroomError, UsageError
 from cleanroom.release.accounting import PrivacyCost, composed_epsilon
 
-__all__ = ["Ledger", "Limit", "Run", "Spending", "StoredRelease", "parse_period"]
+__all__ = ["LEDGER_FILE", "KeptRun", "Ledger", "Limit", "Run", "Spending", "StoredRelease", "parse_period"]
 
 LEDGER_FILE: Final = "ledger.sqlite"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 DEFAULT_PERIOD: Final = timedelta(days=365)
+_PRIVATE_FILE: Final = "audit.private"
 _BUSY_SECONDS: Final = 30.0
 _REFUSALS: Final = {
     "SQLITE_FULL": "the disk is full",
@@ -79,6 +81,7 @@ CREATE TABLE releases (
     peer_root BLOB NOT NULL,
     session BLOB NOT NULL,
     stored_at INTEGER NOT NULL,
+    keep_until TEXT,
     UNIQUE (partner, agreement_hash, own_root, peer_root)
 ) STRICT;
 CREATE TABLE release_files (
@@ -88,6 +91,9 @@ CREATE TABLE release_files (
     PRIMARY KEY (release, name)
 ) STRICT;
 """
+
+
+_FROM_VERSION_1: Final = "ALTER TABLE releases ADD COLUMN keep_until TEXT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +146,16 @@ class StoredRelease:
     files: Mapping[str, bytes] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRun:
+    """A finished run of which files are stored."""
+
+    session_id: bytes
+    stored_at: datetime
+    keep_until: date | None  # the last day that the agreement allows its private files; None where nothing was agreed
+    private: bool  # whether its private file is still there
+
+
 def parse_period(text: str) -> timedelta:
     """Reads a period such as `365d`.
 
@@ -181,11 +197,15 @@ class Ledger:
                 self._db.execute("PRAGMA fullfsync = ON")
                 self._db.execute("PRAGMA foreign_keys = ON")
                 self._db.execute("PRAGMA temp_store = MEMORY")  # nothing of a ledger beside the ledger
+                self._db.execute("PRAGMA secure_delete = ON")  # what is pruned is overwritten, not only forgotten
             with self._transaction():
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
                 if version == 0:
                     for statement in _SCHEMA.split(";"):
                         self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                elif version == 1:
+                    self._db.execute(_FROM_VERSION_1)
                     self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 elif version != SCHEMA_VERSION:
                     raise CleanroomError(
@@ -295,18 +315,21 @@ class Ledger:
         They replace those of an earlier run of the same agreement on the same inputs: a side that was killed before it
         stored has none, or older ones, and the two sides then run again; from then on both hold that run's.
 
+        The agreement's retention, if it has one, is kept beside them: see `kept`.
+
         Raises:
             CleanroomError: the disk refuses.
         """
         key = (partner.fingerprint, agreement.hash, run.own_root, run.peer_root)
+        keep_until = delete_by(agreement.legal, ended=now, zone=agreement.time.zone)
         with self._transaction():
             same = "SELECT id FROM releases WHERE partner = ? AND agreement_hash = ? AND own_root = ? AND peer_root = ?"
             self._db.execute(f"DELETE FROM release_files WHERE release IN ({same})", key)
             self._db.execute(f"DELETE FROM releases WHERE id IN ({same})", key)
             cursor = self._db.execute(
-                "INSERT INTO releases (partner, agreement_hash, own_root, peer_root, session, stored_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, run.session_id, _microseconds(now)),
+                "INSERT INTO releases (partner, agreement_hash, own_root, peer_root, session, stored_at, keep_until)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*key, run.session_id, _microseconds(now), None if keep_until is None else keep_until.isoformat()),
             )
             self._db.executemany(
                 "INSERT INTO release_files (release, name, data) VALUES (?, ?, ?)",
@@ -335,6 +358,54 @@ class Ledger:
             stored_at=_EPOCH + timedelta(microseconds=row[2]),
             files={name: data for name, data in files},
         )
+
+    def kept(self) -> tuple[KeptRun, ...]:
+        """Returns the stored runs, oldest first."""
+        with self._transaction():
+            rows = self._db.execute(
+                "SELECT session, stored_at, keep_until, EXISTS (SELECT 1 FROM release_files"
+                " WHERE release = releases.id AND name = ?) FROM releases ORDER BY stored_at, id",
+                (_PRIVATE_FILE,),
+            ).fetchall()
+        return tuple(
+            KeptRun(
+                session_id=session,
+                stored_at=_EPOCH + timedelta(microseconds=stored_at),
+                keep_until=None if keep_until is None else date.fromisoformat(keep_until),
+                private=bool(private),
+            )
+            for session, stored_at, keep_until, private in rows
+        )
+
+    def prune(self, sessions: Iterable[bytes], *, releases: bool) -> None:
+        """Removes the private file of stored runs, or all that is stored of them; charges are never removed.
+
+        The bytes are overwritten in the file and in its log. Without the private file a repeat still returns the
+        release; without the release, a repeat is a new run, and charged.
+
+        Args:
+            sessions: of the runs, 32 bytes each.
+            releases: remove the other files too.
+
+        Raises:
+            CleanroomError: the disk refuses; or another process reads the ledger, so that its log still holds them.
+        """
+        with self._transaction():
+            for session in sessions:
+                found = self._db.execute("SELECT id FROM releases WHERE session = ?", (session,)).fetchone()
+                if found is None:
+                    continue
+                if releases:
+                    self._db.execute("DELETE FROM release_files WHERE release = ?", found)
+                    self._db.execute("DELETE FROM releases WHERE id = ?", found)
+                else:
+                    self._db.execute(
+                        "DELETE FROM release_files WHERE release = ? AND name = ?", (*found, _PRIVATE_FILE)
+                    )
+        with self._faults():
+            (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise CleanroomError(f"{self._path}: another process reads the ledger; prune again when it has ended")
 
     def set_limit(self, partner: bytes, limit: Limit) -> None:
         """Sets the limit with a partner.

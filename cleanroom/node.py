@@ -87,13 +87,14 @@ class Finished:
         return None if table is None else pd.read_parquet(io.BytesIO(table))
 
 
-def side_of(agreement_path: Path, *, party: str, identity: Path | Identity) -> Side:
+def side_of(agreement_path: Path, *, party: str, identity: Path | Identity, passphrase: bytes | None = None) -> Side:
     """Loads an agreement as one of its parties, and checks that both signed it.
 
     Args:
         agreement_path: the agreement; the signatures are beside it.
         party: this side's name in it.
         identity: the folder of this side's identity, or the identity.
+        passphrase: of the key in that folder, if it is encrypted.
 
     Raises:
         AgreementError: the agreement is invalid, expired, or not signed by both; the identity is not the party's.
@@ -105,7 +106,7 @@ def side_of(agreement_path: Path, *, party: str, identity: Path | Identity) -> S
         names = " and ".join(other.name for other in agreement.parties)
         raise UsageError(f"--party: the agreement's parties are {names}")
     if isinstance(identity, Path):
-        identity = load_identity(identity, fingerprint=entry.fingerprint)
+        identity = load_identity(identity, fingerprint=entry.fingerprint, passphrase=passphrase)
     elif identity.fingerprint != entry.fingerprint:
         raise AgreementError(f"the identity {identity.name} is not the one that the agreement names for {party}")
     verify_signatures(agreement_path, agreement)

@@ -9,6 +9,7 @@ import click
 from cleanroom.agreement import agreement_warnings, legal_lines, load_agreement, sign_agreement, write_template
 from cleanroom.agreement.model import Agreement
 from cleanroom.agreement.words import describe
+from cleanroom.cli.identity_options import passphrase_of, passphrase_option
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.identity import load_identity
 from cleanroom.plan import plan_of
@@ -75,11 +76,12 @@ def show(file: Path, party: str | None, as_json: bool) -> None:
 @command.command()
 @_FILE
 @click.option("--identity", required=True, type=click.Path(path_type=Path), help="The folder of the signer's identity.")
+@passphrase_option
 @json_option
-def sign(file: Path, identity: Path, as_json: bool) -> None:
+def sign(file: Path, identity: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Sign as the party whose certificate the identity holds."""
     agreement = load_agreement(file)
-    written = sign_agreement(file, agreement, load_identity(identity))
+    written = sign_agreement(file, agreement, load_identity(identity, passphrase=passphrase_of(passphrase_file)))
     echo_result(
         "\n".join(
             [f"{written} is written; give it to the partner, who keeps it beside the agreement", *_legal(agreement)]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
 
 from cleanroom.agreement import load_agreement
+from cleanroom.cli.identity_options import passphrase_of, passphrase_option
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.errors import AgreementError, UsageError
 from cleanroom.identity import load_identity, read_certificate
-from cleanroom.ledger import Ledger, Limit, Spending, parse_period
+from cleanroom.ledger import KeptRun, Ledger, Limit, Spending, parse_period
 from cleanroom.plan import plan_of
 from cleanroom.release.accounting import privacy_cost
 
@@ -32,10 +33,11 @@ def command() -> None:
 @command.command()
 @_IDENTITY
 @click.option("--agreement", type=click.Path(path_type=Path), help="Also say what one more run of it would cost.")
+@passphrase_option
 @json_option
-def show(identity: Path, agreement: Path | None, as_json: bool) -> None:
+def show(identity: Path, agreement: Path | None, passphrase_file: Path | None, as_json: bool) -> None:
     """Say what has been spent with whom, and what a run would cost."""
-    own = load_identity(identity)
+    own = load_identity(identity, passphrase=passphrase_of(passphrase_file))
     with Ledger(own.folder) as ledger:
         spent = ledger.spending(now=datetime.now(UTC))
     lines = [_sentence(entry) for entry in spent] or ["nothing has been spent"]
@@ -57,10 +59,19 @@ def show(identity: Path, agreement: Path | None, as_json: bool) -> None:
 @click.option("--epsilon", required=True, help="At most this much in a period.")
 @click.option("--delta", required=True, help="At most this much in a period.")
 @click.option("--period", default="365d", show_default=True, help="A sliding period in days.")
+@passphrase_option
 @json_option
-def set_limit(identity: Path, partner: Path, epsilon: str, delta: str, period: str, as_json: bool) -> None:
+def set_limit(
+    identity: Path,
+    partner: Path,
+    epsilon: str,
+    delta: str,
+    period: str,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
     """Set a limit with a partner; a run over it is refused before anything is sent."""
-    own = load_identity(identity)
+    own = load_identity(identity, passphrase=passphrase_of(passphrase_file))
     limit = Limit(epsilon=_decimal("epsilon", epsilon), delta=_decimal("delta", delta), period=parse_period(period))
     try:
         content = partner.read_bytes()
@@ -75,6 +86,72 @@ def set_limit(identity: Path, partner: Path, epsilon: str, delta: str, period: s
         {"partner": certificate.fingerprint.hex(), "epsilon": str(limit.epsilon), "delta": str(limit.delta)},
         as_json=as_json,
     )
+
+
+@command.command()
+@_IDENTITY
+@click.option("--before", metavar="DATE", help="Runs that ended before this day (UTC), such as 2027-01-31.")
+@click.option("--run", "sessions", multiple=True, metavar="SESSION", help="This run, as its local.json names it.")
+@click.option("--releases", is_flag=True, help="Remove all that is stored: a repeat is then a new run, and charged.")
+@passphrase_option
+@json_option
+def prune(
+    identity: Path,
+    before: str | None,
+    sessions: tuple[str, ...],
+    releases: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove audit.private of finished runs from the ledger: those whose agreed retention is over, or those named.
+
+    A charge is never removed. A repeat of a pruned run still returns the stored release, without audit.private;
+    with --releases nothing is stored any more. Folders of runs (--out) are not touched.
+    """
+    own = load_identity(identity, passphrase=passphrase_of(passphrase_file))
+    day = None if before is None else _day(before)
+    wanted = {_session(text) for text in sessions}
+    now = datetime.now(UTC)
+    with Ledger(own.folder) as ledger:
+        kept = ledger.kept()
+        missing = wanted - {run.session_id for run in kept}
+        if missing:
+            raise UsageError(f"--run: the ledger stores no run {min(missing).hex()}")
+        chosen = [run for run in kept if _chosen(run, day, wanted, now) and (run.private or releases)]
+        ledger.prune([run.session_id for run in chosen], releases=releases)
+    what = "stored release" if releases else "audit.private"
+    noun = "run" if len(chosen) == 1 else "runs"
+    lines = [f"{what} of {len(chosen)} {noun} removed from the ledger; charges stay"]
+    if chosen and releases:
+        lines.append("a repeat of such a run is a new run now, and charged")
+    elif chosen:
+        lines.append("such a run can be verified, and replayed only where its folder still has audit.private")
+    echo_result(
+        "\n".join(lines), {"pruned": [run.session_id.hex() for run in chosen], "releases": releases}, as_json=as_json
+    )
+
+
+def _chosen(run: KeptRun, before: date | None, wanted: set[bytes], now: datetime) -> bool:
+    if before is None and not wanted:
+        return run.keep_until is not None and run.keep_until < now.date()
+    return run.session_id in wanted or (before is not None and run.stored_at.date() < before)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError("--before: a day such as 2027-01-31 expected") from None
+
+
+def _session(text: str) -> bytes:
+    try:
+        session = bytes.fromhex(text)
+    except ValueError:
+        session = b""
+    if len(session) != 32:
+        raise UsageError("--run: the 64 hexadecimal digits of a session expected")
+    return session
 
 
 def _decimal(name: str, text: str) -> Decimal:

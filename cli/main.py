@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import json
 import os
-import resource
 import signal
 import sys
 from types import FrameType
@@ -16,6 +15,7 @@ import click
 
 from cleanroom import __version__
 from cleanroom.errors import CleanroomError, UsageError, exit_code_of, reason_of
+from cleanroom.machine import harden
 
 __all__ = ["cli", "main"]
 
@@ -66,7 +66,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold keys and identifiers
+    harden()  # a core dump would hold keys and identifiers
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # ignored under nohup
         signal.signal(signal.SIGHUP, _interrupt)

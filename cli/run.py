@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import signal
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
 
+from cleanroom.account import AUDIT_FILE
+from cleanroom.agreement import delete_by
 from cleanroom.agreement.words import describe
+from cleanroom.checklist import checklist, checklist_text
+from cleanroom.cli.identity_options import passphrase_of, passphrase_option
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.data import load_binding
 from cleanroom.errors import UsageError
@@ -47,6 +53,8 @@ _SECONDS = _Seconds(min=0, min_open=True, max=86_400)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new or empty folder for the files.")
 @click.option("--connect-timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to find the peer.")
 @click.option("--step-timeout", type=_SECONDS, default=STEP_TIMEOUT, show_default=True, help="Seconds of silence.")
+@click.option("--checklist", "only_check", is_flag=True, help="Print the checklist and end: nothing is read or sent.")
+@passphrase_option
 @json_option
 def command(
     agreement: Path,
@@ -58,23 +66,35 @@ def command(
     out: Path,
     connect_timeout: float,
     step_timeout: float,
+    only_check: bool,
+    passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
     """Run this party's half: prepare the data, join in secret with the peer, write the release."""
     if (listen_at is None) == (connect_to is None):
         raise UsageError("exactly one of --listen and --connect is needed")
     address = Address(listen_at or connect_to or "")
-    clear_leftovers(out)
+    if not only_check:
+        clear_leftovers(out)
     check_out(out)
+    passphrase = passphrase_of(passphrase_file)
+    if only_check:
+        items = checklist(
+            side_of(agreement, party=party, identity=identity, passphrase=passphrase), out=out, now=datetime.now(UTC)
+        )
+        echo_result(checklist_text(items), {"checklist": [asdict(item) for item in items]}, as_json=as_json)
+        return
 
     def open_link(side: Side) -> Link:
         open_one = listen if listen_at is not None else connect
         return open_one(address, identity=side.identity, peer=side.peer_certificate, timeout=connect_timeout)
 
     try:
-        side = side_of(agreement, party=party, identity=identity)
+        side = side_of(agreement, party=party, identity=identity, passphrase=passphrase)
         errors = [error.text for error in expected_errors(side.agreement, side.plan)]
         click.echo(describe(side.agreement, party, errors=errors), err=True)
+        items = checklist(side, out=out, now=datetime.now(UTC))
+        click.echo(checklist_text(items), err=True)
         with ProgressReport() as progress:
             finished = run(side, load_binding(data), open_link, progress=progress, step_timeout=step_timeout)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -84,13 +104,20 @@ def command(
         write_failure(out, error)
         raise
     release = finished.release
+    last = delete_by(side.agreement.legal, ended=datetime.now(UTC), zone=side.agreement.time.zone)
     facts: dict[str, object] = {
         "out": str(out),
         "repeated": finished.repeated,
         "files": sorted(finished.files),
+        "checklist": [asdict(item) for item in items],
+        "delete_private_by": None if last is None else last.isoformat(),
     }
     with pd.option_context("display.unicode.east_asian_width", True):  # columns stay in line beside Chinese labels
         text = "" if release is None else release.to_string(index=False, na_rep="")
     if finished.repeated:
         click.echo("run before on the same data: the stored release is returned and nothing is spent", err=True)
+        if AUDIT_FILE not in finished.files:
+            click.echo(f"{AUDIT_FILE} of that run was pruned from the ledger", err=True)
+    elif last is not None:
+        click.echo(f"agreed retention: delete {out / AUDIT_FILE} by {last}, and run `cleanroom budget prune`", err=True)
     echo_result(text, facts, as_json=as_json)

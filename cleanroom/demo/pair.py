@@ -7,6 +7,7 @@ What a party says goes to its own log; of it the lines that end a step, and a fa
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import re
 import socket
@@ -145,6 +146,8 @@ def _started(party: str, command: Sequence[str], log: Path, lines: queue.Queue[t
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            # the demonstration's own keys are plain: a passphrase for others' keys is none of theirs
+            env={name: value for name, value in os.environ.items() if name != "CLEANROOM_PASSPHRASE_FILE"},
             encoding="utf-8",
             errors="replace",
         )

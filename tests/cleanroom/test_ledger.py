@@ -291,9 +291,9 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     Ledger(tmp_path).close()
     database = sqlite3.connect(tmp_path / "ledger.sqlite")
-    database.execute("PRAGMA user_version = 2")
+    database.execute("PRAGMA user_version = 3")
     database.close()
-    with pytest.raises(CleanroomError, match="version 1 expected, version 2 found"):
+    with pytest.raises(CleanroomError, match="version 2 expected, version 3 found"):
         Ledger(tmp_path)
 
 

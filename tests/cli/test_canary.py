@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import json
 import os
 import shutil
+import signal
+import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -16,11 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+import cleanroom
 from tests.cli.world import PARTIES, Ended, Scene, free_port
 
+LIBRARIES = str(Path(cleanroom.__file__).parent)
 IDENTIFIERS = ("zq-canary-7731", "zq-canary-9042")
 LABEL = "zq-label-5518"
-AMOUNT = "137.31"
+AMOUNT = "27182818.28"
+UNITS = int(AMOUNT.replace(".", ""))
 ORDER = "zq-order-6620"
 MOMENT = "2025-03-07T03:17:41"
 
@@ -37,17 +47,62 @@ def canaries(scene: Scene) -> dict[str, bytes]:
     """Everything that must be nowhere: the values, what they become inside, and both private keys."""
     found = {value: value.encode() for value in (*IDENTIFIERS, LABEL, AMOUNT, ORDER, MOMENT)}
     for person in IDENTIFIERS:
-        digest = hashlib.sha256(person.encode()).digest()
-        found[f"SHA-256 of {person}"] = digest[:12]
-        found[f"SHA-256 of {person} in hex"] = digest.hex()[:24].encode()
+        for name, digest in (
+            ("SHA-256", hashlib.sha256(person.encode()).digest()),
+            ("MD5", hashlib.md5(person.encode()).digest()),
+        ):
+            found |= forms(f"{name} of {person}", digest[:12])
+    for value in (*IDENTIFIERS, LABEL, ORDER):
+        found |= forms(value, value.encode())
+        found[f"{value} in UTF-16"] = value.encode("utf-16-le")
+        found[f"{value} in capitals"] = value.upper().encode()
+    found["the amount in units"] = str(UNITS).encode()
+    found["the amount as a word"] = UNITS.to_bytes(8, "little")
     for party in PARTIES:
         pem = scene.identity(party).key_pem
         raw = load_pem_private_key(pem, None).private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-        found[f"{party}'s key"] = raw
-        found[f"{party}'s key in hex"] = raw.hex().encode()
-        found[f"{party}'s key in Base64"] = base64.b64encode(raw)[:-2]
+        found |= forms(f"{party}'s key", raw)
         found[f"{party}'s key in PEM"] = pem.splitlines()[1]
     return found
+
+
+def forms(name: str, value: bytes) -> dict[str, bytes]:
+    """A value raw, in both hexadecimal writings and in Base64."""
+    return {
+        f"{name}, raw": value,
+        f"{name} in hex": value.hex().encode(),
+        f"{name} in capital hex": value.hex().upper().encode(),
+        f"{name} in Base64": base64.b64encode(value).rstrip(b"=")[:-1],
+    }
+
+
+def run_secrets(scene: Scene) -> dict[str, bytes]:
+    """What each finished side's audit.private holds; nothing else may, but that side's own ledger."""
+    found: dict[str, bytes] = {}
+    for party in PARTIES:
+        account = json.loads((scene.out(party) / "audit.private").read_text())
+        for name in ("seed", "group_cap_key", "commitment_key"):
+            found |= forms(f"{party}'s {name}", bytes.fromhex(account[name]))
+    return found
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").iterdir()} if Path("/dev/shm").is_dir() else set()
+
+
+def open_files(process: int) -> Iterator[tuple[str, bytes]]:
+    """Every file that a living process has mapped or open, with or without a name, but programs and libraries."""
+    seen: set[tuple[int, int]] = set()
+    links = [*Path(f"/proc/{process}/fd").iterdir(), *Path(f"/proc/{process}/map_files").iterdir()]
+    for link in links:
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found = link.stat()
+            target = str(link.readlink())
+            if not stat.S_ISREG(found.st_mode) or target.startswith(("/usr", "/lib", "/opt", sys.prefix, LIBRARIES)):
+                continue
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                yield target, link.read_bytes()
 
 
 def left_behind(scene: Scene) -> Iterator[tuple[str, bytes]]:
@@ -78,13 +133,54 @@ def test_the_search_finds_what_is_there(scene: Scene) -> None:
     assert found == [str(scene.root / "media-cwd" / "log.txt")]
 
 
-def test_a_finished_run_leaves_no_canary(scene: Scene) -> None:
+@pytest.mark.parametrize("profile", ["ecdh", "kkrt"])
+def test_a_finished_run_leaves_no_canary(scene: Scene, profile: str) -> None:
     plant(scene)
-    scene.agree(noise="gaussian")
-    ended = scene.pair()
+    scene.agree(noise="gaussian", profile=profile)
+    shared = shared_memory()
+    ended = scene.pair("--json")
     assert [ended[party].code for party in PARTIES] == [0, 0], ended
+    assert shared_memory() <= shared
     assert (scene.root / "shop" / "ledger.sqlite").exists()
     search(scene, ended)
+    for what, secret in run_secrets(scene).items():
+        owner = what.split("'")[0]
+        allowed = {str(scene.out(owner) / "audit.private")}
+        allowed |= {str(path) for path in (scene.root / owner).glob("ledger.sqlite*")}
+        traces = [*left_behind(scene), *((party, end.stderr.encode()) for party, end in ended.items())]
+        held = {where for where, content in traces if secret in content}
+        assert held <= allowed, f"{what} is in {held - allowed}"
+        assert held == allowed or not what.endswith("in hex"), f"{what} is not where it must be"
+
+
+@pytest.mark.skipif(not Path("/proc/self/map_files").is_dir(), reason="needs /proc")
+def test_a_waiting_run_and_a_killed_one_hold_no_canary_in_files(scene: Scene) -> None:
+    plant(scene)
+    scene.agree()
+    media = scene.start("media", "--listen", f"127.0.0.1:{free_port()}")
+    pid = media.process.pid
+    for _ in range(600):  # until the data are prepared and the ledger is open
+        assert media.process.poll() is None
+        names = {target for target, _ in files_of(pid)}
+        if any(name.endswith("ledger.sqlite") for name in names):
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("the ledger was never opened")
+    for where, content in files_of(pid):
+        if where.endswith(("touches.csv", "media.key")):
+            continue
+        for what, canary in canaries(scene).items():
+            assert canary not in content, f"{what} is in {where}"
+    media.signal(signal.SIGKILL)
+    search(scene, {"media": media.ended()})
+
+
+def files_of(process: int) -> list[tuple[str, bytes]]:
+    try:
+        return list(open_files(process))
+    except PermissionError:
+        pytest.skip("another process's memory is closed to this user, as it should be")
 
 
 def test_failed_runs_leave_no_canary(scene: Scene) -> None:
