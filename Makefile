@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(wildcard kernels/src/*.rs kernels/src/*/*.rs) kernels/Cargo.toml kernels/Cargo.lock
 
-.PHONY: demo test check bench kernels clean
+.PHONY: demo test check audit bench kernels clean
 
 demo: $(VENV)/.built
 	$(BIN)/cleanroom demo
@@ -25,6 +25,11 @@ check: $(VENV)/.built
 	cd kernels && cargo fmt --check
 	cd kernels && cargo clippy --release --all-targets -- -D warnings
 	cd kernels && cargo test --release --no-default-features
+
+# Licences, bans and sources of crates; known weaknesses where a scanner is installed. Says what could not run.
+audit: $(VENV)/.built
+	$(BIN)/python -m tools.dependency_audit
+	$(BIN)/python -m tools.sbom --check
 
 # Peers run beside ours where $PEERS_DIR says that they are installed; the others are skipped, with one line each.
 bench: $(VENV)/.built
