@@ -73,7 +73,9 @@ def test_a_run_over_flight_and_the_port_is_free_again(identities: tuple[Identity
 class Proxy:
     """Forwards one port to another and cuts each of the first connections after so many bytes."""
 
-    def __init__(self, target: int, cuts: list[int]) -> None:
+    def __init__(self, target: int, cuts: list[int], *, pause: float = 0.0, piece: int = 16_384) -> None:
+        self.pause = pause  # seconds between two pieces
+        self.piece = piece  # bytes
         self.cuts = list(cuts)
         self.done = 0
         self.target = target
@@ -99,7 +101,8 @@ class Proxy:
 
     def _forward(self, source: socket.socket, sink: socket.socket, left: list[int]) -> None:
         try:
-            while data := source.recv(16_384):
+            while data := source.recv(self.piece):
+                time.sleep(self.pause)
                 left[0] -= len(data)
                 if left[0] <= 0:
                     self.done += 1
@@ -129,6 +132,26 @@ def test_a_connection_that_is_cut_resumes(identities: tuple[Identity, Identity, 
     proxy.server.close()
     assert (got, heard) == (sum(range(20)), 20)
     assert proxy.done >= 3
+
+
+def test_a_peer_whose_bytes_come_now_and_then(identities: tuple[Identity, Identity, Identity]) -> None:
+    """Slow is not silent: what counts is that a whole message comes within the step's timeout."""
+    media, shop, _ = identities
+    port = free_port()
+    proxy = Proxy(port, [], pause=0.002, piece=1500)
+    got, heard = both(
+        lambda: run_over(
+            lambda: listen(Address(f"127.0.0.1:{port}"), identity=media, peer=shop.certificate, timeout=20),
+            answerer(3),
+        ),
+        lambda: run_over(
+            lambda: connect(Address(f"127.0.0.1:{proxy.port}"), identity=shop, peer=media.certificate, timeout=20),
+            asker(3),
+        ),
+        seconds=60,
+    )
+    proxy.server.close()
+    assert (got, heard) == (3, 3)
 
 
 def test_a_wrong_certificate_ends_the_connecting_side_at_once(

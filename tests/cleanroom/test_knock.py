@@ -193,7 +193,7 @@ def test_callers_who_speak_slowly_do_not_hold_the_door(
             with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=5) as slow:
                 for byte in knock_module._LINE + bytes(1000):
                     slow.sendall(bytes([byte]))
-                    if stop.wait(0.3):
+                    if stop.wait(0.8):
                         return
             stop.wait(0.05)
 
@@ -201,7 +201,7 @@ def test_callers_who_speak_slowly_do_not_hold_the_door(
     for one in slow:
         one.start()
     media, shop = identities["media"], identities["shop"]
-    knock(HOST, port, identity=shop, peer=media.certificate, timeout=25)
+    knock(HOST, port, identity=shop, peer=media.certificate, timeout=10)
     thread.join(10)
     stop.set()
     assert outcome == ["entered"]

@@ -76,8 +76,11 @@ def assert_charged_before_opening(forked: Forked, added: int) -> None:
     """Charged once, and before the first message of the opening; or not, and no such message was sent."""
     points = forked.points()
     assert added == points.count("ledger.charge after") <= 1, points[-3:]
+    opened = [at for at, point in enumerate(points) if point.endswith("of the opening")]
     if added == 0:
-        assert "ledger.store before" not in points
+        assert not opened and "ledger.store before" not in points
+    elif opened:
+        assert points.index("ledger.charge after") < opened[0]
 
 
 def sends(points: list[str]) -> list[int]:

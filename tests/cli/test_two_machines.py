@@ -98,6 +98,19 @@ def test_a_listener_that_is_gone_is_reported_at_once(zygote: Zygote, scene: Scen
     assert time.monotonic() - began < 8  # 1.4 s of attempts, and the end of two processes on a busy machine
 
 
+def test_a_peer_that_starts_twice_disturbs_nobody(zygote: Zygote, scene: Scene) -> None:
+    """The listening side takes one peer for one run; the second process of the same peer finds nobody."""
+    scene.agree(noise="gaussian", profile="ecdh")
+    address = f"127.0.0.1:{free_port()}"
+    media = zygote.start(scene, "media", "--listen", address)
+    twice = [zygote.start(scene, "shop", "--connect", address, "--connect-timeout", "8", out=f"shop-{n}") for n in "12"]
+    assert media.ended().code == 0
+    ended = sorted((forked.ended() for forked in twice), key=lambda end: end.code)
+    assert [end.code for end in ended] == [0, 5], ended
+    assert "tried for 8 s" in ended[1].line or "peer" in ended[1].line
+    assert [charges(scene, party) for party in PARTIES] == [1, 1]
+
+
 def test_a_peer_that_restarts_in_the_middle_finds_its_session_void(zygote: Zygote, scene: Scene) -> None:
     """A new process of the peer at the same address is no continuation of the old one's run."""
     scene.agree(noise="gaussian", profile="kkrt")

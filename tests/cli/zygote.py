@@ -173,6 +173,8 @@ class Points:
         Path.replace = replacing  # type: ignore[method-assign, assignment]
 
     def _plant_frames(self, link: Any) -> None:
+        from cleanroom.protocols.wire import ProtocolId
+
         send, receive, dial = link.send, link.receive, None
         counts = {"send": 0, "take": 0}
 
@@ -188,7 +190,8 @@ class Points:
                 of._carrier.close()
 
         def sending(of: Any, frame: bytes, **named: Any) -> None:
-            self.reach(f"send {counts['send']}")
+            opens = frame[1] == ProtocolId.RELEASE  # the second byte of a frame names its protocol
+            self.reach(f"send {counts['send']}" + (" of the opening" if opens else ""))
             counts["send"] += 1
             cut(of)
             send(of, frame, **named)
