@@ -28,6 +28,7 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "hint/v1/run.json": steps.hint_run,
     "merkle/v1/blinded.json": records.blinded_roots,
     "oprf_ecdh/v1/run.json": steps.oprf_ecdh_run,
+    "oprf_kkrt/v1/run.json": steps.oprf_kkrt_run,
     **{f"release/v1/{name}.json": partial(openings.opening_of, name) for name in openings.CASES},
     "row_keys/v1/keys.json": records.row_keys,
     "row_keys/v1/trees.json": records.time_trees,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh, oprf_kkrt
 from cleanroom.protocols.seeds import Streams
-from cleanroom.vectors.pairs import Frame, Scene, Side, exchange, run_scene
+from cleanroom.vectors.pairs import Frame, Scene, Side, run_scene
 
 __all__ = [
     "frames_hold",
@@ -22,6 +22,7 @@ __all__ = [
     "oprf_ecdh_run",
     "oprf_ecdh_scene",
     "oprf_kkrt_run",
+    "oprf_kkrt_scene",
     "words",
 ]
 
@@ -80,20 +81,32 @@ def oprf_ecdh_run(content: Any) -> Iterator[tuple[str, bool]]:
     yield "outputs of the sender", np.array_equal(evaluated, outputs)
 
 
-def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
-    """Profile kkrt: base transfers and correction, the sender's mask and rows, and outputs at queries and elsewhere."""
+def _kkrt_queries(content: Any) -> Bytes:
+    return _rows([hashlib.sha256(b"query %d" % number).hexdigest()[:52] for number in range(content["n_bins"])])
+
+
+def oprf_kkrt_scene(content: Any) -> Scene[Bytes, oprf_kkrt.Evaluator]:
+    """Profile kkrt."""
     count, size, bucket = content["n_bins"], content["output_bytes"], content["bucket"]
-    queries = _rows([hashlib.sha256(b"query %d" % number).hexdigest()[:52] for number in range(count)])
-    own, other = (
-        Streams(seed=bytes.fromhex(content[name]), session_id=bytes.fromhex(content["session_id"]))
-        for name in ("receiver_seed", "sender_seed")
+    return (
+        lambda: Side(
+            protocol=oprf_kkrt.receiver(
+                queries=_kkrt_queries(content), output_bytes=size, streams=_streams(content, "exposure"), bucket=bucket
+            )
+        ),
+        lambda: Side(
+            protocol=oprf_kkrt.sender(
+                n_bins=count, output_bytes=size, streams=_streams(content, "outcome"), bucket=bucket
+            )
+        ),
     )
-    run = exchange(
-        oprf_kkrt.receiver(queries=queries, output_bytes=size, streams=own, bucket=bucket),
-        oprf_kkrt.sender(n_bins=count, output_bytes=size, streams=other, bucket=bucket),
-    )
-    found = [(step, hashlib.sha256(payload).hexdigest()) for _, step, payload in run.payloads()]
-    yield "messages", found == [(message["step"], message["sha256"]) for message in content["messages"]]
+
+
+def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """Base transfers and correction, the sender's mask and rows, and outputs at queries and elsewhere."""
+    queries = _kkrt_queries(content)
+    run = run_scene(oprf_kkrt_scene(content))
+    yield from frames_hold(content, run.frames)
     yield "mask", run.second.mask.tobytes().hex() == content["mask"]
     bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
     yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))

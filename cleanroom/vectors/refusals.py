@@ -18,6 +18,7 @@ SCENES: Final[dict[str, Callable[[Any], Scene[Any, Any]]]] = {  # Any: a file's 
     "grouped_sum/v1/run.json": joins.grouped_sum_scene,
     "hint/v1/run.json": joins.hint_scene,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_scene,
+    "oprf_kkrt/v1/run.json": joins.oprf_kkrt_scene,
     "release/v1/gaussian.json": openings.opening_scene,
     "release/v1/none.json": openings.opening_scene,
     "release/v1/sole_recipient.json": openings.opening_scene,

@@ -3,7 +3,7 @@
 //! Each bin is one row of 448 bits. The receiver holds t, the sender r = t ⊕ (C(x) ∧ s), x being the receiver's query in
 //! that bin and s the sender's mask; F(bin, y) is a hash of r ⊕ (C(y) ∧ s). Streams and corrections are columns: one
 //! AES block is 128 consecutive bins of a column. `protocols/oprf_kkrt.py` tells the protocol and
-//! `protocols/reference/oprf_kkrt.py` computes the same.
+//! `tools/slow/kkrt.py` computes the same.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +12,10 @@ from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import base_ot, cuckoo, oprf_kkrt
 from cleanroom.protocols.party import Party
-from cleanroom.protocols.reference import oprf_kkrt as plain
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Progress
 from tests.harness import Run, Tamper, run_pair
+from tools.slow import kkrt as plain
 
 SESSION = bytes(range(100, 132))
 OUTPUT_BYTES = 8 + 8 * 3
@@ -263,12 +261,6 @@ def test_progress_ends_at_its_total(small_chunks: None) -> None:
                     waiting[1 - index].append(event.frame)
     for index in (0, 1):
         assert [(report.done, report.total) for report in reports[index]] == [(256, 600), (512, 600), (600, 600)]
-
-
-@pytest.mark.slow
-def test_the_vector_is_what_the_references_give() -> None:
-    vector = json.loads((ROOT / "tests/vectors/oprf_kkrt/v1/run.json").read_text(encoding="utf-8"))
-    assert runpy.run_path(str(ROOT / "tools/oprf_kkrt_vectors.py"))["vectors"]() == vector
 
 
 def test_a_changed_correction_changes_the_senders_rows_alone(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from cleanroom.protocols import base_ot, equality, ot
-from cleanroom.protocols.reference import base_ot as plain_base
 from cleanroom.protocols.reference import ot as plain
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import Message, encode_frame
 from cleanroom.vectors import check_file
+from tools.slow import base_ot as plain_base
 
 ROOT = Path(__file__).parents[2]
 VECTORS: dict[str, Any] = json.loads((ROOT / "tests/vectors/ot/v1/transcripts.json").read_text("utf-8"))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Final, NamedTuple
 
 from tools.recipes import openings, records, steps
-from tools.recipes.record import SIDES, Json
-from tools.slow import ed25519, transcript
+from tools.recipes.record import SESSION_ID, SIDES, Json
+from tools.slow import base_ot, ed25519, ristretto, transcript
 from tools.slow.frames import HEADER_BYTES, MAX_PAYLOAD_BYTES, NUMBERS
 from tools.slow.ring import PRIMES
 from tools.slow.ristretto import P
@@ -51,6 +51,9 @@ def applied(edits: Sequence[Edit], frame: bytes) -> bytes:
 
 
 ITEM_BYTES: Final = {
+    "base_ot.receiver_elements": 64,
+    "base_ot.sender_elements": 32,
+    "oprf.correction": 16,
     "oprf.blinded": 32,
     "oprf.evaluated": 32,
     "hint.table": 24,
@@ -62,6 +65,9 @@ ITEM_BYTES: Final = {
     "release.cells": 40,
 }
 """Bytes of one item, where a message holds several; elsewhere a message has one length and a byte is taken."""
+
+
+NOT_CANONICAL: Final = "an element is not canonically encoded"
 
 
 def everywhere(frame: Frame, number: int) -> Iterator[Fault]:
@@ -165,6 +171,29 @@ def points(frame: Frame, phrase: str) -> Iterator[Fault]:
     for name, (says, value) in bad.items():
         encoded = value.to_bytes(32, "little")
         yield Fault(name=f"point_{name}", says=says, edits=_at(32, encoded), phrase=phrase)
+
+
+def _base_points(frame: Frame, step: str) -> Iterator[Fault]:
+    """The identity is named apart from what is no element."""
+    for fault in points(frame, f"{step}: "):
+        reason = "an element is the identity" if fault.name == "point_identity" else NOT_CANONICAL
+        yield replace(fault, phrase=f"{step}: {reason}")
+
+
+def _base_elements(frame: Frame) -> Iterator[Fault]:
+    """Points; and a first element that cancels the hash of the second, so that the sender would add up to nothing."""
+    yield from _base_points(frame, frame.step)
+    label = f"oprf-kkrt {steps.KKRT_BUCKET}".encode()
+    domain = SESSION_ID + len(label).to_bytes(2, "little") + label
+    second = frame.data[HEADER_BYTES + 32 : HEADER_BYTES + 64]
+    hashed = base_ot.hash_to_point(domain, 0, 0, second)
+    cancelling = ristretto.encode(ristretto.multiply(ristretto.ORDER - 1, hashed))
+    yield Fault(
+        name="cancelling",
+        says="the first element is minus the hash of the second: their sum is the identity",
+        edits=_at(0, cancelling),
+        phrase=f"{frame.step}: an element is the identity",
+    )
 
 
 def residues(frame: Frame, offset: int, prime: int) -> Iterator[Fault]:
@@ -349,6 +378,8 @@ POINTED: Final[dict[str, Callable[[Frame], Iterator[Fault]]]] = {
     "session.seal": _seal,
     "oprf.blinded": partial(points, phrase="oprf: blinded_element: a canonical non-identity element expected"),
     "oprf.evaluated": partial(points, phrase="oprf: evaluated_element: a canonical non-identity element expected"),
+    "base_ot.receiver_elements": _base_elements,
+    "base_ot.sender_elements": partial(_base_points, step="base_ot.sender_elements"),
     "grouped_sum.public_keys": lambda frame: _both(frame, (0, PRIMES[0]), (_RING, PRIMES[1]), (2 * _RING, PRIMES[2])),
     "grouped_sum.ciphertexts": lambda frame: _both(frame, (7, PRIMES[0]), (3 * _RING - 7, PRIMES[2])),
     "grouped_sum.answers": lambda frame: _both(frame, (0, PRIMES[0]), (2 * _RING - 7, PRIMES[1])),
@@ -368,6 +399,10 @@ VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
         ("session.hello", "session.nonce", "session.confirm", "session.seal"),
     ),
     "oprf_ecdh/v1/run.json": (lambda: steps.oprf_ecdh_frames()[0], ("oprf.blinded", "oprf.evaluated")),
+    "oprf_kkrt/v1/run.json": (
+        steps.oprf_kkrt_frames,
+        ("base_ot.receiver_elements", "base_ot.sender_elements", "oprf.correction"),
+    ),
     "hint/v1/run.json": (steps.hint_frames, ("hint.seed", "hint.table")),
     "grouped_sum/v1/run.json": (
         steps.grouped_sum_frames,

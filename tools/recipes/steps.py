@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 
 from tools.recipes.record import (
@@ -17,11 +18,12 @@ from tools.recipes.record import (
     streams,
     table,
 )
-from tools.slow import cuckoo, grouped_sum, hint, oprf
-from tools.slow.frames import Sent
+from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf
+from tools.slow.frames import Sent, pieces
+from tools.slow.streams import keystream
 from tools.slow.transcript import Frame
 
-__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run"]
+__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run"]
 
 WORD: Final = 1 << 64
 
@@ -164,4 +166,76 @@ def grouped_sum_run() -> Json:
         "frames": listed(_sum_frames(made)),
         "shares_outcome": table(made.sender),
         "shares_exposure": table(made.receiver),
+    }
+
+
+KKRT_BINS: Final = 130  # the second group of 128 is filled up
+KKRT_BUCKET: Final = 3
+KKRT_OUTPUT: Final = 8 + 8 * 5  # five columns: the masks take two hashes
+KKRT_SHOWN: Final = (0, 1, 127, 128, 129)
+
+
+@cache
+def _kkrt() -> tuple[list[Frame], bytes, list[Json]]:
+    exposure, outcome = streams()
+    label = f"oprf-kkrt {KKRT_BUCKET}"
+    domain = SESSION_ID + len(label).to_bytes(2, "little") + label.encode()
+    drawn = keystream(outcome.key("oprf", "mask", direction="sender", bucket=KKRT_BUCKET), 56)
+    bits = [drawn[column // 8] >> column % 8 & 1 for column in range(448)]
+    receiver_key = outcome.key("base_ot", label, direction="receiver")
+    sender_key = exposure.key("base_ot", label, direction="sender")
+    elements = base_ot.receiver_message(receiver_key, domain, bits)
+    answer = base_ot.sender_message(sender_key, len(bits))
+    flat = pieces(base_ot.sender_keys(sender_key, domain, elements), 16)
+    pairs = list(zip(flat[0::2], flat[1::2], strict=True))
+    chosen = [pair[bit] for pair, bit in zip(pairs, bits, strict=True)]
+    assert b"".join(chosen) == base_ot.receiver_keys(receiver_key, domain, bits, elements, answer)
+
+    queries = [hashlib.sha256(b"query %d" % number).digest()[:26] for number in range(KKRT_BINS)]
+    message = kkrt.correction(pairs, kkrt.code_keys(SESSION_ID, KKRT_BUCKET), queries)
+    mask = int.from_bytes(drawn, "little")
+    bins: list[Json] = []
+    for index in KKRT_SHOWN:
+        row = kkrt.sender_row(chosen, mask, message, index)
+        found = [
+            kkrt.evaluate(row, mask, SESSION_ID, KKRT_BUCKET, index=index, data=data, output_bytes=KKRT_OUTPUT)
+            for data in (queries[index], queries[index - 1])
+        ]
+        own = kkrt.receiver_row(pairs, index)
+        assert found[0] == kkrt.hash_row(SESSION_ID, KKRT_BUCKET, index, own, KKRT_OUTPUT)
+        bins.append(
+            {
+                "bin": index,
+                "query": queries[index].hex(),
+                "row": row.to_bytes(56, "little").hex(),
+                "output": found[0].hex(),
+                "output_of_the_query_of_the_bin_before": found[1].hex(),
+            }
+        )
+    sent = [
+        (OUTCOME, Sent("base_ot.receiver_elements", elements)),
+        (EXPOSURE, Sent("base_ot.sender_elements", answer)),
+        (EXPOSURE, Sent("oprf.correction", message)),
+    ]
+    return numbered(sent), drawn, bins
+
+
+def oprf_kkrt_frames() -> list[Frame]:
+    """Profile kkrt on 130 bins of bucket 3: base transfers, then one correction."""
+    return _kkrt()[0]
+
+
+def oprf_kkrt_run() -> Json:
+    """oprf_kkrt/v1/run.json."""
+    frames, drawn, bins = _kkrt()
+    return {
+        **head("oprf_kkrt", "wire/oprf-kkrt.md"),
+        **parties(),
+        "queries": 'that of bin i is the first 26 bytes of SHA-256("query i")',
+        "bucket": KKRT_BUCKET,
+        "n_bins": KKRT_BINS,
+        "output_bytes": KKRT_OUTPUT,
+        "mask": drawn.hex(),
+        "bins": bins,
+        "frames": listed(frames),
     }

@@ -37,7 +37,7 @@ CHANGES = {
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": [("vectors", 1, "output"), ("secret_key",), ("group_dst",)],
     "oprf_ecdh/v1/run.json": [("frames", 0, "sha256"), ("bins", 3, "output"), ("session_id",)],
     "oprf_kkrt/v1/run.json": [
-        ("messages", 2, "sha256"),
+        ("frames", 2, "sha256"),
         ("mask",),
         ("bins", 1, "row"),
         ("bins", 4, "output"),

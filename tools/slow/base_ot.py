@@ -1,14 +1,14 @@
-"""Base transfers over Python integers: the same draws, hashes and messages as the kernels."""
+"""Base transfers over Python integers: endemic oblivious transfer (ePrint 2019/706)."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Final
 
-from cleanroom.protocols.reference import ristretto
-from cleanroom.protocols.seeds import keystream
+from tools.slow import ristretto
+from tools.slow.streams import keystream
 
-__all__ = ["receiver_keys", "receiver_message", "sender_keys", "sender_message"]
+__all__ = ["hash_to_point", "receiver_keys", "receiver_message", "sender_keys", "sender_message"]
 
 KEY_BYTES: Final = 16
 
@@ -29,7 +29,8 @@ def _scalars(key: bytes, count: int) -> list[int]:
     return [_scalar(stream[at : at + 64]) for at in range(0, len(stream), 64)]
 
 
-def _hash_to_point(domain: bytes, index: int, slot: int, element: bytes) -> ristretto.Point:
+def hash_to_point(domain: bytes, index: int, slot: int, element: bytes) -> ristretto.Point:
+    """H_slot of the other slot's element."""
     label = b"cleanroom/base-ot/point/v1"
     return ristretto.from_uniform(
         hashlib.sha512(label + domain + index.to_bytes(4, "little") + bytes([slot]) + element).digest()
@@ -46,7 +47,7 @@ def receiver_message(key: bytes, domain: bytes, choices: list[int]) -> bytes:
     """Returns the receiver's two elements for each transfer, 64 bytes each."""
     message = b""
     for index, ((scalar, other), choice) in enumerate(zip(_draws(key, len(choices)), choices, strict=True)):
-        hashed = _hash_to_point(domain, index, choice, ristretto.encode(other))
+        hashed = hash_to_point(domain, index, choice, ristretto.encode(other))
         # minus one times the hash, by the group's order
         known = ristretto.add(
             ristretto.multiply(scalar, ristretto.GENERATOR), ristretto.multiply(ristretto.ORDER - 1, hashed)
@@ -70,7 +71,7 @@ def sender_keys(key: bytes, domain: bytes, elements: bytes) -> bytes:
         pair = elements[64 * index : 64 * index + 64]
         for slot in range(2):
             element, other = pair[32 * slot : 32 * slot + 32], pair[32 - 32 * slot : 64 - 32 * slot]
-            blinded = ristretto.add(ristretto.decode(element), _hash_to_point(domain, index, slot, other))
+            blinded = ristretto.add(ristretto.decode(element), hash_to_point(domain, index, slot, other))
             keys += _key(domain, index, slot, pair, ristretto.multiply(scalar, blinded))
     return keys
 

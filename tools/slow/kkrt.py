@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import ECB
+from tools.slow.aes import encrypt
 
 __all__ = ["code_keys", "correction", "encode", "evaluate", "hash_row", "receiver_row", "sender_row"]
 
@@ -21,22 +19,18 @@ def code_keys(session_id: bytes, bucket: int) -> list[bytes]:
     return [hashlib.sha256(seed + bytes([number])).digest()[:16] for number in range(5)]
 
 
-def _aes(key: bytes, block: bytes) -> bytes:
-    return Cipher(AES(key), ECB()).encryptor().update(block)
-
-
 def encode(keys: list[bytes], data: bytes) -> int:
     """The codeword of 26 bytes."""
     padded = data + bytes(32 - len(data))
-    chained = _aes(keys[0], padded[:16])
-    chained = _aes(keys[0], bytes(a ^ b for a, b in zip(chained, padded[16:], strict=True)))
-    codeword = b"".join(_aes(key, chained) for key in keys[1:])
+    chained = encrypt(keys[0], padded[:16])
+    chained = encrypt(keys[0], bytes(a ^ b for a, b in zip(chained, padded[16:], strict=True)))
+    codeword = b"".join(encrypt(key, chained) for key in keys[1:])
     return int.from_bytes(codeword[: WIDTH // 8], "little")
 
 
 def _stream_bit(key: bytes, index: int) -> int:
     """Bit `index` of a key's stream: AES of the block counter, little endian, 128 bits a block."""
-    block = int.from_bytes(_aes(key, (index // GROUP).to_bytes(16, "little")), "little")
+    block = int.from_bytes(encrypt(key, (index // GROUP).to_bytes(16, "little")), "little")
     return block >> index % GROUP & 1
 
 
@@ -53,7 +47,7 @@ def correction(keys: list[tuple[bytes, bytes]], codes: list[bytes], queries: lis
     for group in range(groups):
         counter = group.to_bytes(16, "little")
         for column, pair in enumerate(keys):
-            left, right = (int.from_bytes(_aes(key, counter), "little") for key in pair)
+            left, right = (int.from_bytes(encrypt(key, counter), "little") for key in pair)
             chosen = sum((codewords[group * GROUP + bit] >> column & 1) << bit for bit in range(GROUP))
             message += (left ^ right ^ chosen).to_bytes(16, "little")
     return message
