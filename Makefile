@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(wildcard kernels/src/*.rs kernels/src/*/*.rs) kernels/Cargo.toml kernels/Cargo.lock
 
-.PHONY: demo test check audit bench kernels clean
+.PHONY: demo test check audit bench fuzz kernels clean
 
 demo: $(VENV)/.built
 	$(BIN)/cleanroom demo
@@ -20,6 +20,7 @@ check: $(VENV)/.built
 	$(BIN)/ruff format --check --quiet protocols cli
 	$(BIN)/mypy
 	$(BIN)/mypy -p benchmarks
+	$(BIN)/mypy -p fuzz
 	$(BIN)/mypy -p tools
 	$(BIN)/python tools/vectors.py --check
 	cd kernels && cargo fmt --check
@@ -36,6 +37,12 @@ bench: $(VENV)/.built
 	$(BIN)/python -m benchmarks.floors
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.peers
+
+# Every decoder under a coverage-guided engine, so many seconds each; docs/how-to/fuzz.md has the rest.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.built
+	$(BIN)/pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 kernels: $(VENV)/.built
 

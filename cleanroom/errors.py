@@ -16,6 +16,7 @@ __all__ = [
     "PeerError",
     "UsageError",
     "exit_code_of",
+    "one_line",
     "reason_of",
 ]
 
@@ -61,6 +62,15 @@ def exit_code_of(error: BaseException) -> int:
     return error.exit_code if isinstance(error, CleanroomError) else CleanroomError.exit_code
 
 
+def one_line(text: str) -> str:
+    """A text as one line on which no terminal acts: names and paths in it may come from a partner's file.
+
+    Returns:
+        The words with one space between them; characters that are not printable are question marks.
+    """
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
+
 def reason_of(error: BaseException) -> str:
     """Says any end in one line.
 
@@ -71,7 +81,7 @@ def reason_of(error: BaseException) -> str:
         One line without a value from the data.
     """
     if isinstance(error, CleanroomError) and str(error):
-        return " ".join(str(error).split())
+        return one_line(str(error))
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, MemoryError):

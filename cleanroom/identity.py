@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -48,6 +48,17 @@ NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 LIFETIME = timedelta(days=3650)
 CLOCK_SKEW = timedelta(days=1)  # a partner whose clock is behind must still accept a new certificate
 MAX_PEM_BYTES = 65_536
+
+_NO_CERTIFICATE = (
+    TypeError,
+    UnsupportedAlgorithm,
+    ValueError,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading a certificate raises, from whoever made it."""
 
 _SIGNATURE_LABEL = b"cleanroom/signature/v1\x00"
 _DERIVE_LABEL = b"cleanroom/identity/v1\x00"
@@ -296,7 +307,7 @@ def read_certificate(pem: bytes, *, where: str) -> Certificate:
         public = certificate.public_key()
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         dns = names.get_values_for_type(x509.DNSName)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, TypeError):
+    except _NO_CERTIFICATE:
         raise AgreementError(f"{where}: is not a certificate that `cleanroom party new` writes") from None
     if not isinstance(public, Ed25519PublicKey) or len(dns) != 1 or not NAME_PATTERN.fullmatch(dns[0]):
         raise AgreementError(f"{where}: expected an Ed25519 certificate with one name, as `cleanroom party new` writes")

@@ -36,7 +36,7 @@ __all__ = ["AbortReason", "Link", "memory_links"]
 
 HEARTBEAT_SECONDS: Final = 5.0
 MAX_HEARTBEATS: Final = 17_280
-"""Heartbeats that may stand in for one message: a day of them."""
+"""Messages that bring a side nowhere, heartbeats mostly, that may stand in for one that does: a day of them."""
 ACKNOWLEDGE_BYTES: Final = 8 << 20
 """Frames taken, in bytes, after which the peer is told that it may forget them."""
 WINDOW_BYTES: Final = 32 << 20
@@ -116,6 +116,7 @@ class Link:
         self._arrived = 0  # frames that arrived, `_early` included
         self._taken_bytes = 0  # since the last acknowledgement
         self._finished = False
+        self._idle = 0  # messages since one that was a frame or made room for one
         self._peer_finished = False
         self._peer_stopped = False
         self._last_sent = time.monotonic()
@@ -221,23 +222,20 @@ class Link:
         self._carrier.send(bytes([kind]) + body)
 
     def _await(self, timeout: float, waiting_for: str) -> None:
-        """Handles arrivals until something other than a heartbeat came."""
-        for _ in range(MAX_HEARTBEATS):
-            try:
-                if self._carrier is None:
-                    raise CarrierLostError("the connection is closed")
-                message = self._carrier.receive(timeout)
-            except CarrierLostError as error:
-                self._resume(error)
-                return
-            except PeerSilentError as error:
-                raise PeerSilentError(f"{waiting_for}: {error}") from None
-            if message != bytes([_Kind.HEARTBEAT]):
-                self._take(message[0], message[1:], waiting_for)
-                return
-        raise PeerError(f"{waiting_for}: the peer only ever said that it works on")
+        """Handles one arrival, or opens a broken connection again."""
+        try:
+            if self._carrier is None:
+                raise CarrierLostError("the connection is closed")
+            message = self._carrier.receive(timeout)
+        except CarrierLostError as error:
+            self._resume(error)
+            return
+        except PeerSilentError as error:
+            raise PeerSilentError(f"{waiting_for}: {error}") from None
+        self._take(message[0], message[1:], waiting_for)
 
     def _take(self, kind: int, body: bytes, waiting_for: str) -> None:
+        self._idle += 1
         if kind == _Kind.FRAME:
             if len(self._early) >= MAX_EARLY_FRAMES:
                 raise PeerError(
@@ -245,8 +243,14 @@ class Link:
                 )
             self._early.append(body)
             self._arrived += 1
+            self._idle = 0
+        elif kind == _Kind.HEARTBEAT and not body:
+            pass
         elif kind == _Kind.ACKNOWLEDGE and len(body) == _COUNT.size:
-            self._forget(*_COUNT.unpack(body))
+            (count,) = _COUNT.unpack(body)
+            if count > self._forgotten:  # after a resume the greeting has told more, and this is no news
+                self._forget(count)
+                self._idle = 0
         elif kind == _Kind.FINISHED and not body:
             self._peer_finished = True
         elif kind == _Kind.ABORT and len(body) == 1 and body[0] in AbortReason.__members__.values():
@@ -254,6 +258,8 @@ class Link:
             raise PeerError(f"the peer stopped the run: {AbortReason(body[0]).words}")
         else:
             raise PeerError(f"{waiting_for}: a message of no known kind")
+        if self._idle > MAX_HEARTBEATS:
+            raise PeerError(f"{waiting_for}: the peer only ever said that it works on")
 
     def _forget(self, count: int) -> None:
         """Drops the frames that the peer has taken: the first `count` of the session."""
@@ -309,8 +315,7 @@ class Link:
                 message = carrier.receive(DRAIN_SECONDS)
             except (CarrierLostError, PeerSilentError):
                 return
-            if message[0] != _Kind.HEARTBEAT:
-                self._take(message[0], message[1:], "connection")
+            self._take(message[0], message[1:], "connection")
 
     def _resume(self, lost: CarrierLostError) -> None:
         """Opens the connection again."""

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import click
 
 from cleanroom import __version__
-from cleanroom.errors import CleanroomError, UsageError, exit_code_of, reason_of
+from cleanroom.errors import CleanroomError, UsageError, exit_code_of, one_line, reason_of
 from cleanroom.machine import harden
 
 __all__ = ["cli", "main"]
@@ -107,7 +107,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _explain(reason: str, code: int, as_json: bool) -> int:
-    line = " ".join(reason.split())
+    line = one_line(reason)
     with contextlib.suppress(OSError):  # whoever read the output is gone: the exit code says it all the same
         if as_json:
             click.echo(json.dumps({"version": 1, "error": line, "exit_code": code}, ensure_ascii=False))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from cleanroom.errors import AgreementError, CleanroomError, DataError
+from cleanroom.errors import AgreementError, CleanroomError, DataError, one_line
 
 __all__ = ["AuditReport", "Fault"]
 
@@ -52,10 +52,14 @@ class AuditReport:
         return AgreementError.exit_code if signatures else DataError.exit_code
 
     def add(self, file: str, where: str, what: str, *, signature: bool = False) -> None:
-        """Adds a fault, once."""
-        fault = Fault(file=file, where=where, what=what, signature=signature)
+        """Adds a fault, once; what it quotes of a file is made fit for a terminal."""
+        fault = Fault(file=file, where=one_line(where), what=one_line(what), signature=signature)
         if fault not in self.faults:
             self.faults.append(fault)
+
+    def note(self, text: str) -> None:
+        """Adds what an auditor should know and is no fault."""
+        self.notes.append(one_line(text))
 
     @contextmanager
     def catching(self, file: str) -> Iterator[None]:
@@ -70,7 +74,7 @@ class AuditReport:
             where, what = _split(message, file)
             self.add(file, where, what, signature=isinstance(error, AgreementError))
         except CleanroomError as error:
-            self.add(file, "", " ".join(str(error).split()))
+            self.add(file, "", str(error))
 
 
 def _split(message: str, file: str) -> tuple[str, str]:

@@ -98,7 +98,7 @@ def _read_files(path: Path, report: AuditReport) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for entry in sorted(path.iterdir()):
         if entry.name not in _KNOWN:
-            report.notes.append(f"{entry}: is not a file of a run and was not looked at")
+            report.note(f"{entry}: is not a file of a run and was not looked at")
             continue
         try:
             files[entry.name] = entry.read_bytes()

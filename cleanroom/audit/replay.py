@@ -286,7 +286,7 @@ def _replay(run: _Run, first: _Side, second: _Side) -> None:
             report.add(side.recorded.name, f"line {side.lines + 1}", "the replay has ended before it")
         _check_files(run, side)
         if side.folder.local.get("build") != BUILD:
-            report.notes.append(f"{side.folder.name(LOCAL_FILE)}: build: another one ran then; here is {BUILD}")
+            report.note(f"{side.folder.name(LOCAL_FILE)}: build: another one ran then; here is {BUILD}")
     report.checked.append("both inputs give the committed roots, both seeds the commitments")
     report.checked.append(f"{first.lines} messages replayed to the last byte, and the files of both sides")
 

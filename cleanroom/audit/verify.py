@@ -181,7 +181,7 @@ def _check_parquet(folder: RunFolder, agreement: Agreement, plan: Plan, opening:
         if data != expected:
             report.add(name, "", "does not hold the rows of release.json as they are written")
         return
-    report.notes.append(f"{name}: was written by {terms.writer}, here is {WRITER}: compared by rows, not by bytes")
+    report.note(f"{name}: was written by {terms.writer}, here is {WRITER}: compared by rows, not by bytes")
     try:
         equal = pq.read_table(pa.BufferReader(data)).equals(pq.read_table(pa.BufferReader(expected)))
     except (pa.ArrowException, OSError, ValueError):

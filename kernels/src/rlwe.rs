@@ -75,6 +75,13 @@ fn check_entries(bins: &[i64], weights: &[i64], low: i64, high: i64) -> PyResult
     Ok(())
 }
 
+/// The first block, and the number of blocks, of `count` ciphertexts numbered from `first`, `columns` a block.
+fn block_range(first: u64, count: usize, columns: u64) -> PyResult<(u64, usize)> {
+    let end = first.checked_add(count as u64).ok_or_else(|| fault("ciphertexts are numbered under 2^64"))?;
+    let first_block = first / columns;
+    Ok((first_block, (end.div_ceil(columns) - first_block) as usize))
+}
+
 /// The blocks of a call as a range of bins.
 fn bin_range(first_block: u64, blocks: usize) -> PyResult<(i64, i64)> {
     if blocks > MAX_BLOCKS || first_block >= 1 << 40 {
@@ -131,9 +138,7 @@ impl RlweSecret {
         }
         let words = flat(&messages)?;
         let columns = self.0.columns() as u64;
-        let count = words.len() / DEGREE;
-        let first_block = first / columns;
-        let blocks = ((first + count as u64).div_ceil(columns) - first_block) as usize;
+        let (first_block, blocks) = block_range(first, words.len() / DEGREE, columns)?;
         bin_range(first_block, blocks)?;
         let parts = py.detach(|| {
             let elements = cipher::block_elements(&seed, first_block, blocks);
@@ -234,9 +239,7 @@ fn rlwe_weigh_ciphertexts<'py>(
         return Err(fault("ciphertexts must be k × 3 × 8192"));
     }
     let (words, bins, targets, weights) = (flat(&ciphertexts)?, flat(&bins)?, flat(&targets)?, flat(&weights)?);
-    let first_block = first / columns as u64;
-    let count = words.len() / ELEMENT;
-    let blocks = ((first + count as u64).div_ceil(columns as u64) - first_block) as usize;
+    let (first_block, blocks) = block_range(first, words.len() / ELEMENT, columns as u64)?;
     let (low, high) = bin_range(first_block, blocks)?;
     if targets.len() != bins.len() || weights.len() != bins.len() {
         return Err(fault("bins, targets and weights have one entry each"));
@@ -352,8 +355,8 @@ fn rlwe_encrypt_zeros<'py>(
         return Err(fault("public keys must be c × 3 × 8192"));
     }
     let words = flat(&public_keys)?;
-    if count > MAX_TARGETS {
-        return Err(fault("at most 65536 targets a call"));
+    if count > MAX_TARGETS || first.checked_add(count as u64).is_none() {
+        return Err(fault("at most 65536 targets a call, numbered under 2^64"));
     }
     if !reduced(words, DEGREE) {
         return Err(fault("a residue is not reduced"));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
 import stat
@@ -240,6 +241,24 @@ def test_repr_shows_no_key(media: Identity) -> None:
     shown = repr(media)
     assert "PRIVATE" not in shown
     assert media.key_pem.decode().splitlines()[1] not in shown
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a003020102", "a003020104"),  # version 5 of X.509, which there is not
+        ("2b6570032100", "2b6571032100"),  # X448 by its number, an unknown one here: the key of the subject
+        ("06032b6570", "06032b657f"),  # an algorithm that nobody knows
+        ("8205", "8705"),  # the DNS name as an address of five bytes
+    ],
+)
+def test_a_certificate_of_another_make_is_refused_in_our_words(media: Identity, old: str, new: str) -> None:
+    der = x509.load_pem_x509_certificate(media.certificate_pem).public_bytes(Encoding.DER)
+    changed = der.replace(bytes.fromhex(old), bytes.fromhex(new))
+    assert changed != der
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(changed) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(AgreementError, match=r"a\.crt: "):
+        read_certificate(pem, where="a.crt")
 
 
 @pytest.mark.parametrize("strict", [False, True])

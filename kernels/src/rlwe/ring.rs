@@ -192,7 +192,7 @@ impl Prime {
         // y * value - quotient * p with p = 2^56 - fold, all modulo 2^64; fold is under 2^32.
         let (v_high, v_low) = (factor.value >> 32, factor.value & LOW);
         let product = (y_low * v_low).wrapping_add((y_high * v_low).wrapping_add(y_low * v_high) << 32);
-        let folded = (quotient & LOW) * self.fold + (((quotient >> 32) * self.fold) << 32);
+        let folded = ((quotient & LOW) * self.fold).wrapping_add(((quotient >> 32) * self.fold) << 32);
         product.wrapping_add(folded).wrapping_sub(quotient << PRIME_BITS)
     }
 
