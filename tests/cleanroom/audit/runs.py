@@ -121,7 +121,7 @@ class AuditedRun:
 
 
 def finish_run(
-    root: Path, noise: str, recipients: str, profile: str, changes: Sequence[tuple[str, str]] = ()
+    root: Path, noise: str, recipients: str, profile: str = "ecdh", changes: Sequence[tuple[str, str]] = ()
 ) -> AuditedRun:
     """Makes identities, signs an agreement, runs both sides against each other and writes their folders."""
     made = AuditedRun(root=root)
