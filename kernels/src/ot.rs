@@ -143,8 +143,16 @@ impl Leaves {
 
     /// S_b = Σ of the streams of leaves whose index has bit b, for the four b, and the sum of all streams.
     /// With `punctured`, leaf 0 is unknown and the last sum is meaningless.
-    fn sums(&self, tree: usize, counters: &[Block], punctured: bool, sums: &mut [Words; DEPTH], total: &mut Words) {
-        let mut streams = [[0u64; TASK_WORDS]; LEAVES];
+    /// `streams` is scratch: its owner wipes it.
+    fn sums(
+        &self,
+        tree: usize,
+        counters: &[Block],
+        punctured: bool,
+        streams: &mut [Words; LEAVES],
+        sums: &mut [Words; DEPTH],
+        total: &mut Words,
+    ) {
         let mut blocks = [Block::default(); TASK_WORDS / 2];
         let blocks = &mut blocks[..counters.len()];
         let keys = &self.keys[tree * LEAVES..(tree + 1) * LEAVES];
@@ -321,13 +329,14 @@ fn extend_receiver(leaves: &Leaves, binding: &Binding<'_>, choices: &[u8], mask:
         .for_each(|(task, ((correction, matrix), chosen))| {
             let here = chosen.len();
             let counters = counters(binding.first, task, here, width);
-            let mut sums = [[0u64; TASK_WORDS]; DEPTH];
-            let mut total = [0u64; TASK_WORDS];
+            let mut streams = Zeroizing::new([[0u64; TASK_WORDS]; LEAVES]);
+            let mut sums = Zeroizing::new([[0u64; TASK_WORDS]; DEPTH]);
+            let mut total = Zeroizing::new([0u64; TASK_WORDS]);
             for tree in 0..TREES {
-                leaves.sums(tree, &counters, false, &mut sums, &mut total);
+                leaves.sums(tree, &counters, false, &mut streams, &mut sums, &mut total);
                 for group in 0..here {
                     let offset = 2 * group * width;
-                    let mut random = planes_at(&total, offset, width);
+                    let mut random = planes_at(&total[..], offset, width);
                     add(&mut random, &chosen[group]);
                     let at = (group * TREES + tree) * width * ROW;
                     write_planes(&random[..width], &mut correction[at..]);
@@ -352,10 +361,11 @@ fn extend_sender(leaves: &Leaves, delta: &[u8], binding: &Binding<'_>, message: 
         |(task, (matrix, correction))| {
             let here = matrix.len();
             let counters = counters(binding.first, task, here, width);
-            let mut sums = [[0u64; TASK_WORDS]; DEPTH];
-            let mut total = [0u64; TASK_WORDS];
+            let mut streams = Zeroizing::new([[0u64; TASK_WORDS]; LEAVES]);
+            let mut sums = Zeroizing::new([[0u64; TASK_WORDS]; DEPTH]);
+            let mut total = Zeroizing::new([0u64; TASK_WORDS]);
             for tree in 0..TREES {
-                leaves.sums(tree, &counters, true, &mut sums, &mut total);
+                leaves.sums(tree, &counters, true, &mut streams, &mut sums, &mut total);
                 for (group, matrix) in matrix.iter_mut().enumerate() {
                     let mut planes = combine(&sums, 2 * group * width, width);
                     let at = (group * TREES + tree) * width * ROW;
@@ -399,8 +409,8 @@ fn tweak(index: u64, choice: u8, part: u32) -> u128 {
 }
 
 /// x·Δ as a row, for the sixteen x.
-fn offsets(delta: &[u8]) -> [u128; LEAVES] {
-    let mut out = [0u128; LEAVES];
+fn offsets(delta: &[u8]) -> Zeroizing<[u128; LEAVES]> {
+    let mut out = Zeroizing::new([0u128; LEAVES]);
     for (tree, &element) in delta.iter().enumerate() {
         let mut power = element & 15;
         for bit in 0..DEPTH {
@@ -425,7 +435,7 @@ fn mask_tables(cipher: &Aes128Enc, rows: &[u8], delta: &[u8], index: u64, bits: 
             let mut pads = [0u64; HASH_BATCH * LEAVES];
             for (keys, row) in blocks.chunks_exact_mut(LEAVES).zip(rows.chunks_exact(ROW)) {
                 let word = row_word(row);
-                for (key, offset) in keys.iter_mut().zip(&offsets) {
+                for (key, offset) in keys.iter_mut().zip(offsets.iter()) {
                     *key = block_of(word ^ offset);
                 }
             }

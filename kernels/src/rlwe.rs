@@ -13,6 +13,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 mod cipher;
 mod ring;
@@ -36,8 +37,13 @@ fn fault(text: &'static str) -> PyErr {
     PyValueError::new_err(text)
 }
 
-fn key32(bytes: &[u8]) -> PyResult<[u8; 32]> {
-    bytes.try_into().map_err(|_| fault("a key or seed is 32 bytes"))
+fn key32(bytes: &[u8]) -> PyResult<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    if bytes.len() != key.len() {
+        return Err(fault("a key or seed is 32 bytes"));
+    }
+    key.copy_from_slice(bytes);
+    Ok(key)
 }
 
 fn flat<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
