@@ -34,7 +34,7 @@ from cleanroom.release.accounting import PrivacyCost, composed_epsilon
 __all__ = ["LEDGER_FILE", "KeptRun", "Ledger", "Limit", "Run", "Spending", "StoredRelease", "parse_period"]
 
 LEDGER_FILE: Final = "ledger.sqlite"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 DEFAULT_PERIOD: Final = timedelta(days=365)
 _PRIVATE_FILE: Final = "audit.private"
 _BUSY_SECONDS: Final = 30.0
@@ -71,7 +71,8 @@ CREATE TABLE limits (
     partner BLOB PRIMARY KEY,
     epsilon TEXT NOT NULL,
     delta TEXT NOT NULL,
-    period_us INTEGER NOT NULL
+    period_us INTEGER NOT NULL,
+    exact INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE releases (
     id INTEGER PRIMARY KEY,
@@ -93,6 +94,7 @@ CREATE TABLE release_files (
 """
 
 
+_FROM_VERSION_2: Final = "ALTER TABLE limits ADD COLUMN exact INTEGER NOT NULL DEFAULT 0"
 _FROM_VERSION_1: Final = "ALTER TABLE releases ADD COLUMN keep_until TEXT"
 
 
@@ -112,6 +114,8 @@ class Limit:
     epsilon: Decimal
     delta: Decimal
     period: timedelta
+    exact: bool = False
+    """Whether runs without noise are allowed: they have no epsilon, so the amounts say nothing of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +208,10 @@ class Ledger:
                     for statement in _SCHEMA.split(";"):
                         self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                elif version == 1:
-                    self._db.execute(_FROM_VERSION_1)
+                elif version in (1, 2):
+                    if version == 1:
+                        self._db.execute(_FROM_VERSION_1)
+                    self._db.execute(_FROM_VERSION_2)
                     self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 elif version != SCHEMA_VERSION:
                     raise CleanroomError(
@@ -424,10 +430,16 @@ class Ledger:
             raise UsageError("limit: epsilon >= 0, delta between 0 and 1 and a period of at least a day expected")
         with self._transaction():
             self._db.execute(
-                "INSERT INTO limits (partner, epsilon, delta, period_us) VALUES (?, ?, ?, ?)"
+                "INSERT INTO limits (partner, epsilon, delta, period_us, exact) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (partner) DO UPDATE SET epsilon = excluded.epsilon, delta = excluded.delta,"
-                " period_us = excluded.period_us",
-                (partner, str(limit.epsilon), str(limit.delta), limit.period // timedelta(microseconds=1)),
+                " period_us = excluded.period_us, exact = excluded.exact",
+                (
+                    partner,
+                    str(limit.epsilon),
+                    str(limit.delta),
+                    limit.period // timedelta(microseconds=1),
+                    int(limit.exact),
+                ),
             )
 
     def spending(self, *, now: datetime) -> tuple[Spending, ...]:
@@ -456,6 +468,12 @@ class Ledger:
         now: datetime,
     ) -> None:
         if cost.noise is Noise.NONE:
+            agreed = self._spent(partner.fingerprint, now).limit
+            if agreed is not None and not agreed.exact:
+                raise BudgetError(
+                    f"release.noise: the limit with {partner.name} allows no run without noise, which has no epsilon;"
+                    " budget set --without-noise allows it"
+                )
             overlapping = self._db.execute(
                 "SELECT agreement_hash, agreement_name, own_root, peer_root FROM charges"
                 " WHERE partner = ? AND noise = 'none' AND period_start < ? AND period_end > ?",
@@ -489,10 +507,13 @@ class Ledger:
             )
 
     def _spent(self, partner: bytes, now: datetime) -> Spending:
-        row = self._db.execute("SELECT epsilon, delta, period_us FROM limits WHERE partner = ?", (partner,)).fetchone()
+        row = self._db.execute(
+            "SELECT epsilon, delta, period_us, exact FROM limits WHERE partner = ?", (partner,)
+        ).fetchone()
         limit = None
         if row is not None:
-            limit = Limit(epsilon=Decimal(row[0]), delta=Decimal(row[1]), period=timedelta(microseconds=row[2]))
+            period = timedelta(microseconds=row[2])
+            limit = Limit(epsilon=Decimal(row[0]), delta=Decimal(row[1]), period=period, exact=bool(row[3]))
         period = DEFAULT_PERIOD if limit is None else limit.period
         charges = self._db.execute(
             "SELECT partner_name, noise, epsilon, delta, charged_at, rho FROM charges WHERE partner = ? ORDER BY id",

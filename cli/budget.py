@@ -59,6 +59,7 @@ def show(identity: Path, agreement: Path | None, passphrase_file: Path | None, a
 @click.option("--epsilon", required=True, help="At most this much in a period.")
 @click.option("--delta", required=True, help="At most this much in a period.")
 @click.option("--period", default="365d", show_default=True, help="A sliding period in days.")
+@click.option("--without-noise", is_flag=True, help="Also allow runs without noise, which have no epsilon.")
 @passphrase_option
 @json_option
 def set_limit(
@@ -67,12 +68,18 @@ def set_limit(
     epsilon: str,
     delta: str,
     period: str,
+    without_noise: bool,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
     """Set a limit with a partner; a run over it is refused before anything is sent."""
     own = load_identity(identity, passphrase=passphrase_of(passphrase_file))
-    limit = Limit(epsilon=_decimal("epsilon", epsilon), delta=_decimal("delta", delta), period=parse_period(period))
+    limit = Limit(
+        epsilon=_decimal("epsilon", epsilon),
+        delta=_decimal("delta", delta),
+        period=parse_period(period),
+        exact=without_noise,
+    )
     try:
         content = partner.read_bytes()
     except OSError as error:
@@ -82,8 +89,13 @@ def set_limit(
         ledger.set_limit(certificate.fingerprint, limit)
     echo_result(
         f"with {certificate.name}: epsilon {limit.epsilon}, delta {limit.delta} in {limit.period.days} days; "
-        "runs without noise have no epsilon, and this limit does not stop them",
-        {"partner": certificate.fingerprint.hex(), "epsilon": str(limit.epsilon), "delta": str(limit.delta)},
+        f"runs without noise have no epsilon and are {'allowed' if limit.exact else 'refused'}",
+        {
+            "partner": certificate.fingerprint.hex(),
+            "epsilon": str(limit.epsilon),
+            "delta": str(limit.delta),
+            "without_noise": limit.exact,
+        },
         as_json=as_json,
     )
 

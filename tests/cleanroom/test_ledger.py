@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -227,6 +228,36 @@ def test_without_noise_the_same_agreement_needs_the_same_inputs(tmp_path: Path) 
         ledger.charge(agreement, cost, partner, run=run_of(3), now=NOW)  # a run that broke off is made again
 
 
+def test_a_limit_refuses_runs_without_noise_unless_it_allows_them(tmp_path: Path) -> None:
+    agreement, cost = world(Noise.NONE)
+    partner = partner_of(agreement)
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner.fingerprint, limit("5"))
+        with pytest.raises(BudgetError, match="allows no run without noise"):
+            ledger.check(agreement, cost, partner, own_root=OWN, now=NOW)
+        with pytest.raises(BudgetError, match="allows no run without noise"):
+            ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
+        assert ledger.spent_with(partner.fingerprint, now=NOW).runs_without_noise == 0
+        ledger.set_limit(partner.fingerprint, replace(limit("5"), exact=True))
+        ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_ledger_is_taken_over_with_its_limits(tmp_path: Path, version: int) -> None:
+    agreement, cost = world(Noise.NONE)
+    partner = partner_of(agreement)
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner.fingerprint, limit("5"))
+        ledger._db.execute("ALTER TABLE limits DROP COLUMN exact")
+        if version == 1:
+            ledger._db.execute("ALTER TABLE releases DROP COLUMN keep_until")
+        ledger._db.execute(f"PRAGMA user_version = {version}")
+    with Ledger(tmp_path) as ledger:
+        assert ledger.spent_with(partner.fingerprint, now=NOW).limit == limit("5")
+        with pytest.raises(BudgetError, match="allows no run without noise"):
+            ledger.check(agreement, cost, partner, own_root=OWN, now=NOW)
+
+
 def test_other_partners_and_noised_runs_do_not_stand_in_the_way(tmp_path: Path) -> None:
     plain, plain_cost = world(Noise.NONE)
     noised, noised_cost = world(Noise.GAUSSIAN, agreement_hash=b"\x22" * 32)
@@ -291,9 +322,9 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     Ledger(tmp_path).close()
     database = sqlite3.connect(tmp_path / "ledger.sqlite")
-    database.execute("PRAGMA user_version = 3")
+    database.execute("PRAGMA user_version = 4")
     database.close()
-    with pytest.raises(CleanroomError, match="version 2 expected, version 3 found"):
+    with pytest.raises(CleanroomError, match="version 3 expected, version 4 found"):
         Ledger(tmp_path)
 
 

@@ -79,6 +79,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> 
         session = fill(ledger, 1)
     database = sqlite3.connect(tmp_path / "ledger.sqlite")
     database.execute("ALTER TABLE releases DROP COLUMN keep_until")
+    database.execute("ALTER TABLE limits DROP COLUMN exact")
     database.execute("PRAGMA user_version = 1")
     database.close()
     with Ledger(tmp_path) as ledger:

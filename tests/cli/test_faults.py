@@ -234,6 +234,9 @@ def test_a_budget_over_its_limit_is_exit_6_before_anything_is_sent(scene: Scene)
     shown = scene.command("budget", "show", *identity, "--agreement", str(scene.root / "agreement.toml")).ended()
     assert "left: epsilon 5" in shown.stdout
     assert "costs epsilon 8" in shown.stdout
+    scene.agree()
+    shutil.rmtree(scene.out("shop"))
+    assert "the limit with media allows no run without noise" in refused(scene, "shop", 6)
 
 
 def test_a_second_run_without_noise_over_an_overlapping_period_is_exit_6(scene: Scene) -> None:
