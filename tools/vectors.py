@@ -19,7 +19,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tools` is found beside this folder
 
-from tools.recipes import faults, openings, published, records, steps
+from tools.recipes import faults, openings, published, records, steps, transfers
 from tools.recipes.record import Answers, Json
 
 FOLDER: Final = Path(__file__).parents[1] / "tests" / "vectors"
@@ -29,6 +29,7 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "merkle/v1/blinded.json": records.blinded_roots,
     "oprf_ecdh/v1/run.json": steps.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": steps.oprf_kkrt_run,
+    "ot/v1/transcripts.json": transfers.transcripts,
     **{f"release/v1/{name}.json": partial(openings.opening_of, name) for name in openings.CASES},
     "row_keys/v1/keys.json": records.row_keys,
     "row_keys/v1/trees.json": records.time_trees,
