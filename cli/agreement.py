@@ -6,11 +6,21 @@ from pathlib import Path
 
 import click
 
-from cleanroom.agreement import agreement_warnings, legal_lines, load_agreement, sign_agreement, write_template
+from cleanroom.agreement import (
+    agreement_warnings,
+    definition_differences,
+    definition_hash,
+    legal_lines,
+    load_agreement,
+    read_definition,
+    sign_agreement,
+    write_template,
+)
 from cleanroom.agreement.model import Agreement
 from cleanroom.agreement.words import describe
 from cleanroom.cli.identity_options import passphrase_of, passphrase_option
 from cleanroom.cli.output import echo_result, json_option
+from cleanroom.errors import AgreementError
 from cleanroom.identity import load_identity
 from cleanroom.plan import plan_of
 from cleanroom.release.accounting import expected_errors
@@ -27,10 +37,15 @@ def command() -> None:
 
 @command.command()
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The new file.")
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path),
+    help="A definition to fill in: metrics, outcome, exposure; an agreement serves too.",
+)
 @json_option
-def new(out: Path, as_json: bool) -> None:
+def new(out: Path, metrics: Path | None, as_json: bool) -> None:
     """Write a commented template."""
-    write_template(out)
+    write_template(out, definition=None if metrics is None else read_definition(metrics))
     echo_result(
         f"{out} is written; fill it in, then run `cleanroom agreement check {out}`", {"file": str(out)}, as_json=as_json
     )
@@ -38,19 +53,30 @@ def new(out: Path, as_json: bool) -> None:
 
 @command.command()
 @_FILE
+@click.option(
+    "--same-as",
+    type=click.Path(path_type=Path),
+    help="Another agreement: fail unless both define their metrics alike.",
+)
 @json_option
-def check(file: Path, as_json: bool) -> None:
+def check(file: Path, same_as: Path | None, as_json: bool) -> None:
     """Validate an agreement, signed or not."""
     agreement = load_agreement(file)
+    definition = definition_hash(agreement).hex()
     errors = expected_errors(agreement, plan_of(agreement))
     warnings = agreement_warnings(agreement)
     lines = [f"{file} is valid; its hash is {agreement.hash.hex()}"]
+    lines.append(f"the definition of its metrics is {definition}")
+    if same_as is not None:
+        _check_same(file, agreement, same_as)
+        lines.append(f"{same_as} has the same definition")
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [error.text for error in errors]
     lines += _legal(agreement)
     data: dict[str, object] = {
         "file": str(file),
         "hash": agreement.hash.hex(),
+        "definition": definition,
         "warnings": list(warnings),
         "expected_errors": [
             {"metric": error.metric, "std_error": float(error.std_error), "within_95": float(error.within)}
@@ -89,6 +115,12 @@ def sign(file: Path, identity: Path, passphrase_file: Path | None, as_json: bool
         {"signature": str(written), "hash": agreement.hash.hex(), "legal": _legal(agreement)},
         as_json=as_json,
     )
+
+
+def _check_same(file: Path, agreement: Agreement, other: Path) -> None:
+    differences = definition_differences(agreement, load_agreement(other))
+    if differences:
+        raise AgreementError(f"{other}: does not define its metrics as {file} does: {', '.join(differences)}")
 
 
 def _legal(agreement: Agreement) -> list[str]:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from cleanroom.agreement.checks import agreement_warnings
+from cleanroom.agreement.definition import definition_differences, definition_hash
+from cleanroom.agreement.definition_file import DefinitionText, read_definition
 from cleanroom.agreement.legal import Legal, delete_by, legal_lines
 from cleanroom.agreement.load import load_agreement, parse_agreement
 from cleanroom.agreement.model import (
@@ -34,6 +36,7 @@ from cleanroom.agreement.template import agreement_template, write_template
 __all__ = [
     "CREDIT_UNIT",
     "Agreement",
+    "DefinitionText",
     "Exposure",
     "Identifier",
     "Label",
@@ -53,10 +56,13 @@ __all__ = [
     "TimeRules",
     "agreement_template",
     "agreement_warnings",
+    "definition_differences",
+    "definition_hash",
     "delete_by",
     "legal_lines",
     "load_agreement",
     "parse_agreement",
+    "read_definition",
     "sign_agreement",
     "signature_path",
     "verify_signatures",

@@ -25,7 +25,7 @@ from cleanroom.agreement.model import (
     TimeRules,
 )
 
-__all__ = ["canonical_bytes"]
+__all__ = ["canonical_bytes", "exposure_document", "metric_document", "outcome_document"]
 
 _LABEL = b"cleanroom/agreement/v1\n"
 
@@ -94,15 +94,9 @@ def canonical_bytes(
             "zone": time.zone,
             "tree": list(time.tree),
         },
-        "exposure": _exposure(exposure),
-        "outcome": {
-            "events": list(outcome.events),
-            "value": outcome.value,
-            "currency": outcome.currency,
-            "precision": None if outcome.precision is None else f"{outcome.precision:f}",
-            "labels": [{"column": label.column, "values": list(label.values)} for label in outcome.labels],
-        },
-        "metrics": [_metric(metric) for metric in metrics],
+        "exposure": exposure_document(exposure),
+        "outcome": outcome_document(outcome),
+        "metrics": [metric_document(metric) for metric in metrics],
         "release": {
             "noise": release.noise.value,
             "epsilon": repr(release.epsilon),
@@ -125,7 +119,8 @@ def canonical_bytes(
     return _LABEL + text.encode("ascii")
 
 
-def _exposure(exposure: Exposure) -> dict[str, object]:
+def exposure_document(exposure: Exposure) -> dict[str, object]:
+    """What the canonical bytes hold of `[exposure]`."""
     document: dict[str, object] = {
         "events": list(exposure.events),
         "start": _utc(exposure.start),
@@ -148,7 +143,19 @@ def _exposure(exposure: Exposure) -> dict[str, object]:
     return document
 
 
-def _metric(metric: Metric) -> dict[str, object]:
+def outcome_document(outcome: Outcome) -> dict[str, object]:
+    """What the canonical bytes hold of `[outcome]`."""
+    return {
+        "events": list(outcome.events),
+        "value": outcome.value,
+        "currency": outcome.currency,
+        "precision": None if outcome.precision is None else f"{outcome.precision:f}",
+        "labels": [{"column": label.column, "values": list(label.values)} for label in outcome.labels],
+    }
+
+
+def metric_document(metric: Metric) -> dict[str, object]:
+    """What the canonical bytes hold of one of `[[metrics]]`."""
     document: dict[str, object] = {
         "name": metric.name,
         "measure": metric.measure.value,

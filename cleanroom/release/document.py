@@ -23,6 +23,7 @@ from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan
+from cleanroom.release.about import agreement_part, column_part
 from cleanroom.release.accounting import privacy_cost
 from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, commit_shares
 from cleanroom.release.opening import Opening, SideOpening
@@ -87,7 +88,7 @@ def release_document(
     cost = privacy_cost(agreement, plan)
     return {
         "version": DOCUMENT_VERSION,
-        "agreement": {"name": agreement.name, "purpose": agreement.purpose, "hash": agreement.hash.hex()},
+        "agreement": agreement_part(agreement),
         "parameters": {
             "noise": terms.noise.value,
             "epsilon": cost.epsilon,
@@ -112,6 +113,7 @@ def release_document(
                 "automatic": not column.declared,
                 "money": column.measure is Measure.SUM,
                 "noise_scale": terms.scales[j],
+                **column_part(column),
             }
             for j, column in enumerate(plan.columns)
         ],
