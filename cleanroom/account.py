@@ -20,6 +20,7 @@ from cleanroom.prepare import PreparationKeys, Prepared
 from cleanroom.protocols.session import Session
 from cleanroom.release.document import canonical, suppression_rows
 from cleanroom.release.opening import Opening
+from cleanroom.release.terms import ReleaseTerms
 
 __all__ = [
     "AUDIT_FILE",
@@ -48,6 +49,7 @@ def local_account(
     *,
     prepared: Prepared,
     session: Session,
+    terms: ReleaseTerms,
     opening: Opening,
     record: Mapping[str, Any],
     transcript: bytes,
@@ -60,6 +62,7 @@ def local_account(
         plan: its plan.
         prepared: this side's input.
         session: of the run.
+        terms: of the release, narrowed to the eligible groups.
         opening: this side's.
         record: the signed record of the opening.
         transcript: the bytes of transcript.jsonl.
@@ -80,7 +83,7 @@ def local_account(
         "counts": prepared.counts,
         "warnings": list(agreement_warnings(agreement)),
         "transcript": hashlib.sha256(transcript).hexdigest(),
-        "suppression": suppression_rows(agreement, plan, opening.passed),
+        "suppression": suppression_rows(agreement, plan, terms, opening.passed),
         "record": record,
     }
 

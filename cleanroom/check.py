@@ -30,10 +30,12 @@ from cleanroom.data import (
     read_exposure,
     read_outcome,
 )
+from cleanroom.declarations import incomplete, stops
 from cleanroom.drive import ProgressSink
 from cleanroom.errors import DataError
 from cleanroom.forecast import Forecast, forecast
 from cleanroom.plan import plan_of
+from cleanroom.self_check import Declared, SelfCheck
 
 __all__ = ["CheckedData", "TreeRows", "check_data"]
 
@@ -64,6 +66,7 @@ class CheckedData:
     tree_unused: bool
     seconds: float  # of reading and preparing, once
     forecast: Forecast
+    declared: Declared
     problem: DataError | None
 
 
@@ -91,13 +94,14 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)
 
+    own = SelfCheck(agreement, role, binding)
     quality = identifier_quality(agreement, binding, progress=read)
     preparation: ExposureSummary | OutcomeSummary | None = None
     problem: DataError | None = None
     started = time.perf_counter()
     if role is Role.EXPOSURE:
         bound, key = agreement.protocol.max_rows_exposure, secrets.token_bytes(32)
-        with closing(read_exposure(agreement, binding, progress=read)) as touches:
+        with closing(read_exposure(agreement, binding, progress=read, count=own.count)) as touches:
             source = touches.summary
             try:
                 _, preparation = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=key)
@@ -107,7 +111,8 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
             counts = lookup_counts(agreement, plan, touches.batches(), group_cap_key=key, trees=candidates)
     else:
         bound = agreement.protocol.max_rows_outcome
-        with closing(read_outcome(agreement, binding, progress=read, choice_key=secrets.token_bytes(32))) as outcomes:
+        reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=secrets.token_bytes(32))
+        with closing(reading) as outcomes:
             source = outcomes.summary
             try:
                 _, preparation = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
@@ -115,6 +120,9 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
                 problem = error
             seconds = time.perf_counter() - started
             counts = row_counts(agreement, plan, outcomes.batches(), outcomes.members(), trees=candidates)
+    declared = own.declared()
+    if problem is None and stops(agreement, declared.verdict):
+        problem = incomplete()
     return CheckedData(
         role=role,
         source=source,
@@ -125,5 +133,6 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
         tree_unused=agreement.exposure.instants is not None,
         seconds=seconds,
         forecast=expected,
+        declared=declared,
         problem=problem,
     )

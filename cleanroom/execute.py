@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Noise, Profile, Role
 from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.declarations import Declaration, Declarations, asked, check_may_go_on, declare
 from cleanroom.handshake import Handshake, hello_of
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared
@@ -59,6 +60,7 @@ class RunInputs:
     stored: StoredSession = field(repr=False)
     transcript: Transcript = field(repr=False)
     sign: Sign = field(repr=False)  # the release, with this side's identity
+    sign_declaration: Sign = field(repr=False)
     sign_transcript: Sign = field(repr=False)
     verify_transcript: Verify = field(repr=False)
     charge: Callable[[Session], None] = field(repr=False)
@@ -70,6 +72,8 @@ class Executed:
     """What a run gave one side. All but the session are None when a stored release was agreed on instead."""
 
     session: Session
+    terms: ReleaseTerms | None
+    """Those of the release, narrowed to the eligible groups."""
     opening: Opening | None
     signed: SignedRelease | None
     seal: Seal | None
@@ -94,38 +98,58 @@ def execute(inputs: RunInputs) -> Protocol[Executed]:
     Raises:
         PeerError: the peer did something that the protocol does not allow.
         AgreementError: the peer runs another agreement.
-        BudgetError: `charge` refused; nothing was opened.
+        BudgetError: `charge` refused, the other side's data are not complete, or no group is eligible; nothing was
+            opened.
+        DataError: this side's data are not complete, and the agreement stops such runs.
     """
     exposure = inputs.prepared.role is Role.EXPOSURE
     session = yield from handshake(own=_hello(inputs), nonce=inputs.nonce, stored=inputs.stored)
     if session.stored is not None:
-        return Executed(session=session, opening=None, signed=None, seal=None)
+        return Executed(session=session, terms=None, opening=None, signed=None, seal=None)
+    declared = yield from _declare(inputs, session)
+    terms = inputs.terms.narrowed(inputs.agreement, None if declared is None else declared.eligible)
     streams = Streams(seed=inputs.seed, session_id=session.id)
     joined = yield from _join(inputs, streams)
     yield from confirm(transcript=inputs.transcript, exposure=exposure)
     inputs.charge(session)
     open_release = release_opening.exposure if exposure else release_opening.outcome
     opened = yield from open_release(
-        terms=inputs.terms,
-        shares=inputs.plan.combined(joined.shares),
-        noise=inputs.noise,
+        terms=terms,
+        shares=inputs.plan.combined(joined.shares)[terms.chosen],
+        noise=inputs.noise[terms.chosen],
         streams=streams,
-        compare=_comparison(joined, exposure) if inputs.terms.noise is Noise.NONE else None,
-        conjoin=_conjunction(joined, exposure) if inputs.terms.chains else None,
+        compare=_comparison(joined, exposure) if terms.noise is Noise.NONE else None,
+        conjoin=_conjunction(joined, exposure) if terms.chains else None,
     )
     signed = yield from sign_release(
         inputs.prepared.role,
         inputs.agreement,
         inputs.plan,
-        inputs.terms,
+        terms,
         opened,
-        handshake=Handshake.of(session, inputs.prepared.role),
+        handshake=Handshake.of(session, inputs.prepared.role, declared),
         sign=inputs.sign,
     )
     seal = yield from seal_transcript(
         transcript=inputs.transcript, exposure=exposure, sign=inputs.sign_transcript, verify=inputs.verify_transcript
     )
-    return Executed(session=session, opening=opened, signed=signed, seal=seal)
+    return Executed(session=session, terms=terms, opening=opened, signed=signed, seal=seal)
+
+
+def _declare(inputs: RunInputs, session: Session) -> Protocol[Declarations | None]:
+    """What both sides say of their data, where the agreement asks; ends a run that may not go on."""
+    if not asked(inputs.agreement):
+        return None
+    found = inputs.prepared.declared
+    both = yield from declare(
+        inputs.agreement,
+        role=inputs.prepared.role,
+        session_id=session.id,
+        own=Declaration(verdict=found.verdict, eligible=found.eligible, signature=b""),
+        sign=inputs.sign_declaration,
+    )
+    check_may_go_on(inputs.agreement, inputs.prepared.role, both)
+    return both
 
 
 def _hello(inputs: RunInputs) -> Hello:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cleanroom import __version__, _kernels
 from cleanroom.agreement.model import Agreement, Profile, Role
+from cleanroom.declarations import Declarations, asked
 from cleanroom.plan import Plan
 from cleanroom.protocols.session import Contribution, Hello, Session, nonce_commitment, session_id
 
@@ -27,20 +28,22 @@ class Handshake:
     session_id: bytes  # 32 bytes
     exposure: Contribution
     outcome: Contribution
+    declarations: Declarations | None = None  # where the agreement asks for them
 
     @staticmethod
-    def of(session: Session, role: Role) -> Handshake:
+    def of(session: Session, role: Role, declarations: Declarations | None) -> Handshake:
         """The handshake of a session as the side with this role sees it."""
         mine_first = role is Role.EXPOSURE
         return Handshake(
             session_id=session.id,
             exposure=session.own if mine_first else session.peer,
             outcome=session.peer if mine_first else session.own,
+            declarations=declarations,
         )
 
     @staticmethod
-    def read(record: Mapping[str, Any]) -> Handshake:  # Any: a parsed JSON object
-        """Reads the handshake back from a release's record.
+    def read(record: Mapping[str, Any], agreement: Agreement) -> Handshake:  # Any: a parsed JSON object
+        """Reads the handshake back from the record of an agreement's release.
 
         Raises:
             KeyError, TypeError, ValueError: the record is not of the documented form.
@@ -50,7 +53,13 @@ class Handshake:
             session_id=_word(record["session"]),
             exposure=_contribution(sides["exposure"]),
             outcome=_contribution(sides["outcome"]),
+            declarations=Declarations.read(record["declarations"], agreement) if asked(agreement) else None,
         )
+
+    @property
+    def eligible(self) -> tuple[bool, ...] | None:
+        """Which declared groups both sides find eligible; None where the agreement does not ask."""
+        return None if self.declarations is None else self.declarations.eligible
 
     def side(self, role: Role) -> Contribution:
         """What the side with this role brought."""

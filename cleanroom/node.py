@@ -19,6 +19,7 @@ import pandas as pd
 from cleanroom.account import AUDIT_FILE, LOCAL_FILE, account_bytes, audit_account, local_account, signed_account
 from cleanroom.agreement import Agreement, PartyEntry, Role, load_agreement, verify_signatures
 from cleanroom.data import Binding
+from cleanroom.declarations import DECLARATION_PURPOSE
 from cleanroom.drive import ProgressSink, drive, silent
 from cleanroom.errors import AgreementError, CleanroomError, UsageError
 from cleanroom.execute import Executed, RunInputs, execute
@@ -167,6 +168,7 @@ def run(
             stored=stored,
             transcript=transcript,
             sign=lambda statement: side.identity.sign(purpose=SIGNATURE_PURPOSE, message=statement),
+            sign_declaration=lambda digest: side.identity.sign(purpose=DECLARATION_PURPOSE, message=digest),
             sign_transcript=lambda digest: side.identity.sign(purpose=TRANSCRIPT_PURPOSE, message=digest),
             verify_transcript=lambda digest, signature: verify_transcript(side.peer, digest, signature),
             charge=charge,
@@ -187,7 +189,8 @@ def _run_of(session: Session) -> Run:
 
 def _finish(side: Side, keys: PreparationKeys, inputs: RunInputs, executed: Executed, ledger: Ledger) -> Finished:
     session = executed.session
-    if executed.signed is None or executed.opening is None or executed.seal is None:
+    terms = executed.terms
+    if executed.signed is None or executed.opening is None or executed.seal is None or terms is None:
         run_of = _run_of(session)
         found = ledger.stored(side.agreement, side.peer, own_root=run_of.own_root, peer_root=run_of.peer_root)
         if found is None:
@@ -202,6 +205,7 @@ def _finish(side: Side, keys: PreparationKeys, inputs: RunInputs, executed: Exec
         side.plan,
         prepared=inputs.prepared,
         session=session,
+        terms=terms,
         opening=executed.opening,
         record=executed.signed.record,
         transcript=files["transcript.jsonl"],

@@ -18,6 +18,7 @@ from cleanroom.drive import ProgressSink
 from cleanroom.identity import Identity
 from cleanroom.plan import Plan
 from cleanroom.protocols.commitment import merkle_root
+from cleanroom.self_check import Declared, SelfCheck
 
 __all__ = ["PreparationKeys", "Prepared", "prepare"]
 
@@ -30,6 +31,7 @@ class Prepared:
     rows: Lookups | Rows = field(repr=False)
     input_root: bytes
     counts: Mapping[str, Mapping[str, int]] = field(repr=False)
+    declared: Declared = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,25 +73,29 @@ def prepare(
     """
     progress("data", 0, 0)
 
+    own = SelfCheck(agreement, role, binding)
+
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)
 
     if role is Role.EXPOSURE:
-        with closing(read_exposure(agreement, binding, progress=read)) as touches:
+        with closing(read_exposure(agreement, binding, progress=read, count=own.count)) as touches:
             lookups, attributed = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=keys.group_cap)
             counts = {"source": asdict(touches.summary), "preparation": asdict(attributed)}
+        declared = own.declared()
         data, offsets = _encode_lookups(lookups)
         root = merkle_root(key=keys.commitment, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
-        return Prepared(role=role, rows=lookups, input_root=root, counts=counts)
-    reading = read_outcome(agreement, binding, progress=read, choice_key=keys.shared_identifier)
+        return Prepared(role=role, rows=lookups, input_root=root, counts=counts | declared.counts, declared=declared)
+    reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=keys.shared_identifier)
     with closing(reading) as outcomes:
         rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
         counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
+    declared = own.declared()
     data = np.concatenate([rows.keys, np.ascontiguousarray(rows.values.astype("<i8")).view(np.uint8)], axis=1)
     offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
     padded = agreement.protocol.rows_outcome
     root = merkle_root(key=keys.commitment, data=data.reshape(-1), offsets=offsets, padded=padded)
-    return Prepared(role=role, rows=rows, input_root=root, counts=counts)
+    return Prepared(role=role, rows=rows, input_root=root, counts=counts | declared.counts, declared=declared)
 
 
 def _encode_lookups(lookups: Lookups) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:

@@ -20,6 +20,7 @@ __all__ = ["command"]
 
 _MEGABIT_BYTES = 125_000
 _GIBIBYTE = 1 << 30
+_SHOWN_DEVIATIONS = 20
 
 
 @click.group(name="data")
@@ -59,6 +60,8 @@ def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
         "role": checked.role.value,
         "source": asdict(checked.source),
         "identifiers": [asdict(entry) for entry in checked.quality],
+        "completeness": _completeness_facts(checked),
+        "not_eligible": _not_eligible(agreement, checked),
         "invalid_share": float(_invalid_share(checked)),
         "max_invalid": float(agreement.match.max_invalid),
         "preparation": None if checked.preparation is None else asdict(checked.preparation),
@@ -77,6 +80,45 @@ def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
             "estimated_memory_bytes": cost.memory_bytes,
         },
     }
+
+
+def _completeness_facts(checked: CheckedData) -> dict[str, object] | None:
+    found = checked.declared.completeness
+    if found is None:
+        return None
+    return {
+        "verdict": found.verdict.value,
+        "expected": found.expected,
+        "read": found.read,
+        "deviations": [
+            {
+                "date": entry.date.isoformat(),
+                "event": entry.event,
+                "expected": entry.expected,
+                "read": entry.read,
+                "verdict": entry.verdict.value,
+            }
+            for entry in found.deviations
+        ],
+    }
+
+
+def _completeness_lines(checked: CheckedData) -> list[str]:
+    found = checked.declared.completeness
+    if found is None:
+        return []
+    lines = [f"completeness: {found.verdict.value}; the manifest says {found.expected} rows, {found.read} were read"]
+    for entry in found.deviations[:_SHOWN_DEVIATIONS]:
+        lines.append(
+            f"{entry.verdict.value:>14}  {entry.date} {entry.event}: {entry.expected} expected, {entry.read} read"
+        )
+    more = len(found.deviations) - _SHOWN_DEVIATIONS
+    return lines + ([f"{'':>14}  and {more} more: --json lists all"] if more > 0 else [])
+
+
+def _not_eligible(agreement: Agreement, checked: CheckedData) -> list[str]:
+    groups = agreement.exposure.groups
+    return [group for group, eligible in zip(groups, checked.declared.eligible, strict=True) if not eligible]
 
 
 def _quality_lines(quality: Sequence[IdentifierQuality]) -> list[str]:
@@ -113,6 +155,11 @@ def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
     lines += [f"{getattr(source, name):>14}  {text}" for name, text in filters]
     lines.append(f"invalid identifiers: {share}")
     lines += _quality_lines(checked.quality)
+    lines += _completeness_lines(checked)
+    if agreement.eligibility:
+        failing = _not_eligible(agreement, checked)
+        lines.append("groups that this side's facts let through: " + ("all" if not failing else "all but these:"))
+        lines += [f"{'':>14}  {group}" for group in failing]
     if checked.preparation is not None:
         lines.append("prepared:")
         lines += [f"{value:>14}  {name.replace('_', ' ')}" for name, value in asdict(checked.preparation).items()]

@@ -11,6 +11,8 @@ import json
 from datetime import UTC, datetime
 from enum import Enum
 
+from cleanroom.agreement.completeness import Completeness, completeness_document
+from cleanroom.agreement.eligibility import EligibilityRule, eligibility_document
 from cleanroom.agreement.exposure import default_max_touches
 from cleanroom.agreement.legal import Legal, legal_document
 from cleanroom.agreement.model import (
@@ -24,6 +26,7 @@ from cleanroom.agreement.model import (
     ReleaseRules,
     TimeRules,
 )
+from cleanroom.agreement.sampling import SampledPeriod, sampling_document
 
 __all__ = ["canonical_bytes", "exposure_document", "metric_document", "outcome_document"]
 
@@ -44,6 +47,9 @@ def canonical_bytes(
     release: ReleaseRules,
     protocol: ProtocolChoice,
     legal: Legal | None = None,
+    completeness: Completeness | None = None,
+    sampling: tuple[SampledPeriod, ...] = (),
+    eligibility: tuple[EligibilityRule, ...] = (),
 ) -> bytes:
     """Encodes an agreement of version 1: a label, then JSON in ASCII with sorted keys and without spaces.
 
@@ -60,6 +66,9 @@ def canonical_bytes(
         release: noise and thresholds.
         protocol: profile and padded bounds.
         legal: basis and retention; without them the document has no such key.
+        completeness: how far rows may be from the manifests; likewise.
+        sampling: periods of a sample; likewise.
+        eligibility: what must hold of a group; likewise.
 
     Returns:
         The bytes whose SHA-256 names the agreement. Numbers other than integers are texts (the shortest decimal form
@@ -115,6 +124,12 @@ def canonical_bytes(
     }
     if legal is not None:
         document["legal"] = legal_document(legal)
+    if completeness is not None:
+        document["completeness"] = completeness_document(completeness)
+    if sampling:
+        document["sampling"] = sampling_document(sampling)
+    if eligibility:
+        document["eligibility"] = eligibility_document(eligibility)
     text = json.dumps(document, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_refuse)
     return _LABEL + text.encode("ascii")
 

@@ -10,7 +10,8 @@ import math
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import cleanroom.plan  # as a module: the plan imports this package's model
+import cleanroom.plan  # as modules: they import this package's model
+import cleanroom.sampling
 from cleanroom.agreement.durations import tick_length
 from cleanroom.agreement.model import Agreement, Noise, Period, Resolution, TimeRules
 from cleanroom.errors import AgreementError
@@ -137,7 +138,7 @@ def noise_bound(agreement: Agreement, *, columns: int, cap: int) -> int:
 
 def agreement_warnings(agreement: Agreement) -> tuple[str, ...]:
     """What is allowed but should be meant: one line each, naming the key."""
-    return (*_time_warnings(agreement), *_release_warnings(agreement))
+    return (*_time_warnings(agreement), *_release_warnings(agreement), *_sampling_warnings(agreement))
 
 
 def _time_warnings(agreement: Agreement) -> list[str]:
@@ -159,6 +160,16 @@ def _time_warnings(agreement: Agreement) -> list[str]:
         if _not_after(party.certificate_pem).date() < agreement.valid_until:
             found.append(f"parties.{party.name}.certificate: expires before valid_until")
     return found
+
+
+def _sampling_warnings(agreement: Agreement) -> list[str]:
+    columns = cleanroom.plan.plan_of(agreement).columns if agreement.sampling else ()
+    mixed = ", ".join(
+        column.name
+        for column in columns
+        if column.declared and cleanroom.sampling.column_fraction(agreement, column) is None
+    )
+    return [f"sampling.periods: periods of different shares meet, so nothing scales these: {mixed}"] if mixed else []
 
 
 def _release_warnings(agreement: Agreement) -> list[str]:

@@ -11,11 +11,14 @@ from zoneinfo import ZoneInfo
 
 from cleanroom.agreement.canonical import canonical_bytes
 from cleanroom.agreement.checks import check_capacity, refuse_unbuilt
+from cleanroom.agreement.completeness import read_completeness
+from cleanroom.agreement.eligibility import read_eligibility
 from cleanroom.agreement.exposure import read_exposure_rules
 from cleanroom.agreement.legal import read_legal
 from cleanroom.agreement.metrics import read_metrics, read_release
 from cleanroom.agreement.model import Agreement
 from cleanroom.agreement.outcome import read_outcome_rules
+from cleanroom.agreement.sampling import read_sampling
 from cleanroom.agreement.sections import read_match, read_parties, read_protocol, read_time
 from cleanroom.agreement.table import Table
 from cleanroom.errors import AgreementError
@@ -77,6 +80,9 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
     protocol = read_protocol(_section(top, "protocol"))
     names = tuple(entry.name for entry in parties)
     legal = read_legal(_section(top, "legal"), names) if top.has("legal") else None
+    completeness = read_completeness(_section(top, "completeness"), names) if top.has("completeness") else None
+    sampling = read_sampling(_section(top, "sampling"), names) if top.has("sampling") else ()
+    eligibility = read_eligibility(_section(top, "eligibility"), names) if top.has("eligibility") else ()
     canonical = canonical_bytes(
         name=name,
         purpose=purpose,
@@ -90,6 +96,9 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         release=release,
         protocol=protocol,
         legal=legal,
+        completeness=completeness,
+        sampling=sampling,
+        eligibility=eligibility,
     )
     agreement = Agreement(
         version=1,
@@ -105,6 +114,9 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         release=release,
         protocol=protocol,
         legal=legal,
+        completeness=completeness,
+        sampling=sampling,
+        eligibility=eligibility,
         canonical=canonical,
         hash=hashlib.sha256(canonical).digest(),
     )

@@ -8,7 +8,10 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final
 
+from cleanroom.agreement.completeness import Completeness
+from cleanroom.agreement.eligibility import EligibilityRule
 from cleanroom.agreement.legal import Legal
+from cleanroom.agreement.sampling import SampledPeriod
 
 __all__ = [
     "CREDIT_UNIT",
@@ -260,6 +263,9 @@ class Agreement:
     release: ReleaseRules
     protocol: ProtocolChoice
     legal: Legal | None = None
+    completeness: Completeness | None = None
+    sampling: tuple[SampledPeriod, ...] = ()
+    eligibility: tuple[EligibilityRule, ...] = ()
     canonical: bytes = field(repr=False)
     hash: bytes
 

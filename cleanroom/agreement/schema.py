@@ -82,6 +82,9 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "release": _required(Kind.TABLE),
         "protocol": _required(Kind.TABLE),
         "legal": _default(Kind.TABLE, "none"),
+        "completeness": _default(Kind.TABLE, "not checked"),
+        "sampling": _default(Kind.TABLE, "everybody"),
+        "eligibility": _default(Kind.TABLE, "every group"),
     },
     "parties.NAME": {
         "role": _required(Kind.TEXT, "exposure", "outcome"),
@@ -151,6 +154,36 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "max_windows": _default(Kind.INTEGER, "1"),
         "recipients": _required(Kind.TEXTS),
         "differences": _default(Kind.TEXT, "release", "release", "suppress"),
+    },
+    "completeness": {
+        "parties": _default(Kind.TEXTS, "both"),
+        "warning": _required(Kind.TABLE),
+        "failure": _required(Kind.TABLE),
+        "on_failure": _default(Kind.TEXT, "stop", "stop", "mark"),
+    },
+    "completeness.BAND": {
+        "fraction": _required(Kind.NUMBER),
+        "rows": _required(Kind.INTEGER),
+    },
+    "sampling": {
+        "periods": _required(Kind.TABLES),
+    },
+    "sampling.periods": {
+        "party": _required(Kind.TEXT),
+        "start": _required(Kind.INSTANT),
+        "end": _required(Kind.INSTANT),
+        "fraction": _required(Kind.NUMBER),
+    },
+    "eligibility": {
+        "rules": _required(Kind.TABLES),
+    },
+    "eligibility.rules": {
+        "party": _required(Kind.TEXT),
+        "fact": _required(Kind.TEXT),
+        "is": _default(Kind.TEXT, "none"),
+        "at_least": _default(Kind.AMOUNT, "none"),
+        "at_most": _default(Kind.AMOUNT, "none"),
+        "one_of": _default(Kind.TEXTS, "none"),
     },
     "protocol": {
         "profile": _default(Kind.TEXT, "ecdh", "ecdh", "kkrt", "vole"),

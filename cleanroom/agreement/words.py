@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import cleanroom.plan  # as a module: the plan imports this package's model
 from cleanroom.agreement.checks import agreement_warnings
+from cleanroom.agreement.completeness import completeness_lines
+from cleanroom.agreement.eligibility import eligibility_lines
 from cleanroom.agreement.legal import legal_lines
 from cleanroom.agreement.model import (
     Agreement,
@@ -18,6 +20,7 @@ from cleanroom.agreement.model import (
     Period,
     Role,
 )
+from cleanroom.agreement.sampling import sampling_lines
 from cleanroom.errors import AgreementError
 
 __all__ = ["describe"]
@@ -60,6 +63,12 @@ def describe(agreement: Agreement, party: str | None = None, *, errors: Sequence
     sections.append(("What this cannot stop", _limits(agreement)))
     if agreement.legal is not None:
         sections.append(("On what basis, and for how long", list(legal_lines(agreement.legal))))
+    if agreement.completeness is not None:
+        sections.append(("How complete the data must be", list(completeness_lines(agreement.completeness))))
+    if agreement.sampling:
+        sections.append(("What is a sample", list(sampling_lines(agreement.sampling))))
+    if agreement.eligibility:
+        sections.append(("Which groups may be shown", list(eligibility_lines(agreement.eligibility))))
     warnings = agreement_warnings(agreement)
     if warnings:
         sections.append(("Warnings", list(warnings)))

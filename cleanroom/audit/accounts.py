@@ -12,6 +12,7 @@ from cleanroom.account import AUDIT_FILE, LOCAL_FILE, check_account, party_of
 from cleanroom.agreement import Agreement, Noise, Role, agreement_warnings
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.folder import TRANSCRIPT_FILE, RunFolder
+from cleanroom.declarations import check_declarations
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan
@@ -48,8 +49,8 @@ def terms_and_handshake(
     name = folder.name(LOCAL_FILE if folder.release is None else "release.json")
     record = record_of(folder)
     try:
-        terms = terms_of(agreement, plan, writer=str(record["writer"]))
-        handshake = Handshake.read(record)
+        handshake = Handshake.read(record, agreement)
+        terms = terms_of(agreement, plan, writer=str(record["writer"])).narrowed(agreement, handshake.eligible)
         passed = passed_of(record, terms)
         commitments = {role.value: bytes.fromhex(record["commitments"][role.value]).hex() for role in Role}
     except _MALFORMED:
@@ -63,12 +64,16 @@ def terms_and_handshake(
         "writer": terms.writer,
         "commitments": commitments,
         "passed": np.packbits(passed.reshape(-1), bitorder="little").tobytes().hex(),
+        **({} if handshake.declarations is None else {"declarations": handshake.declarations.record()}),
     }
     where = first_difference(expected, {key: value for key, value in record.items() if key != "signatures"})
     if where is not None:
         report.add(name, f"record.{where}", "does not follow from the agreement and the handshake")
     if bool((passed != passed[:, list(terms.gates)]).any()):
         report.add(name, "record.passed", "a cell's verdict is not its gate's")
+    if handshake.declarations is not None:
+        with report.catching(name):
+            check_declarations(agreement, handshake.session_id, handshake.declarations)
     return terms, handshake
 
 
@@ -115,7 +120,7 @@ def check_local(
         "peer_input_root": peer.input_root.hex(),
         "peer_seed_commitment": peer.seed_commitment.hex(),
         "warnings": list(agreement_warnings(agreement)),
-        "suppression": suppression_rows(agreement, plan, passed_of(record, terms)),
+        "suppression": suppression_rows(agreement, plan, terms, passed_of(record, terms)),
         "record": local.get("record"),
     }
     if folder.release is not None:
@@ -163,7 +168,7 @@ def check_audit(
     except _MALFORMED:
         report.add(name, "seed", "is not the one that the run committed to")
     try:
-        noise = load_noise(audit["noise"], terms)
+        noise = load_noise(audit["noise"], terms.whole)
         if (noise.tolist() != audit["noise"]) or (terms.noise is Noise.NONE and bool(noise.any())):
             raise ValueError("not what a run records")
     except (*_MALFORMED, DataError):

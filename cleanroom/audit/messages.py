@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom import declarations
 from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.lines import TranscriptFile
@@ -34,7 +35,12 @@ from cleanroom.transcripts import SEAL_STEP
 
 __all__ = ["Implied", "check_messages"]
 
-_MESSAGES: Final = {**session.MESSAGES, **release_opening.MESSAGES, **release_signatures.MESSAGES}
+_MESSAGES: Final = {
+    **session.MESSAGES,
+    **declarations.MESSAGES,
+    **release_opening.MESSAGES,
+    **release_signatures.MESSAGES,
+}
 _VERDICTS: Final = ("release.comparison.", "release.equality.", "release.bits_commitment", "release.bits")
 """Steps by which gates are judged without noise; their order follows from the agreement, and a replay checks it."""
 _CONFIRM: Final = "session.confirm"
@@ -97,6 +103,9 @@ def _head(implied: Implied) -> Iterator[_Line]:
     for role in Role:
         side = implied.handshake.side(role)
         yield _known("session.nonce", role, side.nonce + side.claim)
+    if implied.handshake.declarations is not None:
+        for role in Role:
+            yield _known("session.declaration", role, implied.handshake.declarations.side(role).payload)
 
 
 def _before_comparison(transcript: TranscriptFile, implied: Implied, confirm: int) -> Iterator[_Line]:

@@ -160,7 +160,7 @@ def _recorded(folder: RunFolder, terms: ReleaseTerms, report: AuditReport) -> _R
         audit = _json(folder.audit)
         return _Recorded(
             seed=bytes.fromhex(audit["seed"]),
-            noise=load_noise(audit["noise"], terms),
+            noise=load_noise(audit["noise"], terms.whole),
             keys=PreparationKeys(
                 group_cap=bytes.fromhex(audit["group_cap_key"]),
                 shared_identifier=bytes.fromhex(audit["shared_identifier_key"]),
@@ -189,6 +189,10 @@ def _prepare(run: _Run, folder: RunFolder, recorded: _Recorded, binding: Binding
         what = "is not the one of the data given now: these are not the rows, or not the keys, of the run"
         run.report.add(folder.name(LOCAL_FILE), "input_root", what)
     return prepared
+
+
+def _declared_signature(handshake: Handshake, role: Role) -> bytes:
+    return b"" if handshake.declarations is None else handshake.declarations.side(role).signature
 
 
 class _Compared(Transcript):
@@ -229,7 +233,7 @@ def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepare
     return RunInputs(
         agreement=run.agreement,
         plan=run.plan,
-        terms=run.terms,
+        terms=run.terms.whole,
         prepared=prepared,
         seed=recorded.seed,
         nonce=own.nonce,
@@ -238,6 +242,7 @@ def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepare
         stored=lambda _root: own.claim if any(own.claim) else None,
         transcript=_Compared(role=folder.role, recorded=transcript, report=run.report),
         sign=lambda _statement: next(signatures, b""),
+        sign_declaration=lambda _digest: _declared_signature(run.handshake, folder.role),
         sign_transcript=lambda _digest: seal.exposure if folder.role is Role.EXPOSURE else seal.outcome,
         verify_transcript=lambda digest, signature: verify_transcript(peer, digest, signature),
         charge=lambda _session: None,

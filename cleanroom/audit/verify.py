@@ -30,6 +30,7 @@ from cleanroom.audit.folder import RELEASE_FILES, TRANSCRIPT_FILE, RunFolder, re
 from cleanroom.audit.lines import TranscriptFile, check_seal
 from cleanroom.audit.messages import Implied, check_messages
 from cleanroom.errors import DataError, UsageError
+from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan, plan_of
 from cleanroom.release.document import check_document, first_difference
 from cleanroom.release.opening import Opening
@@ -175,7 +176,8 @@ def _check_parquet(folder: RunFolder, agreement: Agreement, plan: Plan, opening:
     """The Parquet file holds the same rows; its bytes are compared where the same version wrote it."""
     name = folder.name("release.parquet")
     data, record = folder.files["release.parquet"], record_of(folder)
-    terms = terms_of(agreement, plan, writer=str(record["writer"]))
+    handshake = Handshake.read(record, agreement)
+    terms = terms_of(agreement, plan, writer=str(record["writer"])).narrowed(agreement, handshake.eligible)
     expected = parquet_bytes(release_rows(agreement, plan, terms, opening))
     if terms.writer == WRITER:
         if data != expected:

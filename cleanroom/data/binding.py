@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from cleanroom.errors import DataError
 
-__all__ = ["Binding", "ColumnName", "Constant", "load_binding"]
+__all__ = ["LISTS", "Binding", "ColumnName", "Constant", "load_binding"]
 
 _TIME_ZONE: Final = "time_zone"
+LISTS: Final = ("manifest", "spend", "facts")
+"""Sections of a binding that name a further table, each with a path: a binding need not have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Binding:
     """A source and its columns by standard name.
 
     Either `pattern` (a file or a glob, relative to `folder`) or `table` is set. `name` is what messages call the
-    binding.
+    binding. `lists` are the owner's other tables by section: what its upstream delivered, what a group cost, what is
+    known of a group.
     """
 
     name: str
@@ -48,6 +51,20 @@ class Binding:
     pattern: str | None = None
     folder: Path | None = None
     table: pa.Table | None = field(default=None, repr=False)
+    lists: Mapping[str, str] = field(default_factory=dict)  # section: path, relative to `folder`
+
+    def listed(self, section: str, columns: tuple[str, ...]) -> Binding | None:
+        """One of the owner's other tables as a source of its own, its columns under their own names.
+
+        Args:
+            section: manifest, spend or facts.
+            columns: the names of the columns to read.
+        """
+        path = self.lists.get(section)
+        if path is None:
+            return None
+        names = {name: ColumnName(name) for name in columns}
+        return Binding(name=f"{self.name}: {section}", columns=names, pattern=path, folder=self.folder)
 
     @staticmethod
     def from_table(table: pa.Table | pd.DataFrame, columns: Mapping[str, str]) -> Binding:
@@ -106,17 +123,30 @@ def load_binding(path: str | Path) -> Binding:
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{name}: expected TOML{_position(error)}") from None
     for key in content:
-        if key not in ("source", "columns"):
-            raise DataError(f"{name}: expected [source] and [columns], found the unknown key {key!r}")
-    source = _section(content, "source", name)
-    for key in source:
-        if key != "path":
-            raise DataError(f"{name}: source: expected only path, found the unknown key {key!r}")
-    pattern = source.get("path")
-    if not isinstance(pattern, str) or not pattern:
-        raise DataError(f"{name}: source.path: expected a file or a glob in quotes")
+        if key not in ("source", "columns", *LISTS):
+            expected = ", ".join(f"[{section}]" for section in LISTS)
+            raise DataError(f"{name}: expected [source], [columns], {expected}, found the unknown key {key!r}")
     columns, time_zone = _columns(_section(content, "columns", name), name)
-    return Binding(name=name, columns=columns, time_zone=time_zone, pattern=pattern, folder=path.resolve().parent)
+    return Binding(
+        name=name,
+        columns=columns,
+        time_zone=time_zone,
+        pattern=_path(content, "source", name),
+        folder=path.resolve().parent,
+        lists={section: _path(content, section, name) for section in LISTS if section in content},
+    )
+
+
+def _path(content: dict[str, Any], key: str, name: str) -> str:
+    """The path of a section that holds nothing else."""
+    section = _section(content, key, name)
+    for entry in section:
+        if entry != "path":
+            raise DataError(f"{name}: {key}: expected only path, found the unknown key {entry!r}")
+    path = section.get("path")
+    if not isinstance(path, str) or not path:
+        raise DataError(f"{name}: {key}.path: expected a file or a glob in quotes")
+    return path
 
 
 def _position(error: tomllib.TOMLDecodeError) -> str:

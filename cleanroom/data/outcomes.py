@@ -24,6 +24,7 @@ from cleanroom.data.binding import Binding
 from cleanroom.data.columns import Field, Units, amounts_of, labels_of, texts_of, times_of
 from cleanroom.data.rows import (
     ReadProgress,
+    RowCount,
     Words,
     check_invalid,
     check_names,
@@ -111,6 +112,7 @@ def read_outcome(
     binding: Binding,
     *,
     progress: ReadProgress | None = None,
+    count: RowCount | None = None,
     choice_key: bytes,
     memory_bytes: int = MEMORY_BYTES,
 ) -> OutcomeData:
@@ -120,6 +122,7 @@ def read_outcome(
         agreement: decides events, money, the horizon, the match key.
         binding: where the rows are.
         progress: told ("read", rows so far) after every stretch.
+        count: told of every row's time and event.
         choice_key: 32 secret bytes; of accounts that hold one identifier they decide which keeps it.
         memory_bytes: what is held in memory before an encrypted scratch file is used, up to three times.
 
@@ -127,7 +130,7 @@ def read_outcome(
         DataError: the first thing that does not fit: file, row and column, and what was expected.
         AgreementError: the match rule or the precision is not one that exists.
     """
-    reader = _Reader(agreement, binding)
+    reader = _Reader(agreement, binding, count)
     accounts = reader.accounts
     lines = Spill(_WORDS, memory_bytes=memory_bytes)
     others = Spill(2, memory_bytes=memory_bytes)
@@ -280,7 +283,8 @@ def _spread(rows: Words) -> Words:
 class _Reader:
     """Turns stretches into lines, n × 7 words."""
 
-    def __init__(self, agreement: Agreement, binding: Binding) -> None:
+    def __init__(self, agreement: Agreement, binding: Binding, count: RowCount | None) -> None:
+        self._count = count
         outcome = agreement.outcome
         self.accounts = Accounts(agreement, binding)
         summed = {metric.event for metric in agreement.metrics if metric.measure is Measure.SUM}
@@ -303,6 +307,8 @@ class _Reader:
         people = self.accounts.read(stretch)
         time = times_of(fields["time"], self._clock)
         event = labels_of(fields["event"], self._events)
+        if self._count is not None:
+            self._count(time, event)
         fate = np.where(event >= 0, _Fate.KEPT, _Fate.OTHER_EVENT)
         # an account's other rows may name it where this row does not
         counted = (people.account.any(axis=1) if self.accounts.named else people.status == VALID) & (event >= 0)

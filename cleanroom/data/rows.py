@@ -17,6 +17,7 @@ from cleanroom.match_keys.rules import RULES
 
 __all__ = [
     "ReadProgress",
+    "RowCount",
     "Words",
     "check_invalid",
     "check_names",
@@ -31,6 +32,9 @@ __all__ = [
 
 ReadProgress = Callable[[str, int], None]
 """(step, rows so far): called after every stretch of rows."""
+
+RowCount = Callable[[NDArray[np.int64], NDArray[np.int32]], None]
+"""(times in microseconds UTC, positions of events): told of every row that is read, before any filter."""
 
 Words = NDArray[np.uint64]
 

@@ -22,6 +22,7 @@ from cleanroom.data.binding import Binding
 from cleanroom.data.columns import labels_of, times_of
 from cleanroom.data.rows import (
     ReadProgress,
+    RowCount,
     Words,
     check_invalid,
     check_names,
@@ -92,6 +93,7 @@ def read_exposure(
     binding: Binding,
     *,
     progress: ReadProgress | None = None,
+    count: RowCount | None = None,
     memory_bytes: int = MEMORY_BYTES,
 ) -> ExposureData:
     """Reads the exposure side's source.
@@ -100,6 +102,7 @@ def read_exposure(
         agreement: decides events, groups, the touch period, the match key.
         binding: where the rows are.
         progress: told ("read", rows so far) after every stretch.
+        count: told of every row's time and event.
         memory_bytes: what is held in memory before an encrypted scratch file is used, twice.
 
     Raises:
@@ -122,6 +125,8 @@ def read_exposure(
         event = labels_of(stretch.fields["event"], agreement.exposure.events)
         group = labels_of(stretch.fields[group_by], agreement.exposure.groups)
         rows += stretch.rows
+        if count is not None:
+            count(time, event)
         fate = np.select(
             [event < 0, group < 0, (time < start) | (time >= end)],
             [_Fate.OTHER_EVENT, _Fate.OUT_OF_SCOPE, _Fate.OUT_OF_PERIOD],

@@ -7,6 +7,7 @@ from typing import Any, Final
 from cleanroom.agreement.definition import definition_hash
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.plan import Column
+from cleanroom.sampling import column_fraction
 
 __all__ = ["agreement_part", "column_part"]
 
@@ -39,8 +40,13 @@ def agreement_part(agreement: Agreement) -> Json:
     }
 
 
-def column_part(column: Column) -> Json:
-    """How a column counts, beside its measure, event, window and cap."""
+def column_part(agreement: Agreement, column: Column) -> Json:
+    """How a column counts, beside its measure, event, window and cap.
+
+    With `[sampling]`, `sampling` is the share of people whom its figures are about, or "mixed".
+    """
+    fraction = column_fraction(agreement, column)
+    share = "mixed" if fraction is None else f"{fraction.normalize():f}"
     return {
         "purpose": column.purpose.value,
         "credit": column.credit,
@@ -50,4 +56,5 @@ def column_part(column: Column) -> Json:
         "period": column.period.value,
         "change": column.change,
         "squared": column.squared,
+        **({"sampling": share} if agreement.sampling else {}),
     }

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Measure, Role
+from cleanroom.declarations import check_declarations
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan
@@ -27,7 +28,7 @@ from cleanroom.release.about import agreement_part, column_part
 from cleanroom.release.accounting import privacy_cost
 from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, commit_shares
 from cleanroom.release.opening import Opening, SideOpening
-from cleanroom.release.table import ReleaseRow, csv_bytes, gate_rows, release_rows
+from cleanroom.release.table import ReleaseRow, Status, csv_bytes, gate_rows, release_rows
 from cleanroom.release.terms import ReleaseTerms, terms_of
 
 __all__ = [
@@ -62,6 +63,7 @@ def opening_record(agreement: Agreement, terms: ReleaseTerms, opening: Opening, 
             "outcome": hashlib.sha256(opening.outcome.commitments.tobytes()).hexdigest(),
         },
         "passed": np.packbits(opening.passed.reshape(-1), bitorder="little").tobytes().hex(),
+        **({} if handshake.declarations is None else {"declarations": handshake.declarations.record()}),
     }
 
 
@@ -113,7 +115,7 @@ def release_document(
                 "automatic": not column.declared,
                 "money": column.measure is Measure.SUM,
                 "noise_scale": terms.scales[j],
-                **column_part(column),
+                **column_part(agreement, column),
             }
             for j, column in enumerate(plan.columns)
         ],
@@ -125,14 +127,17 @@ def release_document(
     }
 
 
-def suppression_rows(agreement: Agreement, plan: Plan, passed: NDArray[np.bool_]) -> list[Json]:
+def suppression_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, passed: NDArray[np.bool_]) -> list[Json]:
     """The suppression bits in words, for a side that is not a recipient: group, metric, status; no value."""
-    return [
-        {"group": group, "metric": column.name, "status": "released" if passed[g, j] else "suppressed"}
-        for g, group in enumerate(agreement.exposure.released_groups)
-        for j, column in enumerate(plan.columns)
-        if column.declared
-    ]
+    rows: list[Json] = []
+    places = iter(range(terms.groups))
+    for group, eligible in zip(agreement.exposure.released_groups, terms.chosen, strict=True):
+        g = next(places) if eligible else None
+        for j, column in enumerate(plan.columns):
+            if column.declared:
+                verdict = Status.NOT_ELIGIBLE if g is None else Status.RELEASED if passed[g, j] else Status.SUPPRESSED
+                rows.append({"group": group, "metric": column.name, "status": verdict.value})
+    return rows
 
 
 def check_document(document: Json, agreement: Agreement, plan: Plan, files: Mapping[str, bytes]) -> Opening:
@@ -152,11 +157,12 @@ def check_document(document: Json, agreement: Agreement, plan: Plan, files: Mapp
 
     Raises:
         DataError: the document is malformed, or something in it does not follow from the rest.
+        AgreementError: a side's signature over its declaration does not hold.
     """
     try:
         writer = str(document["record"]["writer"])  # need not be this machine's
-        terms = terms_of(agreement, plan, writer=writer)
-        handshake = Handshake.read(document["record"])
+        handshake = Handshake.read(document["record"], agreement)
+        terms = terms_of(agreement, plan, writer=writer).narrowed(agreement, handshake.eligible)
         opening = _read_opening(document, terms)
         hashes = {str(name): str(value) for name, value in document["files"].items()}
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -171,6 +177,8 @@ def check_document(document: Json, agreement: Agreement, plan: Plan, files: Mapp
         raise DataError(f"release.json: {where} does not follow from the agreement and the opened shares")
     if handshake.session_id != handshake.derived_id(agreement, plan, terms.digest):
         raise DataError("release.json: record.session does not follow from record.handshake and the agreement")
+    if handshake.declarations is not None:
+        check_declarations(agreement, handshake.session_id, handshake.declarations)
     if set(hashes) != {"release.csv", "release.parquet"}:
         raise DataError("release.json: files must name release.csv and release.parquet")
     for name, value in hashes.items():

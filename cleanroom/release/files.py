@@ -48,8 +48,7 @@ def clear_leftovers(out: Path) -> None:
         for folder in (out, out.parent):
             if folder.is_dir():
                 for path in [path for path in folder.iterdir() if _PARTIAL.fullmatch(path.name)]:
-                    if path.lstat().st_uid == os.geteuid():  # in a shared folder, those of others are theirs
-                        _clear(path)
+                    _clear(path)
     except OSError as error:
         raise UsageError(f"--out {out}: what a killed run left there cannot be removed ({error.strerror})") from error
 
@@ -165,6 +164,8 @@ def _stage(folder: Path, name: str) -> Iterator[Path]:
 def _clear(path: Path) -> None:
     """Removes a file or stage that nobody writes any more, and the files of a move that did not come to its end."""
     try:
+        if path.lstat().st_uid != os.geteuid():
+            return  # in a shared folder, those of others are theirs
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return  # somebody else was quicker

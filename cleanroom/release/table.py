@@ -33,7 +33,7 @@ class Status(Enum):
     RELEASED = "released"
     SUPPRESSED = "suppressed"
     NOT_ELIGIBLE = "not_eligible"
-    """Reserved for pairs that an agreement does not ask for; an agreement of version 1 asks for every pair."""
+    """The group does not fulfil the agreed rules (`[eligibility]`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +65,16 @@ def _rows(
     agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening, *, declared: bool
 ) -> tuple[ReleaseRow, ...]:
     rows: list[ReleaseRow] = []
-    for g, group in enumerate(agreement.exposure.released_groups):
+    places = iter(range(terms.groups))
+    for group, eligible in zip(agreement.exposure.released_groups, terms.chosen, strict=True):
+        g = next(places) if eligible else None
         for j, column in enumerate(plan.columns):
             if column.declared is not declared:
                 continue
             unit = (agreement.outcome.precision or Decimal(1)) if column.measure is Measure.SUM else None
-            passed = bool(opening.passed[g, j])
+            passed = g is not None and bool(opening.passed[g, j])
             units = int(opening.values[g, j]) if passed and opening.opened[g, j] else None
+            verdict = Status.RELEASED if passed else Status.SUPPRESSED
             rows.append(
                 ReleaseRow(
                     group=group,
@@ -79,7 +82,7 @@ def _rows(
                     units=units,
                     value=None if units is None else _value_text(units, unit),
                     std_error=_error_text(terms.std_errors[j], unit),
-                    status=Status.RELEASED if passed else Status.SUPPRESSED,
+                    status=Status.NOT_ELIGIBLE if g is None else verdict,
                 )
             )
     return tuple(rows)

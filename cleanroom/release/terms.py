@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Noise, Period, Role
 from cleanroom.errors import AgreementError
@@ -30,7 +32,7 @@ class ReleaseTerms:
     A cell is (group, column); its index is group * columns + column.
     """
 
-    groups: int
+    groups: int  # that may be opened: the eligible ones
     gates: tuple[int, ...]  # by column: the column whose people count decides whether a cell may be opened
     declared: tuple[bool, ...]  # by column: False for an automatic gate, which is opened only to be compared
     noise: Noise
@@ -42,6 +44,30 @@ class ReleaseTerms:
     chains: tuple[tuple[tuple[int, ...], ...], ...] = ()
     """Gate columns that count people who contain each other, where their differences are suppressed: a chain an event,
     in it a level a window from the shortest on, in it the columns of that window. Other gates contain all of them."""
+    eligible: tuple[bool, ...] = ()  # of all groups the ones that may be opened; empty where that is all
+
+    def narrowed(self, agreement: Agreement, eligible: tuple[bool, ...] | None) -> ReleaseTerms:
+        """The terms when only the eligible ones of the declared groups are opened; the digest stays.
+
+        Args:
+            agreement: whose terms they are; each declared group stands for all its frequency bands.
+            eligible: a verdict a declared group; None for all.
+        """
+        if eligible is None or all(eligible):
+            return self
+        bands = max(1, len(agreement.exposure.bands))
+        whole = tuple(one for one in eligible for _ in range(bands))
+        return replace(self, groups=sum(whole), eligible=whole)
+
+    @property
+    def whole(self) -> ReleaseTerms:
+        """The terms of all groups."""
+        return replace(self, groups=len(self.eligible), eligible=()) if self.eligible else self
+
+    @property
+    def chosen(self) -> NDArray[np.bool_]:
+        """Which of all groups may be opened."""
+        return np.array(self.eligible or (True,) * self.groups, dtype=np.bool_)
 
     @property
     def columns(self) -> int:
@@ -62,7 +88,7 @@ class ReleaseTerms:
         """
         terms = {
             "label": "cleanroom/release/terms/v1",
-            "groups": self.groups,
+            "groups": len(self.eligible) or self.groups,
             "gates": self.gates,
             "declared": self.declared,
             "noise": self.noise.value,

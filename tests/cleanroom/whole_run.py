@@ -10,8 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom.agreement.completeness import Verdict
 from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.declarations import DECLARATION_PURPOSE
 from cleanroom.errors import AgreementError, PeerError
 from cleanroom.execute import Executed, RunInputs, execute
 from cleanroom.identity import read_certificate, signed_bytes
@@ -21,6 +23,7 @@ from cleanroom.protocols.session import Session
 from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.release.signatures import SIGNATURE_PURPOSE
 from cleanroom.release.terms import terms_of
+from cleanroom.self_check import Declared
 from tests.cleanroom.release.test_document import CERTIFICATES, KEYS
 from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, make_agreement
 from tests.harness import Run, Tamper, run_pair
@@ -89,6 +92,7 @@ def inputs(
     nonce: bytes,
     stored: Callable[[bytes], bytes | None] = lambda root: None,
     refuse: Exception | None = None,
+    declared: Declared | None = None,
 ) -> RunInputs:
     plan = plan_of(agreement)
     exposure = role is Role.EXPOSURE
@@ -108,18 +112,22 @@ def inputs(
         except AgreementError:
             raise PeerError("another transcript") from None
 
+    if declared is None:
+        eligible = (True,) * len(agreement.exposure.groups)
+        declared = Declared(verdict=Verdict.COMPLETE, eligible=eligible, completeness=None)
     return RunInputs(
         agreement=agreement,
         plan=plan,
         terms=terms_of(agreement, plan),
         build=BUILD,
-        prepared=Prepared(role=role, rows=data, input_root=ROOTS[role], counts={}),
+        prepared=Prepared(role=role, rows=data, input_root=ROOTS[role], counts={}, declared=declared),
         seed=seed,
         nonce=nonce,
         noise=noise,
         stored=stored,
         transcript=transcript,
         sign=lambda statement: KEYS[own].sign(signed_bytes(SIGNATURE_PURPOSE, statement)),
+        sign_declaration=lambda digest: KEYS[own].sign(signed_bytes(DECLARATION_PURPOSE, digest)),
         sign_transcript=lambda digest: KEYS[own].sign(signed_bytes("transcript", digest)),
         verify_transcript=verify,
         charge=charge,

@@ -23,6 +23,12 @@ HEADINGS = {
     "`[protocol]`": "protocol",
     "`protocol.max_rows`": "protocol.max_rows",
     "`[legal]`": "legal",
+    "`[completeness]`": "completeness",
+    "Bands of `completeness`": "completeness.BAND",
+    "`[sampling]`": "sampling",
+    "Entries of `sampling.periods`": "sampling.periods",
+    "`[eligibility]`": "eligibility",
+    "Entries of `eligibility.rules`": "eligibility.rules",
 }
 
 

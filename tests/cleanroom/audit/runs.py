@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,16 +121,31 @@ class AuditedRun:
 
 
 def finish_run(
-    root: Path, noise: str, recipients: str, profile: str = "ecdh", changes: Sequence[tuple[str, str]] = ()
+    root: Path,
+    noise: str,
+    recipients: str,
+    profile: str = "ecdh",
+    changes: Sequence[tuple[str, str]] = (),
+    *,
+    tables: str = "",
+    lists: Mapping[str, Mapping[str, str]] | None = None,
 ) -> AuditedRun:
-    """Makes identities, signs an agreement, runs both sides against each other and writes their folders."""
+    """Makes identities, signs an agreement, runs both sides against each other and writes their folders.
+
+    `changes` are replacements in the agreement, `tables` further tables of it; `lists` are further tables of a party's
+    binding: section -> CSV.
+    """
     made = AuditedRun(root=root)
     root.mkdir()
     for party in PARTIES:
         new_identity(party, root / party)
-        (root / f"{party}.toml").write_text(BINDINGS[party])
+        binding = BINDINGS[party]
+        for section, text in (lists or {}).get(party, {}).items():
+            (root / f"{party}-{section}.csv").write_text(text)
+            binding += f"[{section}]\npath = '{party}-{section}.csv'\n"
+        (root / f"{party}.toml").write_text(binding)
         (root / SOURCES[party]).write_text(sources()[party])
-    text = AGREEMENT.format(noise=noise, recipients=recipients, profile=profile)
+    text = AGREEMENT.format(noise=noise, recipients=recipients, profile=profile) + tables
     for old, new in changes:
         assert text.count(old) == 1
         text = text.replace(old, new)

@@ -36,7 +36,10 @@ def test_columns_constants_and_zone(tmp_path: Path) -> None:
             "[source]\npath = 'a'\nformat = 'csv'\n[columns]\n",
             "source: expected only path, found the unknown key 'format'",
         ),
-        (GOOD + "[extra]\n", "expected [source] and [columns], found the unknown key 'extra'"),
+        (
+            GOOD + "[extra]\n",
+            "expected [source], [columns], [manifest], [spend], [facts], found the unknown key 'extra'",
+        ),
         (GOOD + "time = 5\n", "b.toml: columns.time: expected the name of a column, or a constant in single quotes"),
         (GOOD + "time_zone = 'Mars'\n", "b.toml: columns.time_zone: expected an IANA time zone such as Asia/Shanghai"),
         (GOOD + "time_zone = '../x'\n", "b.toml: columns.time_zone: expected an IANA time zone such as Asia/Shanghai"),

@@ -220,7 +220,7 @@ def test_an_auditor_accepts_what_a_run_wrote(noise: Noise, recipients: tuple[str
 def test_a_side_that_is_no_recipient_has_statuses_and_no_values() -> None:
     agreement, plan = make_world(Noise.GAUSSIAN, ("media",))
     run, _, _ = open_pair(terms_of(agreement, plan))
-    rows = suppression_rows(agreement, plan, run.second.passed)
+    rows = suppression_rows(agreement, plan, terms_of(agreement, plan), run.second.passed)
     assert {key for row in rows for key in row} == {"group", "metric", "status"}
     assert [row["status"] for row in rows].count("suppressed") == 4
 
