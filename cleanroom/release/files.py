@@ -148,7 +148,10 @@ def _stage(folder: Path, name: str) -> Iterator[Path]:
     while not locked:  # whoever cleared it before it was locked has removed it
         stage = folder / f".{name}.partial-{secrets.token_hex(8)}"
         stage.mkdir()
-        descriptor = os.open(stage, os.O_RDONLY)
+        try:
+            descriptor = os.open(stage, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         with contextlib.suppress(OSError):  # a file system without locks: nobody clears anything there
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         locked = stage.exists()

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,14 @@ def test_a_reason_that_was_being_written_does_not_fill_the_folder(tmp_path: Path
     clear_leftovers(out)
     check_out(out)
     assert everything(tmp_path) == ["run"]
+
+
+def test_runs_that_end_together_beside_each_other_do_not_clear_each_other_s_files(tmp_path: Path) -> None:
+    def finish(side: int) -> None:
+        for run in range(40):
+            write_finished(tmp_path / f"{side}-{run}", FILES)
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        list(threads.map(finish, range(4)))
+    assert len(list(tmp_path.iterdir())) == 160
+    assert all({entry.name for entry in out.iterdir()} == set(FILES) for out in tmp_path.iterdir())
