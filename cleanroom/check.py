@@ -30,12 +30,11 @@ from cleanroom.data import (
     read_exposure,
     read_outcome,
 )
-from cleanroom.declarations import incomplete, stops
+from cleanroom.declared import Declared, OwnCheck, incomplete, stops
 from cleanroom.drive import ProgressSink
 from cleanroom.errors import DataError
 from cleanroom.forecast import Forecast, forecast
 from cleanroom.plan import plan_of
-from cleanroom.self_check import Declared, SelfCheck
 
 __all__ = ["CheckedData", "TreeRows", "check_data"]
 
@@ -94,7 +93,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)
 
-    own = SelfCheck(agreement, role, binding)
+    own = OwnCheck(agreement, role, binding)
     quality = identifier_quality(agreement, binding, progress=read)
     preparation: ExposureSummary | OutcomeSummary | None = None
     problem: DataError | None = None

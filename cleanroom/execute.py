@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Noise, Profile, Role
 from cleanroom.attribution.rows import Lookups, Rows
-from cleanroom.declarations import Declaration, Declarations, asked, check_may_go_on, declare
+from cleanroom.declared import Declaration, Declarations, asked, check_may_go_on, declare
 from cleanroom.handshake import Handshake, hello_of
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared

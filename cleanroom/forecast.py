@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from cleanroom import declarations
+from cleanroom import declared
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
@@ -84,7 +84,7 @@ def traffic(agreement: Agreement, plan: Plan, *, opened: int | None = None) -> d
     Raises:
         AgreementError: the noise cannot be calibrated.
     """
-    whole, signature = session.volume() + declarations.volume(agreement), signatures.volume()
+    whole, signature = session.volume() + declared.volume(agreement), signatures.volume()
     first, second = opening.traffic(terms_of(agreement, plan), opened=opened)
     return {
         "session": (whole, whole),

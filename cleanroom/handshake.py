@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cleanroom import __version__, _kernels
 from cleanroom.agreement.model import Agreement, Profile, Role
-from cleanroom.declarations import Declarations, asked
+from cleanroom.declared import Declarations, asked
 from cleanroom.plan import Plan
 from cleanroom.protocols.session import Contribution, Hello, Session, nonce_commitment, session_id
 

@@ -19,7 +19,7 @@ import pandas as pd
 from cleanroom.account import AUDIT_FILE, LOCAL_FILE, account_bytes, audit_account, local_account, signed_account
 from cleanroom.agreement import Agreement, PartyEntry, Role, load_agreement, verify_signatures
 from cleanroom.data import Binding
-from cleanroom.declarations import DECLARATION_PURPOSE
+from cleanroom.declared import DECLARATION_PURPOSE
 from cleanroom.drive import ProgressSink, drive, silent
 from cleanroom.errors import AgreementError, CleanroomError, UsageError
 from cleanroom.execute import Executed, RunInputs, execute

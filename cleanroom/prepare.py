@@ -14,11 +14,11 @@ from cleanroom.attribution.exposure import prepare_lookups
 from cleanroom.attribution.outcome import prepare_rows
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom.declared import Declared, OwnCheck
 from cleanroom.drive import ProgressSink
 from cleanroom.identity import Identity
 from cleanroom.plan import Plan
 from cleanroom.protocols.commitment import merkle_root
-from cleanroom.self_check import Declared, SelfCheck
 
 __all__ = ["PreparationKeys", "Prepared", "prepare"]
 
@@ -73,7 +73,7 @@ def prepare(
     """
     progress("data", 0, 0)
 
-    own = SelfCheck(agreement, role, binding)
+    own = OwnCheck(agreement, role, binding)
 
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)

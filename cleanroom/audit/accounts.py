@@ -12,7 +12,7 @@ from cleanroom.account import AUDIT_FILE, LOCAL_FILE, check_account, party_of
 from cleanroom.agreement import Agreement, Noise, Role, agreement_warnings
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.folder import TRANSCRIPT_FILE, RunFolder
-from cleanroom.declarations import check_declarations
+from cleanroom.declared import check_declarations
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom import declarations
+from cleanroom import declared
 from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.lines import TranscriptFile
@@ -37,7 +37,7 @@ __all__ = ["Implied", "check_messages"]
 
 _MESSAGES: Final = {
     **session.MESSAGES,
-    **declarations.MESSAGES,
+    **declared.MESSAGES,
     **release_opening.MESSAGES,
     **release_signatures.MESSAGES,
 }

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Measure, Role
-from cleanroom.declarations import check_declarations
+from cleanroom.declared import check_declarations
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
 from cleanroom.plan import Plan

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cleanroom.agreement.completeness import Verdict
 from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.attribution.rows import Lookups, Rows
-from cleanroom.declarations import DECLARATION_PURPOSE
+from cleanroom.declared import DECLARATION_PURPOSE, Declared
 from cleanroom.errors import AgreementError, PeerError
 from cleanroom.execute import Executed, RunInputs, execute
 from cleanroom.identity import read_certificate, signed_bytes
@@ -23,7 +23,6 @@ from cleanroom.protocols.session import Session
 from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.release.signatures import SIGNATURE_PURPOSE
 from cleanroom.release.terms import terms_of
-from cleanroom.self_check import Declared
 from tests.cleanroom.release.test_document import CERTIFICATES, KEYS
 from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, make_agreement
 from tests.harness import Run, Tamper, run_pair

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from cleanroom.agreement.completeness import Verdict
 from cleanroom.agreement.model import Agreement, Role
-from cleanroom.completeness import COLUMNS, Census, CheckedCompleteness, check_completeness
 from cleanroom.data.binding import Binding
 from cleanroom.data.rows import RowCount
-from cleanroom.eligibility import eligible_groups, facts_columns
+from cleanroom.declared.completeness import COLUMNS, Census, CheckedCompleteness, check_completeness
+from cleanroom.declared.eligibility import eligible_groups, facts_columns
 from cleanroom.errors import DataError
 
-__all__ = ["Declared", "SelfCheck"]
+__all__ = ["Declared", "OwnCheck"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Declared:
         }
 
 
-class SelfCheck:
+class OwnCheck:
     """Counts rows while they are read, then compares; does nothing where the agreement asks this side for nothing."""
 
     def __init__(self, agreement: Agreement, role: Role, binding: Binding) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from cleanroom.agreement.completeness import Band, Completeness, OnFailure, Verdict
 from cleanroom.agreement.model import Agreement, Role
-from cleanroom.completeness import Census, check_completeness
 from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom.declared import Census, check_completeness
 from cleanroom.errors import DataError
 from tests.cleanroom.data.worlds import agreement, bind, outcomes, touches
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cleanroom.agreement.completeness import Verdict
-from cleanroom.declarations import Declaration
+from cleanroom.declared import Declaration
 from cleanroom.errors import BudgetError, CleanroomError, DataError
 from tests.cleanroom.audit.runs import AuditedRun, finish_run, sources
 

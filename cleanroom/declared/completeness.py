@@ -2,7 +2,7 @@
 
 The owner's manifest says for every date and event how many rows there should be. A deviation lies outside a band where
 it is larger than both of its bounds, a fraction of the expected rows and an absolute number, so that neither a small
-day nor a large one alarms alone. Only the verdict leaves the side (`declarations`); dates and numbers stay at home.
+day nor a large one alarms alone. Only the verdict leaves the side (`exchange`); dates and numbers stay at home.
 """
 
 from __future__ import annotations
