@@ -8,7 +8,8 @@ that decides whether its cells may be opened.
 - member: weight 1 for every person of a group, under a key that is no time.
 - window, by the events that anchor it: weight 1 at the anchor.
 - credit, by window and events: signed weights at breakpoints, in fractions of `unit`, under suffix sums.
-- gate, by credit family and span: weight 1 at the start of a person's longest interval with credit that holds the span.
+- gate, by credit family, event and span: weight 1 at the start of a person's longest interval with credit, if that is
+  the largest span it holds.
   A credit column's gate is the sum of people with an outcome over the spans, a lower bound of the people behind it.
 """
 
@@ -43,7 +44,8 @@ class Family:
     kind: FamilyKind
     via: tuple[str, ...] | None = None  # window, credit, gate: the touches' events that it looks at; None for all
     window_ticks: int | None = None  # credit, gate: how long a touch may earn
-    span_ticks: int | None = None  # gate: the declared window that a person's longest interval holds
+    event: str | None = None  # gate: the outcomes whose declared windows are the spans
+    span_ticks: int | None = None  # gate: the largest of these windows that a person's longest interval holds
 
 
 class Purpose(Enum):
@@ -156,10 +158,10 @@ class Plan:
     def families_per_row(self) -> int:
         """In how many families a person can have a weight under one key and for one group.
 
-        Of the gate families of a credit family only one holds a person: that of their longest interval.
+        Of the gate families of a credit family and event only one holds a person: that of their longest interval.
         """
-        keyed = {(family.kind, family.via, family.window_ticks) for family in self.families}
-        return max(1, sum(kind is not FamilyKind.MEMBER for kind, _, _ in keyed))
+        of_touches = [family for family in self.families if family.kind is not FamilyKind.MEMBER]
+        return max(1, len({replace(family, span_ticks=None) for family in of_touches}))
 
     def has(self, kind: FamilyKind) -> bool:
         """Whether any family is of this kind."""
@@ -285,15 +287,13 @@ class _Builder:
             return [(Family(kind=FamilyKind.WINDOW, via=wanted.via), None)]
         if wanted.measure is not Measure.PEOPLE:
             return [(Family(kind=FamilyKind.CREDIT, via=wanted.via, window_ticks=wanted.window_ticks), None)]
+        gate = Family(kind=FamilyKind.GATE, via=wanted.via, window_ticks=wanted.window_ticks)
         spans = {
             metric.window_ticks
             for metric in self._agreement.metrics
             if metric.event == wanted.event and metric.window_ticks is not None
         }
-        return [
-            (Family(kind=FamilyKind.GATE, via=wanted.via, window_ticks=wanted.window_ticks, span_ticks=span), span)
-            for span in sorted(spans)
-        ]
+        return [(replace(gate, event=wanted.event, span_ticks=span), span) for span in sorted(spans)]
 
 
 def _is_gate(wanted: Wanted) -> bool:

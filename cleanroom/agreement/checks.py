@@ -24,7 +24,6 @@ __all__ = [
     "agreement_warnings",
     "check_capacity",
     "noise_bound",
-    "refuse_unbuilt",
 ]
 
 MAX_ROW_VALUES = 1024  # each is 64 bits of every row on the wire, and of the memory of both sides
@@ -69,27 +68,6 @@ def check_capacity(agreement: Agreement) -> None:
             f"{agreement.protocol.rows_exposure} leave {slack:.1f} bits to decode sums, expected at least "
             f"{LEAST_SLACK_BITS:.0f}; declare fewer groups or rows"
         )
-
-
-def refuse_unbuilt(agreement: Agreement) -> None:
-    """Refuses what an agreement may already say but no run computes yet.
-
-    Raises:
-        AgreementError: naming the key.
-    """
-    exposure = agreement.exposure
-    for metric in agreement.metrics:
-        where = f"metrics[{metric.name}]"
-        if metric.credit:
-            raise AgreementError(f"{where}.attribution: credit metrics are not built yet; use window metrics")
-        if metric.by is not None:
-            raise AgreementError(f"{where}.by: breakdowns by labels are not built yet")
-        if metric.via is not None:
-            raise AgreementError(f"{where}.via: is not built yet; leave it out")
-        if metric.period is not Period.AFTER:
-            raise AgreementError(f"{where}.period: before is not built yet")
-    if exposure.frequency is not None:
-        raise AgreementError("exposure.frequency: bands are not built yet; leave it out")
 
 
 def _largest(agreement: Agreement, value: cleanroom.plan.RowValue) -> int:

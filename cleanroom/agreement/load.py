@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cleanroom.agreement.canonical import canonical_bytes
-from cleanroom.agreement.checks import check_capacity, refuse_unbuilt
+from cleanroom.agreement.checks import check_capacity
 from cleanroom.agreement.completeness import read_completeness
 from cleanroom.agreement.eligibility import read_eligibility
 from cleanroom.agreement.exposure import read_exposure_rules
@@ -121,7 +121,6 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         hash=hashlib.sha256(canonical).digest(),
     )
     check_capacity(agreement)
-    refuse_unbuilt(agreement)
     return agreement
 
 

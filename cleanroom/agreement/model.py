@@ -270,6 +270,12 @@ class Agreement:
     hash: bytes
 
     @property
+    def labels_in_use(self) -> tuple[Label, ...]:
+        """The labels that metrics are broken down by: the others are not read."""
+        used = {metric.by for metric in self.metrics}
+        return tuple(label for label in self.outcome.labels if label.column in used)
+
+    @property
     def exposure_party(self) -> PartyEntry:
         """The owner of the touches."""
         return self.parties[0]

@@ -12,8 +12,9 @@ from cleanroom.agreement.table import Table, table_of
 __all__ = ["read_outcome_rules"]
 
 MAX_DECIMALS = 9  # of a money unit
-MAX_LABELS = 4  # a row's labels travel in one word, 16 bits a label
+MAX_LABELS = 4  # while rows are read their event and labels share a word: 16 bits and 12 a label
 MAX_LABEL_VALUES = 1000
+MAX_LABELLED_EVENTS = 60_000
 
 _STANDARD_NAMES = ("time", "event", "event_id", "person", "time_zone")
 
@@ -33,13 +34,10 @@ def read_outcome_rules(table: Table) -> Outcome:
     for name in ("currency", "precision"):
         if value is None and table.has(name):
             raise table.fault(name, "needs outcome.value, the money column that it speaks of")
-    return Outcome(
-        events=table.texts("events", at_least=1),
-        value=value,
-        currency=currency,
-        precision=precision,
-        labels=_labels(table, value),
-    )
+    events, labels = table.texts("events", at_least=1), _labels(table, value)
+    if labels and len(events) > MAX_LABELLED_EVENTS:
+        raise table.fault("events", f"expected at most {MAX_LABELLED_EVENTS} events beside labels")
+    return Outcome(events=events, value=value, currency=currency, precision=precision, labels=labels)
 
 
 def _labels(table: Table, value: str | None) -> tuple[Label, ...]:

@@ -1,55 +1,35 @@
 """The exposure side's preparation: touches in, lookups out.
 
-For each person and group the anchor is one touch, the first or the latest; its weight is 1 at the anchor's tick, which
-is looked up under every node of the tree above it. Lookups of one person that share a node become one key with several
-targets. Members are looked up under a root key of their own, so that "known to the outcome side" is no column of time.
+Each family of weights gives impulses, integer weights of a group at a tick: 1 at a person's anchor for windows, signed
+ones at breakpoints for credit, 1 at the start of the longest interval with credit for a credit's gate. Impulses are
+looked up under every node of the tree above their tick; those of one person that share a node become one key with
+several targets, equal targets add up, and what adds up to zero is left out. Members are looked up under a root key of
+their own, so that "known to the outcome side" is no column of time.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom._kernels import row_keys
 from cleanroom.agreement.model import Agreement
-from cleanroom.attribution.clock import TickClock, microseconds
+from cleanroom.attribution.clock import TickClock
+from cleanroom.attribution.credit import Credited, Impulses, credited
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups, key_order
 from cleanroom.attribution.runs import changes, distinct, expand, person_starts
+from cleanroom.attribution.touched import Tally, Touched, Touches, touched
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
-from cleanroom.plan import FamilyKind, Plan
+from cleanroom.plan import Family, FamilyKind, Plan
 
-__all__ = [
-    "ExposureSummary",
-    "Touches",
-    "group_mark",
-    "instant_ticks",
-    "lookup_counts",
-    "prepare_lookups",
-]
+__all__ = ["LAST_TOUCH", "ExposureSummary", "event_positions", "lookup_counts", "prepare_lookups"]
 
 LAST_TOUCH: Final = "last_touch"
-
-
-class Touches(Protocol):
-    """A batch of touches: whole persons, sorted by (person, time, group), filtered by event, scope and period."""
-
-    @property
-    def person(self) -> NDArray[np.uint8]:
-        """(n, 16) uint8."""
-
-    @property
-    def time_us(self) -> NDArray[np.int64]:
-        """(n,) int64, microseconds since the epoch, UTC."""
-
-    @property
-    def group(self) -> NDArray[np.int32]:
-        """(n,) int32, positions in `exposure.groups`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +42,19 @@ class ExposureSummary:
     memberships: int  # (person, group) pairs that count
     capped_memberships: int  # dropped by max_groups_per_person
     capped_people: int
+    bandless_memberships: int  # that count, with fewer touches than the first frequency band begins at
     lookups: int  # distinct keys
     bound: int  # the agreed maximum of keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Anchors:
-    """The anchors of some persons, sorted by (person, group)."""
+class _Part:
+    """Some keys with their weights, as `Lookups` but in the order in which they were made."""
 
-    person: NDArray[np.uint8] = field(repr=False)  # (p, 16)
-    owner: NDArray[np.int64] = field(repr=False)  # (k,) index into person
-    group: NDArray[np.int64] = field(repr=False)  # (k,)
-    tick: NDArray[np.int64] = field(repr=False)  # (k,)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    touches: int = 0
-    off_instant: int = 0
-    people: int = 0
-    memberships: int = 0
-    capped_memberships: int = 0
-    capped_people: int = 0
+    keys: NDArray[np.uint8]
+    per_key: NDArray[np.int64]
+    target: NDArray[np.int64]
+    weight: NDArray[np.int64]
 
 
 def prepare_lookups(
@@ -92,7 +63,7 @@ def prepare_lookups(
     """Turns touches into lookups.
 
     Args:
-        agreement: decides clock, tree, anchor, cap on groups and the bound.
+        agreement: decides clock, tree, anchor, credit, cap on groups and the bound.
         plan: of the same agreement.
         batches: filtered touches; a person is in one batch only.
         group_cap_key: 32 secret bytes that decide which groups of a person over the cap are kept.
@@ -104,14 +75,15 @@ def prepare_lookups(
         DataError: more keys than `protocol.max_rows.exposure`.
     """
     bound = agreement.protocol.max_rows_exposure
-    tally = _Tally()
+    horizon = TickClock.of(agreement.time).horizon
+    tally = Tally()
     total = 0
-    parts: list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]] = []
-    for anchors in _anchors(agreement, batches, group_cap_key, tally):
-        for keys, per_key, target in _lookups(plan, tree_of(agreement), anchors):
-            total += len(keys)
+    parts: list[_Part] = []
+    for touches in touched(agreement, batches, group_cap_key, tally):
+        for part in _parts(agreement, plan, touches, horizon):
+            total += len(part.keys)
             if total <= bound:
-                parts.append((keys, per_key, target))
+                parts.append(part)
     if total > bound:
         raise DataError(
             f"exposure lookups: at most {bound} agreed (protocol.max_rows.exposure), {total} needed; "
@@ -124,6 +96,7 @@ def prepare_lookups(
         memberships=tally.memberships,
         capped_memberships=tally.capped_memberships,
         capped_people=tally.capped_people,
+        bandless_memberships=tally.bandless_memberships,
         lookups=total,
         bound=bound,
     )
@@ -144,138 +117,163 @@ def lookup_counts(
         tree -> keys, member lookups included.
     """
     counts = dict.fromkeys(trees, 0)
-    for anchors in _anchors(agreement, batches, group_cap_key, _Tally()):
+    sizes = {size for tree in trees for size in tree}
+    horizon = TickClock.of(agreement.time).horizon
+    for touches in touched(agreement, batches, group_cap_key, Tally()):
+        members = len(distinct(_members(touches)[0])) if plan.has(FamilyKind.MEMBER) else 0
+        by_size = dict.fromkeys(sizes, 0)
+        for impulses in _impulses(agreement, plan, touches, horizon):
+            for size in sizes:
+                merged = _merged(impulses, size)
+                by_size[size] += int(changes(merged.owner, merged.tick).sum())
         for tree in counts:
-            if plan.has(FamilyKind.MEMBER):
-                counts[tree] += len(anchors.person)
-            if plan.has(FamilyKind.WINDOW):
-                order = np.lexsort((anchors.tick, anchors.owner))
-                owner, tick = anchors.owner[order], anchors.tick[order]
-                counts[tree] += sum(int(changes(owner, tick // size).sum()) for size in tree)
+            counts[tree] += members + sum(by_size[size] for size in tree)
     return counts
 
 
-def group_mark(key: bytes, person: bytes, label: str) -> bytes:
-    """HMAC-SHA-256(key, person ‖ label): under the cap, a person keeps the groups with the smallest marks.
-
-    Args:
-        key: 32 secret bytes of the exposure side; an auditor who is given them repeats the choice.
-        person: 16 bytes.
-        label: the group as the agreement writes it, UTF-8.
-
-    Returns:
-        32 bytes.
-    """
-    return hmac.digest(key, person + label.encode(), "sha256")
+def event_positions(agreement: Agreement, via: tuple[str, ...] | None) -> tuple[int, ...] | None:
+    """The positions in `exposure.events` of the events that a family looks at; None for all."""
+    return None if via is None else tuple(agreement.exposure.events.index(event) for event in via)
 
 
-def instant_ticks(agreement: Agreement, clock: TickClock) -> NDArray[np.int64] | None:
-    """The distinct ticks of the agreed instants inside the touch period, ascending; None where none are agreed."""
-    instants = agreement.exposure.instants
-    if instants is None:
-        return None
-    inside = [microseconds(at) for at in instants if agreement.exposure.start <= at < agreement.exposure.end]
-    return distinct(clock.ticks(np.array(inside, dtype=np.int64)))
+def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int) -> Iterator[_Part]:
+    """The keys of one batch: members, then a level of the tree at a time."""
+    if plan.has(FamilyKind.MEMBER):
+        owner, group = _members(touches)
+        first = np.flatnonzero(changes(owner)) if len(owner) else owner
+        nothing = np.zeros(len(first), dtype=np.int64)
+        yield _Part(
+            keys=row_keys(touches.person[owner[first]], MEMBER_DOMAIN, nothing.astype(np.uint8), nothing),
+            per_key=np.diff(np.append(first, len(owner))),
+            target=group,
+            weight=np.ones(len(owner), dtype=np.int64),
+        )
+    tree = tree_of(agreement)
+    for impulses in _impulses(agreement, plan, touches, horizon):
+        for level, size in enumerate(tree):
+            merged = _merged(impulses, size)
+            first = np.flatnonzero(changes(merged.owner, merged.tick)) if len(merged.owner) else merged.owner
+            yield _Part(
+                keys=row_keys(
+                    touches.person[merged.owner[first]],
+                    TREE_DOMAIN,
+                    np.full(len(first), level, dtype=np.uint8),
+                    merged.tick[first],
+                ),
+                per_key=np.diff(np.append(first, len(merged.owner))),
+                target=merged.group,
+                weight=merged.weight,
+            )
 
 
-def _anchors(
-    agreement: Agreement, batches: Iterable[Touches], group_cap_key: bytes, tally: _Tally
-) -> Iterator[_Anchors]:
-    exposure = agreement.exposure
-    clock = TickClock.of(agreement.time)
-    first_tick, last_tick = clock.span(exposure.start, exposure.end)
-    instants = instant_ticks(agreement, clock)
-    groups = len(exposure.groups)
-    for batch in batches:
-        person, group, tick = batch.person, batch.group.astype(np.int64), clock.ticks(batch.time_us)
-        if ((tick < first_tick) | (tick >= last_tick) | (group < 0) | (group >= groups)).any():
-            raise CleanroomError("touches outside the agreed period or groups reached the preparation")
-        tally.touches += len(tick)
-        if instants is not None:
-            on = np.isin(tick, instants)
-            person, group, tick = person[on], group[on], tick[on]
-            tally.off_instant += len(on) - len(tick)
-        starts = person_starts(person)
-        owner = np.cumsum(starts) - 1
-        # the batch is in time order within a person, and unique() returns the first place of each value
-        code = owner * groups + group
-        if exposure.anchor == LAST_TOUCH:
-            pairs, place = np.unique(code[::-1], return_index=True)
-            place = len(code) - 1 - place
-        else:
-            pairs, place = np.unique(code, return_index=True)
-        found = _Anchors(person=person[starts], owner=pairs // groups, group=pairs % groups, tick=tick[place])
-        kept = _cap_groups(agreement, found, group_cap_key, tally)
-        tally.people += len(kept.person)
-        tally.memberships += len(kept.owner)
-        yield kept
+def _members(touches: Touched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(owner, released group) of every membership, ascending; the family of members is the plan's first."""
+    banded = touches.group >= 0
+    groups = int(touches.group.max(initial=0)) + 1
+    pairs = distinct(touches.owner[banded] * groups + touches.group[banded])
+    return pairs // groups, pairs % groups
 
 
-def _cap_groups(agreement: Agreement, anchors: _Anchors, key: bytes, tally: _Tally) -> _Anchors:
-    limit = agreement.release.max_groups_per_person
-    held = np.bincount(anchors.owner, minlength=len(anchors.person))
-    over = np.flatnonzero(held > limit)
-    if len(over) == 0:
-        return anchors
-    labels = agreement.exposure.groups
-    places = np.flatnonzero(held[anchors.owner] > limit)
-    people = {index: anchors.person[index].tobytes() for index in over.tolist()}
-    pairs = zip(anchors.owner[places].tolist(), anchors.group[places].tolist(), strict=True)
-    marks = b"".join(group_mark(key, people[owner], labels[group]) for owner, group in pairs)
-    words = np.frombuffer(marks, dtype=">u8").reshape(-1, 4)
-    ranked = places[np.lexsort((*words.T[::-1], anchors.owner[places]))]
-    # ranked holds each of these people's memberships together: all after the first `limit` of them go
-    first = np.flatnonzero(changes(anchors.owner[ranked]))
-    within = np.arange(len(ranked)) - np.repeat(first, held[over])
-    keep = np.ones(len(anchors.owner), dtype=np.bool_)
-    keep[ranked[within >= limit]] = False
-    tally.capped_people += len(over)
-    tally.capped_memberships += int((~keep).sum())
-    return _Anchors(
-        person=anchors.person, owner=anchors.owner[keep], group=anchors.group[keep], tick=anchors.tick[keep]
+def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int) -> Iterator[Impulses]:
+    """The weights of all families of the tree, whole persons at a time, with targets for groups."""
+    windows = [
+        _aimed(_anchors(agreement, touches, family), plan, position)
+        for position, family in enumerate(plan.families)
+        if family.kind is FamilyKind.WINDOW
+    ]
+    earning = {family.window_ticks or 0 for family in plan.families if family.kind is FamilyKind.CREDIT}
+    if not earning:
+        if windows:
+            yield _joined(windows)
+        return
+    collected = windows
+    for window in sorted(earning):
+        own = [family for family in plan.families if family.window_ticks == window]
+        for part in credited(agreement, touches, window=window, horizon=horizon):
+            for via in dict.fromkeys(family.via for family in own):
+                earned = part.of(event_positions(agreement, via))
+                position = plan.families.index(Family(kind=FamilyKind.CREDIT, via=via, window_ticks=window))
+                # merged here, so that no more is held than has to be looked up
+                collected.append(_aimed(_merged(earned.impulses(horizon), 1), plan, position))
+                gates = [family for family in own if family.via == via and family.kind is FamilyKind.GATE]
+                for event in dict.fromkeys(family.event for family in gates):
+                    collected += _gates(plan, [family for family in gates if family.event == event], earned)
+    if collected:
+        yield _joined(collected)
+
+
+def _gates(plan: Plan, gates: list[Family], earned: Credited) -> Iterator[Impulses]:
+    """Weight 1 at the start of each membership's longest interval with credit, in the family of the span it holds."""
+    spans = np.array(sorted(family.span_ticks or 0 for family in gates), dtype=np.int64)
+    owner, group, start, length = earned.longest()
+    place = np.searchsorted(spans, length, side="right") - 1
+    for family in gates:
+        mine = (place >= 0) & (spans[place] == family.span_ticks)
+        ones = np.ones(int(mine.sum()), dtype=np.int64)
+        gate = Impulses(owner=owner[mine], tick=start[mine], group=group[mine], weight=ones)
+        yield _aimed(gate, plan, plan.families.index(family))
+
+
+def _anchors(agreement: Agreement, touches: Touched, family: Family) -> Impulses:
+    """Weight 1 at the first or the last touch of each membership, among the family's events."""
+    chosen = touches.group >= 0
+    events = event_positions(agreement, family.via)
+    if events is not None:
+        chosen &= np.isin(touches.event, events)
+    owner, group, tick = touches.owner[chosen], touches.group[chosen], touches.tick[chosen]
+    groups = int(group.max(initial=0)) + 1
+    # touches are in time order within a person, and unique() returns the first place of each value
+    code = owner * groups + group
+    if agreement.exposure.anchor == LAST_TOUCH:
+        pairs, place = np.unique(code[::-1], return_index=True)
+        place = len(code) - 1 - place
+    else:
+        pairs, place = np.unique(code, return_index=True)
+    ones = np.ones(len(pairs), dtype=np.int64)
+    return Impulses(owner=pairs // groups, tick=tick[place], group=pairs % groups, weight=ones)
+
+
+def _aimed(impulses: Impulses, plan: Plan, position: int) -> Impulses:
+    """The same weights with targets, family position * groups + group, in the place of groups."""
+    target = position * plan.groups + impulses.group
+    return Impulses(owner=impulses.owner, tick=impulses.tick, group=target, weight=impulses.weight)
+
+
+def _joined(parts: list[Impulses]) -> Impulses:
+    return Impulses(
+        owner=np.concatenate([part.owner for part in parts]),
+        tick=np.concatenate([part.tick for part in parts]),
+        group=np.concatenate([part.group for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
     )
 
 
-def _lookups(
-    plan: Plan, tree: tuple[int, ...], anchors: _Anchors
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]]:
-    """(keys, number of targets a key, targets in the order of the keys) of one batch, a class and level at a time."""
-    for position, family in enumerate(plan.families):
-        target = position * plan.groups + anchors.group
-        if family.kind is FamilyKind.MEMBER:
-            nothing = np.zeros(len(anchors.person), dtype=np.int64)
-            keys = row_keys(anchors.person, MEMBER_DOMAIN, nothing.astype(np.uint8), nothing)
-            yield keys, np.bincount(anchors.owner, minlength=len(anchors.person)), target
-            continue
-        for level, size in enumerate(tree):
-            node = anchors.tick // size
-            # anchors are in the order of (person, group), and the sort is stable: a key's targets ascend
-            order = np.lexsort((node, anchors.owner))
-            owner, node = anchors.owner[order], node[order]
-            marks = changes(owner, node)
-            first = np.flatnonzero(marks)
-            keys = row_keys(
-                anchors.person[owner[first]],
-                TREE_DOMAIN,
-                np.full(len(first), level, dtype=np.uint8),
-                node[first],
-            )
-            yield keys, np.diff(np.append(first, len(owner))), target[order]
+def _merged(impulses: Impulses, size: int) -> Impulses:
+    """Sums the weights of each (owner, node of `size` ticks, group), sorted so; sums of zero are left out."""
+    node = impulses.tick // size
+    order = np.lexsort((impulses.group, node, impulses.owner))
+    owner, node, group = impulses.owner[order], node[order], impulses.group[order]
+    first = np.flatnonzero(changes(owner, node, group)) if len(owner) else owner
+    weight = np.add.reduceat(impulses.weight[order], first) if len(first) else first
+    first, weight = first[weight != 0], weight[weight != 0]
+    return Impulses(owner=owner[first], tick=node[first], group=group[first], weight=weight)
 
 
-def _assemble(parts: list[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]]) -> Lookups:
-    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part[0] for part in parts)])
-    per_key = np.concatenate([np.zeros(0, dtype=np.int64), *(part[1] for part in parts)])
-    target = np.concatenate([np.zeros(0, dtype=np.int64), *(part[2] for part in parts)])
+def _assemble(parts: list[_Part]) -> Lookups:
+    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in parts)])
+    per_key = np.concatenate([np.zeros(0, dtype=np.int64), *(part.per_key for part in parts)])
+    target = np.concatenate([np.zeros(0, dtype=np.int64), *(part.target for part in parts)])
+    weight = np.concatenate([np.zeros(0, dtype=np.int64), *(part.weight for part in parts)])
     order = key_order(keys)
     keys = keys[order]
     if not person_starts(keys).all():
         raise CleanroomError("one person's touches reached the preparation in two batches")
     first = (np.cumsum(per_key) - per_key)[order]
     per_key = per_key[order]
+    moved = expand(first, per_key)
     return Lookups(
         keys=keys,
         indptr=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(per_key)]),
-        target=target[expand(first, per_key)].astype(np.int32),
-        weight=np.ones(len(target), dtype=np.int64),
+        target=target[moved].astype(np.int32),
+        weight=weight[moved],
     )

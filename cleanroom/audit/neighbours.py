@@ -40,11 +40,12 @@ def contribution(agreement: Agreement, plan: Plan) -> NDArray[np.int64]:
     person = np.frombuffer(hashlib.sha256(b"a person of the privacy audit").digest()[:16], dtype=np.uint8)
     first = agreement.exposure.start if agreement.exposure.instants is None else agreement.exposure.instants[0]
     moment = microseconds(first)
+    groups = len(agreement.exposure.groups)
     touches = TouchBatch(
-        person=np.tile(person, (plan.groups, 1)),
-        time_us=np.full(plan.groups, moment, dtype=np.int64),
-        event=np.zeros(plan.groups, dtype=np.int32),
-        group=np.arange(plan.groups, dtype=np.int32),
+        person=np.tile(person, (groups, 1)),
+        time_us=np.full(groups, moment, dtype=np.int64),
+        event=np.zeros(groups, dtype=np.int32),
+        group=np.arange(groups, dtype=np.int32),
     )
     counts = [_events(plan, event) for event in agreement.outcome.events]
     most = max([value.cap for value in plan.row_values if value.measure is Measure.SUM], default=0)
@@ -54,6 +55,7 @@ def contribution(agreement: Agreement, plan: Plan) -> NDArray[np.int64]:
         event=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         value=np.full(sum(counts), most + 1, dtype=np.int64),
         event_key=np.arange(sum(counts), dtype=np.int64),
+        label=np.zeros((sum(counts), len(agreement.labels_in_use)), dtype=np.int16),
     )
     lookups, _ = prepare_lookups(agreement, plan, [touches], group_cap_key=hashlib.sha256(b"group cap").digest())
     rows, _ = prepare_rows(agreement, plan, [outcomes], [person.reshape(1, -1)])

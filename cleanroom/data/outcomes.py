@@ -3,7 +3,8 @@
 Lines with the same (person, event, event id) are one outcome: earliest time, summed value (convention 5). Merging
 comes before the period filter, so that an order whose first line lies outside the horizon is outside with all its
 lines. Lines without an event id are each an outcome. A row without a valid identifier is counted and dropped first, but
-its time must still be one. Where there are several identifiers, or accounts, lines are merged an account, and each
+its time must still be one. Lines of one outcome with different labels stay apart, as parts that share the outcome's
+time and event id. Where there are several identifiers, or accounts, lines are merged an account, and each
 outcome then stands under every identifier that the account holds: downstream, a person is a key.
 """
 
@@ -48,14 +49,18 @@ __all__ = ["OutcomeBatch", "OutcomeData", "read_outcome"]
 
 # person (2), event, event id (2), time, value. An event id is a digest; zero stands for none.
 _WORDS: Final = 7
+# With labels the event's word has its low bits, and above them each label's position among the values, plus one.
+_EVENT_BITS: Final = 16
+_LABEL_BITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class OutcomeBatch:
-    """Outcomes of whole people, sorted by (person, event, time, event id, value).
+    """Outcomes of whole people, sorted by (person, labels, event, time, event id, value).
 
     person: n × 16 bytes; time_us: microseconds UTC; event: position in the agreement's list; value: integer units,
-    0 without a value column; event_key: 63 bits of the event id's digest, or -1 where there is none.
+    0 without a value column; event_key: 63 bits of the event id's digest, or -1 where there is none; label: n × labels
+    in use, the position among the label's values or -1. An outcome whose lines have different labels is several rows.
     """
 
     person: NDArray[np.uint8] = field(repr=False)
@@ -63,6 +68,7 @@ class OutcomeBatch:
     event: NDArray[np.int32] = field(repr=False)
     value: NDArray[np.int64] = field(repr=False)
     event_key: NDArray[np.int64] = field(repr=False)
+    label: NDArray[np.int16] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.time_us)
@@ -71,9 +77,10 @@ class OutcomeBatch:
 class OutcomeData:
     """Prepared outcomes, everybody whom the source names, and what became of the rows."""
 
-    def __init__(self, outcomes: Spill, members: Spill, summary: FilterSummary) -> None:
+    def __init__(self, outcomes: Spill, members: Spill, summary: FilterSummary, labels: int) -> None:
         self._outcomes = outcomes
         self._members = members
+        self._labels = labels
         self.summary = summary
 
     def __repr__(self) -> str:
@@ -88,12 +95,14 @@ class OutcomeData:
         """Yields all outcomes, people in the order of their keys, about a million at a time; may be called again."""
         for rows in self._outcomes.parts():
             has_id = (rows[:, 3] | rows[:, 4]) != 0
+            event, label = _unpacked(rows[:, 2], self._labels)
             yield OutcomeBatch(
                 person=keys_of(rows),
                 time_us=signed_of(rows[:, 5]),
-                event=rows[:, 2].astype(np.int32),
+                event=event,
                 value=rows[:, 6].astype(np.int64),
                 event_key=np.where(has_id, (rows[:, 3] >> np.uint64(1)).astype(np.int64), -1),
+                label=label,
             )
 
     def members(self) -> Iterator[NDArray[np.uint8]]:
@@ -163,6 +172,8 @@ def read_outcome(
     out_of_period = 0
     for unordered in lines.parts():
         merged = _merge(unordered, binding)
+        if reader.labels:
+            _share_times(merged)
         names = merged[:, :2]
         people_seen.append(names[differs(names)])
         time = signed_of(merged[:, 5])
@@ -178,13 +189,14 @@ def read_outcome(
         out_of_period=out_of_period,
         duplicates=lines.rows - out_of_period - outcomes.rows,
         kept=outcomes.rows,
+        other_labels=reader.other_labels,
     )
     lines.close()
     check_invalid(agreement, binding, summary)
     if accounts.linked:
         people_seen.close()
-        return _under_identifiers(outcomes, holders, choice_key, summary, memory_bytes)
-    return OutcomeData(outcomes, _union(people_seen, others, memory_bytes), summary)
+        return _under_identifiers(outcomes, holders, choice_key, summary, len(reader.labels), memory_bytes)
+    return OutcomeData(outcomes, _union(people_seen, others, memory_bytes), summary, len(reader.labels))
 
 
 class _Fate(IntEnum):
@@ -233,7 +245,7 @@ def _of_accounts(rows: Words, holders: Spill) -> tuple[Words, NDArray[np.int64]]
 
 
 def _under_identifiers(
-    outcomes: Spill, holders: Spill, choice_key: bytes, summary: FilterSummary, memory_bytes: int
+    outcomes: Spill, holders: Spill, choice_key: bytes, summary: FilterSummary, labels: int, memory_bytes: int
 ) -> OutcomeData:
     """Outcomes of accounts under every identifier that the accounts hold; both spills are used up."""
     members = Spill(2, memory_bytes=memory_bytes)
@@ -262,7 +274,7 @@ def _under_identifiers(
         # nothing is left to merge: an event id comes once an account, and a key has one account; this puts in order
         final.append(_kernels.merge_lines(rows))
     keyed.close()
-    return OutcomeData(final, members, replace(summary, shared_identifiers=shared))
+    return OutcomeData(final, members, replace(summary, shared_identifiers=shared), labels)
 
 
 def _spread(rows: Words) -> Words:
@@ -288,7 +300,9 @@ class _Reader:
         outcome = agreement.outcome
         self.accounts = Accounts(agreement, binding)
         summed = {metric.event for metric in agreement.metrics if metric.measure is Measure.SUM}
-        needed = [*self.accounts.identifiers, "time", "event"]
+        self.labels = agreement.labels_in_use
+        self.other_labels = 0
+        needed = [*self.accounts.identifiers, "time", "event", *(label.column for label in self.labels)]
         optional = [ACCOUNT, "event_id"]
         if outcome.value is not None:
             (needed if summed else optional).append(outcome.value)
@@ -315,12 +329,37 @@ class _Reader:
         words = np.zeros((stretch.rows, _WORDS), dtype=np.uint64)
         words[:, :2] = people.account
         words[:, 2] = event
+        for position, label in enumerate(self.labels):
+            code = labels_of(fields[label.column], label.values) + 1
+            self.other_labels += int(np.count_nonzero(counted & (code == 0)))
+            words[:, 2] |= code.astype(np.uint64) << np.uint64(_EVENT_BITS + _LABEL_BITS * position)
         if "event_id" in fields:
             words[:, 3:5] = _event_ids(fields["event_id"])
         words[:, 5] = signed_word(time)
         if self._value is not None:
             words[:, 6] = amounts_of(fields[self._value], self._units, self._summed[event], counted)
         return words, people, fate
+
+
+def _unpacked(word: Words, labels: int) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """Events, n entries, and labels, n × labels, of the word that holds both."""
+    shifts = _EVENT_BITS + _LABEL_BITS * np.arange(labels, dtype=np.uint64)
+    codes = (word[:, None] >> shifts) & np.uint64((1 << _LABEL_BITS) - 1)
+    events = word & np.uint64((1 << _EVENT_BITS) - 1) if labels else word
+    return events.astype(np.int32), codes.astype(np.int16) - np.int16(1)
+
+
+def _share_times(merged: Words) -> None:
+    """Gives all parts of an outcome, which differ in their labels alone, its earliest time."""
+    named = np.flatnonzero((merged[:, 3] | merged[:, 4]) != 0)
+    if len(named) == 0:
+        return
+    event = merged[named, 2] & np.uint64((1 << _EVENT_BITS) - 1)
+    keys = np.stack([merged[named, 0], merged[named, 1], event, merged[named, 3], merged[named, 4]], axis=1)
+    order = np.lexsort(keys.T[::-1])
+    starts = np.flatnonzero(differs(keys[order]))
+    earliest = np.minimum.reduceat(merged[named[order], 5], starts)
+    merged[named[order], 5] = np.repeat(earliest, np.diff(np.append(starts, len(named))))
 
 
 def _event_ids(column: Field) -> Words:

@@ -9,11 +9,12 @@ __all__ = ["FilterSummary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSummary:
-    """Counts of rows; each row that was read is in exactly one of the others, `shared_identifiers` apart.
+    """Counts of rows; each row that was read is in exactly one of the others, the last two apart.
 
     Filters apply in the order of the fields. `duplicates` are equal touches, or lines merged into an outcome with the
     same event id. `out_of_scope` is 0 on the outcome side. `shared_identifiers` counts identifiers that an account of
-    the outcome side holds and another account keeps.
+    the outcome side holds and another account keeps. `other_labels` counts, of the rows of agreed events, the values of
+    labels in use that the agreement does not declare: such a row counts, but by that label it belongs to none.
     """
 
     rows: int
@@ -25,6 +26,7 @@ class FilterSummary:
     duplicates: int
     kept: int
     shared_identifiers: int = 0
+    other_labels: int = 0
 
     @property
     def invalid_identifiers(self) -> int:

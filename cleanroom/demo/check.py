@@ -183,8 +183,9 @@ def compare(
 
 def unit_of(agreement: Agreement, metric: str) -> Decimal:
     """What one integer unit of a metric is: 1, or the agreed precision of money."""
-    found = next(entry for entry in agreement.metrics if entry.name == metric)
-    return (agreement.outcome.precision or Decimal(1)) if found.measure is Measure.SUM else Decimal(1)
+    found = next(entry for entry in plan_of(agreement).columns if entry.name == metric)
+    money = (agreement.outcome.precision or Decimal(1)) if found.measure is Measure.SUM else Decimal(1)
+    return money / found.unit
 
 
 def _recorded_noise(folder: Path, terms: ReleaseTerms) -> NDArray[np.int64]:

@@ -50,6 +50,7 @@ def column_part(agreement: Agreement, column: Column) -> Json:
     return {
         "purpose": column.purpose.value,
         "credit": column.credit,
+        "unit": column.unit,
         "additive": column.additive,
         "label": None if column.label is None else list(column.label),
         "via": None if column.via is None else list(column.via),

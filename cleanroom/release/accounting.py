@@ -155,6 +155,7 @@ def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ..
         if column.measure is Measure.SUM:
             unit = agreement.outcome.precision or Decimal(1)
             words = f" {agreement.outcome.currency}" if agreement.outcome.currency else ""
+        std_error /= column.unit
         within = (Decimal(factor * std_error).quantize(Decimal(1), rounding=ROUND_CEILING)) * unit
         if cost.noise is Noise.NONE:
             text = f"each {column.name} figure that is released is exact"

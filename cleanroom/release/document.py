@@ -1,8 +1,9 @@
 """release.json: the released table with what it takes to check it, and the bytes that the signatures cover.
 
-Layout (version 1): `version`, `agreement`, `parameters`, `metrics`, `rows` (declared metrics), `gates` (automatic
-gates), `record` (what both sides know of the opening), `openings` (each side's commitments, and the shares and salts
-of the opened cells), `files` (SHA-256 of the CSV and of the Parquet file), `signatures`.
+Layout (version 1): `version`, `agreement`, `parameters`, `metrics` (`additive`: whether
+its figures add up over groups), `rows` (declared metrics), `gates` (automatic gates), `support` (other automatic
+columns, if there are any), `record` (what both sides know of the opening), `openings` (each side's commitments, and the
+shares and salts of the opened cells), `files` (SHA-256 of the CSV and of the Parquet file), `signatures`.
 
 Canonical bytes are JSON with sorted keys, no spaces, UTF-8. A "release" signature covers the whole document without
 `signatures`; an "opening" signature covers `record` alone: that is what a side that is not a recipient can vouch for.
@@ -28,7 +29,7 @@ from cleanroom.release.about import agreement_part, column_part
 from cleanroom.release.accounting import privacy_cost
 from cleanroom.release.commitments import COMMITMENT_BYTES, SALT_BYTES, commit_shares
 from cleanroom.release.opening import Opening, SideOpening
-from cleanroom.release.table import ReleaseRow, Status, csv_bytes, gate_rows, release_rows
+from cleanroom.release.table import ReleaseRow, Status, csv_bytes, gate_rows, release_rows, support_rows
 from cleanroom.release.terms import ReleaseTerms, terms_of
 
 __all__ = [
@@ -88,6 +89,7 @@ def release_document(
     """
     rules = agreement.release
     cost = privacy_cost(agreement, plan)
+    support = [_row(row) for row in support_rows(agreement, plan, terms, opening)]
     return {
         "version": DOCUMENT_VERSION,
         "agreement": agreement_part(agreement),
@@ -121,6 +123,7 @@ def release_document(
         ],
         "rows": [_row(row) for row in release_rows(agreement, plan, terms, opening)],
         "gates": [_row(row) for row in gate_rows(agreement, plan, terms, opening)],
+        **({"support": support} if support else {}),
         "record": opening_record(agreement, terms, opening, handshake),
         "openings": {"exposure": _side(opening.exposure), "outcome": _side(opening.outcome)},
         "files": dict(files),

@@ -1,7 +1,9 @@
 """The released table: one row per declared (group, metric), and its CSV and Parquet bytes.
 
 There are no totals over groups and nothing about filtered or unmatched rows. A suppressed row has no value. Money is
-in units of the currency, exact in the CSV text and in `units` of release.json; Parquet holds the nearest double.
+in units of the currency, exact in the CSV text and in `units` of release.json; Parquet holds the nearest double. Shared
+credit is shown rounded (money to its precision, events to hundredths); its `units` are exact, in fractions of the
+column's unit, and add up over groups.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 from enum import Enum
 from typing import Final
 
@@ -17,14 +19,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cleanroom.agreement.model import Agreement, Measure
-from cleanroom.plan import Plan
+from cleanroom.plan import Column, Plan, Purpose
 from cleanroom.release.opening import Opening
 from cleanroom.release.terms import ReleaseTerms
 
-__all__ = ["COLUMNS", "ReleaseRow", "Status", "csv_bytes", "gate_rows", "parquet_bytes", "release_rows"]
+__all__ = [
+    "COLUMNS",
+    "ReleaseRow",
+    "Status",
+    "csv_bytes",
+    "gate_rows",
+    "parquet_bytes",
+    "release_rows",
+    "support_rows",
+    "value_text",
+]
 
 COLUMNS: Final = ("group", "metric", "value", "std_error", "status")
 _COUNT_DIGITS: Final = Decimal("0.01")
+_EXACT: Final = Context(prec=60)  # a credit of 63 bits divided by its unit, with digits to round on
 
 
 class Status(Enum):
@@ -50,7 +63,7 @@ class ReleaseRow:
 
 def release_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening) -> tuple[ReleaseRow, ...]:
     """Builds the rows of the declared metrics: groups in the agreement's order, in each the metrics in theirs."""
-    return _rows(agreement, plan, terms, opening, declared=True)
+    return _rows(agreement, plan, terms, opening, Purpose.METRIC)
 
 
 def gate_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening) -> tuple[ReleaseRow, ...]:
@@ -58,20 +71,25 @@ def gate_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Op
 
     With noise "none" their values are never opened: a gate that passed is a row without a value.
     """
-    return _rows(agreement, plan, terms, opening, declared=False)
+    return _rows(agreement, plan, terms, opening, Purpose.GATE)
+
+
+def support_rows(agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening) -> tuple[ReleaseRow, ...]:
+    """Builds the rows of automatic columns that are opened like metrics; only release.json carries them."""
+    return _rows(agreement, plan, terms, opening, Purpose.SUPPORT)
 
 
 def _rows(
-    agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening, *, declared: bool
+    agreement: Agreement, plan: Plan, terms: ReleaseTerms, opening: Opening, purpose: Purpose
 ) -> tuple[ReleaseRow, ...]:
     rows: list[ReleaseRow] = []
     places = iter(range(terms.groups))
     for group, eligible in zip(agreement.exposure.released_groups, terms.chosen, strict=True):
         g = next(places) if eligible else None
         for j, column in enumerate(plan.columns):
-            if column.declared is not declared:
+            if column.purpose is not purpose:
                 continue
-            unit = (agreement.outcome.precision or Decimal(1)) if column.measure is Measure.SUM else None
+            money = (agreement.outcome.precision or Decimal(1)) if column.measure is Measure.SUM else None
             passed = g is not None and bool(opening.passed[g, j])
             units = int(opening.values[g, j]) if passed and opening.opened[g, j] else None
             verdict = Status.RELEASED if passed else Status.SUPPRESSED
@@ -80,8 +98,8 @@ def _rows(
                     group=group,
                     metric=column.name,
                     units=units,
-                    value=None if units is None else _value_text(units, unit),
-                    std_error=_error_text(terms.std_errors[j], unit),
+                    value=None if units is None else value_text(column, units, money),
+                    std_error=_error_text(terms.std_errors[j] / column.unit, money),
                     status=Status.NOT_ELIGIBLE if g is None else verdict,
                 )
             )
@@ -115,8 +133,23 @@ def parquet_bytes(rows: tuple[ReleaseRow, ...]) -> bytes:
     return data
 
 
-def _value_text(units: int, unit: Decimal | None) -> str:
-    return str(units) if unit is None else f"{Decimal(units) * unit:f}"
+def value_text(column: Column, units: int, money: Decimal | None) -> str:
+    """A figure as the table shows it.
+
+    Credit is divided by its fixed-point unit and rounded half to even: money to its precision, events to hundredths.
+
+    Args:
+        column: for its unit.
+        units: the opened integer.
+        money: the precision of a sum; None for counts.
+    """
+    if column.unit == 1:
+        return str(units) if money is None else f"{Decimal(units) * money:f}"
+    exact = _EXACT.divide(Decimal(units), Decimal(column.unit))
+    step = _COUNT_DIGITS if money is None else Decimal(1)
+    rounded = exact.quantize(step, rounding=ROUND_HALF_EVEN, context=_EXACT)
+    rounded = abs(rounded) if rounded.is_zero() else rounded  # no minus before a zero
+    return f"{rounded:f}" if money is None else f"{rounded * money:f}"
 
 
 def _error_text(std_error: float, unit: Decimal | None) -> str:

@@ -183,7 +183,7 @@ def _run(document: Json, own: Own | None) -> RunFiles:
     if document["version"] != RELEASE_VERSION:
         raise ValueError("another version")
     parameters, agreement = document["parameters"], document["agreement"]
-    rows = [*document["rows"], *document["gates"]]
+    rows = [*document["rows"], *document["gates"], *document.get("support", [])]
     cells = {(_text(row["group"]), _text(row["metric"])): _cell(row) for row in rows}
     metrics = tuple(sorted(map(_metric, document["metrics"]), key=lambda metric: metric.automatic))
     groups = tuple(dict.fromkeys(group for group, _ in cells))

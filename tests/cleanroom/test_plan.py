@@ -79,7 +79,7 @@ def test_credit_has_a_unit_and_a_gate_over_the_declared_windows(credit: str, uni
     assert (credited.additive, plan.columns[1].additive, gate.additive) == (True, False, False)
     assert (gate.name, gate.purpose, gate.bound, gate.unit) == ("gate_order_15d_credit", Purpose.GATE, 1, 1)
     spans = [plan.families[plan.row_values[index].family] for index in gate.values]
-    assert spans == [Family(kind=FamilyKind.GATE, window_ticks=15, span_ticks=span) for span in (7, 15)]
+    assert spans == [Family(kind=FamilyKind.GATE, window_ticks=15, event="order", span_ticks=span) for span in (7, 15)]
     assert [plan.row_values[index].window_ticks for index in gate.values] == [7, 15]
     assert plan.row_values[credited.values[0]].suffix and not plan.row_values[gate.values[0]].suffix
     assert (plan.unit, plan.families_per_row) == (unit, 3)

@@ -362,10 +362,6 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
         "metrics[gmv_30d].attribution: expected one of window, credit",
     ),
     "credit without a rule": ([CREDIT], "metrics[gmv_30d].attribution: credit needs exposure.credit"),
-    "credit": (
-        [CREDIT, ('["mail"]', '["mail"]\ncredit = "linear"')],
-        "metrics[gmv_30d].attribution: credit metrics are not built yet",
-    ),
     "people credited": (
         [('measure = "people"', 'measure = "people"\nattribution = "credit"')],
         "metrics[buyers_15d].attribution: people cannot be credited",

@@ -75,11 +75,6 @@ OTHER: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def everything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cleanroom.agreement.load.refuse_unbuilt", lambda agreement: None)
-
-
 @pytest.mark.parametrize("case", SAME)
 def test_the_writing_does_not_matter(desk: Desk, case: str) -> None:
     assert desk.load(*SAME[case]).canonical == desk.load().canonical

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Measure, Resolution
-from cleanroom.attribution import clock, exposure, outcome, plain, tree
+from cleanroom.attribution import clock, exposure, functions, outcome, plain, touched, tree
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import Plan, plan_of
@@ -141,28 +141,28 @@ def test_rows_of_a_candidate_tree_are_counted_as_they_are_made() -> None:
 
 # Each of these is one character of thought away from the truth. (module, what stands there, what might have stood)
 MUTATIONS: list[tuple[ModuleType, str, str]] = [
-    (outcome, "np.maximum(at - window.ticks + 1, period[0])", "np.maximum(at - window.ticks, period[0])"),
-    (outcome, "np.maximum(at - window.ticks + 1, period[0])", "np.maximum(at - window.ticks + 2, period[0])"),
-    (outcome, "(base + at + 1)[ends]", "(base + at)[ends]"),
-    (outcome, "tick - window.ticks + 1 < period[1]", "tick - window.ticks + 1 < period[1] - 1"),
-    (outcome, "(tick >= period[0])", "(tick > period[0])"),
-    (outcome, "ends = at + 1 < period[1]", "ends = at + 2 < period[1]"),
-    (outcome, 'places + window.ticks, limit), side="left"', 'places + window.ticks, limit), side="right"'),
-    (outcome, "np.minimum(places + window.ticks, limit)", "places + window.ticks"),
-    (outcome, 'np.searchsorted(at, places, side="left")', 'np.searchsorted(at, places, side="right")'),
-    (outcome, 'at - window.ticks + 1, side="left"', 'at - window.ticks + 1, side="right"'),
-    (outcome, 'np.searchsorted(instants, at, side="right")', 'np.searchsorted(instants, at, side="left")'),
+    (functions, "low, high = tick - window + 1, tick + 1", "low, high = tick - window, tick + 1"),
+    (functions, "low, high = tick - window + 1, tick + 1", "low, high = tick - window + 2, tick + 1"),
+    (functions, "low, high = tick - window + 1, tick + 1", "low, high = tick - window + 1, tick"),
+    (functions, "(low < end)", "(low < end - 1)"),
+    (functions, "(high > frame.start)", "(high > frame.start + 1)"),
+    (functions, "[high[inside] < end]", "[high[inside] < end - 1]"),
+    (functions, 'last, side="left"', 'last, side="right"'),
+    (functions, "np.minimum(self._places + window, self._limit)", "self._places + window"),
+    (functions, 'first, side="left"', 'first, side="right"'),
+    (functions, 'points, low, side="left"', 'points, low, side="right"'),
+    (functions, 'points, high, side="left"', 'points, high - 1, side="left"'),
     (outcome, "last[:-1][follows] = first[1:][follows]", "last[:-1] = first[1:]"),
     (outcome, "changes(holder, *vector.T)", "changes(*vector.T)"),
-    (outcome, "found = np.minimum(high - low, column.cap)", "found = high - low"),
+    (functions, "np.minimum(total[high] - total[low], value.cap)", "(total[high] - total[low])"),
     (exposure, "exposure.anchor == LAST_TOUCH", "exposure.anchor != LAST_TOUCH"),
     (exposure, "place = len(code) - 1 - place", "place = len(code) - place - 2"),
-    (exposure, "within >= limit", "within > limit"),
-    (exposure, "*words.T[::-1]", "*words.T[::-1][:-1]"),
-    (exposure, "np.flatnonzero(held > limit)", "np.flatnonzero(held > limit + 1)"),
-    (exposure, "person + label.encode()", "label.encode() + person"),
-    (exposure, "exposure.start <= at < agreement.exposure.end", "exposure.start < at < agreement.exposure.end"),
-    (exposure, "position * plan.groups + anchors.group", "position + anchors.group"),
+    (touched, "within >= limit", "within > limit"),
+    (touched, "*words.T[::-1]", "*words.T[::-1][:-1]"),
+    (touched, "np.flatnonzero(held > limit)", "np.flatnonzero(held > limit + 1)"),
+    (touched, "person + label.encode()", "label.encode() + person"),
+    (touched, "exposure.start <= at < agreement.exposure.end", "exposure.start < at < agreement.exposure.end"),
+    (exposure, "position * plan.groups + impulses.group", "position + impulses.group"),
     (tree, "-(-first // ratio), last // ratio", "first // ratio, last // ratio"),
     (tree, "-(-first // ratio), last // ratio", "-(-first // ratio), -(-last // ratio)"),
     (tree, "np.where(fits, last - inner_last * ratio, 0)", "np.where(fits, last - inner_last * ratio - 1, 0)"),
@@ -185,7 +185,7 @@ def test_a_window_may_hold_more_than_64_bits_before_its_cap() -> None:
     world = crowded_world(events=9, value=2**62 - 1, cap=2**62)
     plan, lookups, found = prepared(world)
     assert join(lookups, found, plan).tolist() == expected(world) == [[2**62, 1]]
-    with mutated(outcome, "np.object_ if wide else np.int64", "np.int64"):
+    with mutated(functions, "np.object_ if wide else np.int64", "np.int64"):
         plan, lookups, found = prepared(world)
         assert join(lookups, found, plan).tolist() != expected(world)
 

@@ -94,6 +94,7 @@ def batches(data: Journey, agreement: Agreement) -> tuple[list[TouchArrays], lis
             person=persons(touches.person.tolist()),
             time_us=touches.us.to_numpy(np.int64),
             group=touches.group.to_numpy(np.int32),
+            event=np.zeros(len(touches), dtype=np.int32),
         )
     ], [
         OutcomeArrays(
@@ -101,6 +102,8 @@ def batches(data: Journey, agreement: Agreement) -> tuple[list[TouchArrays], lis
             time_us=baskets.us.to_numpy(np.int64),
             event=np.zeros(len(baskets), dtype=np.int32),
             value=baskets.cents.to_numpy(np.int64),
+            label=np.zeros((len(baskets), 0), dtype=np.int16),
+            event_key=np.full(len(baskets), -1, dtype=np.int64),
         )
     ]
 

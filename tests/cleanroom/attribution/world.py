@@ -117,6 +117,7 @@ class TouchArrays:
     person: NDArray[np.uint8]
     time_us: NDArray[np.int64]
     group: NDArray[np.int32]
+    event: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ class OutcomeArrays:
     time_us: NDArray[np.int64]
     event: NDArray[np.int32]
     value: NDArray[np.int64]
+    label: NDArray[np.int16]
+    event_key: NDArray[np.int64]
 
 
 Touch = tuple[bytes, int, int]
@@ -165,6 +168,7 @@ def touch_batches(agreement: Agreement, touches: list[Touch], rng: random.Random
                 person=persons([row[0] for row in rows]),
                 time_us=np.array([row[1] for row in rows], dtype=np.int64),
                 group=np.array([row[2] for row in rows], dtype=np.int32),
+                event=np.zeros(len(rows), dtype=np.int32),
             )
         )
     return batches
@@ -182,6 +186,8 @@ def outcome_batches(agreement: Agreement, events: list[Event], rng: random.Rando
                 event=np.array([row[1] for row in rows], dtype=np.int32),
                 time_us=np.array([row[2] for row in rows], dtype=np.int64),
                 value=np.array([row[3] for row in rows], dtype=np.int64),
+                label=np.zeros((len(rows), 0), dtype=np.int16),
+                event_key=np.full(len(rows), -1, dtype=np.int64),
             )
         )
     return batches

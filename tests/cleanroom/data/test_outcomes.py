@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cleanroom import _kernels
+from cleanroom.agreement.model import Label
 from cleanroom.data import OutcomeData, read_outcome
 from cleanroom.errors import DataError
 from tests.cleanroom.data.worlds import OUTCOME_COLUMNS, agreement, outcomes
@@ -134,3 +136,52 @@ def test_merged_values_that_do_not_fit() -> None:
         _kernels.merge_lines(np.repeat(line, 2, axis=0))
     with pytest.raises(ValueError, match="7 words"):
         _kernels.merge_lines(line[:, :6].copy())
+
+
+LABELLED = OUTCOME_COLUMNS + '\ntier = "tier"\nkind = "kind"'
+
+
+def labelled_parts(folder: Path, body: str) -> tuple[OutcomeData, list[tuple[int, int, list[int]]]]:
+    tier, kind = Label(column="tier", values=("gold", "none")), Label(column="kind", values=("food",))
+    unused = Label(column="colour", values=("red",))
+    base = agreement()
+    signed = replace(
+        base,
+        outcome=replace(base.outcome, labels=(tier, unused, kind)),
+        metrics=(replace(base.metrics[0], by="kind"), replace(base.metrics[1], by="tier")),
+    )
+    binding = outcomes(folder, b"", columns=LABELLED)
+    (folder / "outcomes.csv").write_text("person,at,paid,basket,tier,kind\n" + body, encoding="utf-8")
+    data = read_outcome(signed, binding, choice_key=bytes(32))
+    rows = [
+        (int(time), int(value), label.tolist())
+        for batch in data.batches()
+        for time, value, label in zip(batch.time_us, batch.value, batch.label, strict=True)
+    ]
+    return data, sorted(rows)
+
+
+def test_lines_with_different_labels_are_parts_that_share_time_and_event(tmp_path: Path) -> None:
+    data, rows = labelled_parts(
+        tmp_path,
+        "7,2017-01-03,1,b,gold,food\n7,2017-01-02,2,b,gold,food\n7,2017-01-01,4,b,none,food\n7,2017-01-05,8,c,,toys\n",
+    )
+    assert rows == [(START, 300, [0, 0]), (START, 400, [1, 0]), (START + 4 * DAY, 800, [-1, -1])]
+    (batch,) = data.batches()
+    assert len(set(batch.event_key.tolist())) == 2 and set(batch.event.tolist()) == {0}
+    assert (data.summary.kept, data.summary.other_labels) == (3, 2)
+
+
+def test_an_event_is_outside_the_horizon_with_all_its_parts(tmp_path: Path) -> None:
+    data, rows = labelled_parts(tmp_path, "7,2016-12-31,1,b,gold,food\n7,2017-01-02,2,b,none,food\n")
+    assert rows == [] and data.summary.out_of_period == 2
+
+
+def test_a_label_in_use_must_be_bound(tmp_path: Path) -> None:
+    base = agreement()
+    label = Label(column="tier", values=("gold",))
+    signed = replace(
+        base, outcome=replace(base.outcome, labels=(label,)), metrics=(replace(base.metrics[0], by="tier"),)
+    )
+    with pytest.raises(DataError, match=r"columns\.tier: expected the name of a column, found nothing"):
+        read_outcome(signed, outcomes(tmp_path, "7,2017-01-01,1,b\n"), choice_key=bytes(32))
