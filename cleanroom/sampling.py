@@ -13,10 +13,13 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from cleanroom.agreement.model import Agreement, Period, Resolution
 from cleanroom.agreement.sampling import sampled_fraction
-from cleanroom.plan import Column
+
+if TYPE_CHECKING:
+    from cleanroom.plan import Column  # the plan imports the agreement, whose checks import this module
 
 __all__ = ["Estimate", "column_fraction", "estimate"]
 
