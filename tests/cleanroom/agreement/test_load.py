@@ -48,6 +48,12 @@ def test_every_table_refuses_unknown_keys(desk: Desk, section: str) -> None:
         "protocol": ("[protocol]", f"[protocol]\n{extra}"),
         "protocol.max_rows": ("exposure = 16384", f"exposure = 16384, {extra}"),
         "legal": ("[protocol]", f'[legal]\nbasis = "consent"\n{extra}\n[protocol]'),
+        "completeness": ("[protocol]", f"[completeness]\n{extra}\n[protocol]"),
+        "completeness.BAND": ("[protocol]", f"[completeness]\nwarning = {{{extra}}}\n[protocol]"),
+        "sampling": ("[protocol]", f"[sampling]\n{extra}\n[protocol]"),
+        "sampling.periods": ("[protocol]", f"[sampling]\nperiods = [{{{extra}}}]\n[protocol]"),
+        "eligibility": ("[protocol]", f"[eligibility]\n{extra}\n[protocol]"),
+        "eligibility.rules": ("[protocol]", f"[eligibility]\nrules = [{{{extra}}}]\n[protocol]"),
     }
     with pytest.raises(AgreementError, match="surprise: unknown key"):
         desk.load(changes[section])
