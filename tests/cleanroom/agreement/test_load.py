@@ -49,7 +49,7 @@ def test_every_table_refuses_unknown_keys(desk: Desk, section: str) -> None:
         "protocol.max_rows": ("exposure = 16384", f"exposure = 16384, {extra}"),
         "legal": ("[protocol]", f'[legal]\nbasis = "consent"\n{extra}\n[protocol]'),
         "completeness": ("[protocol]", f"[completeness]\n{extra}\n[protocol]"),
-        "completeness.BAND": ("[protocol]", f"[completeness]\nwarning = {{{extra}}}\n[protocol]"),
+        "completeness.BAND": ("[protocol]", f"[completeness]\nfailure = {{}}\nwarning = {{{extra}}}\n[protocol]"),
         "sampling": ("[protocol]", f"[sampling]\n{extra}\n[protocol]"),
         "sampling.periods": ("[protocol]", f"[sampling]\nperiods = [{{{extra}}}]\n[protocol]"),
         "eligibility": ("[protocol]", f"[eligibility]\n{extra}\n[protocol]"),
