@@ -23,7 +23,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom.agreement.lift import Design
 from cleanroom.agreement.model import Agreement, Measure, Metric, Period
+from cleanroom.lift.terms import MATCHED_COLUMN, compared_metrics, lift_terms
 
 __all__ = ["Column", "Family", "FamilyKind", "Plan", "Purpose", "RowValue", "Wanted", "plan_of"]
 
@@ -187,12 +189,33 @@ def plan_of(agreement: Agreement) -> Plan:
 
 def _declared(agreement: Agreement) -> Iterable[Wanted]:
     for metric in agreement.metrics:
-        label = None if metric.by is None else agreement.outcome.label(metric.by)
-        if label is None:
-            yield _wanted(metric, metric.name, None)
-            continue
-        for value in label.values:
-            yield _wanted(metric, f"{metric.name}[{label.column}={value}]", (label.column, value))
+        yield from _by_label(agreement, metric)
+
+
+def _by_label(agreement: Agreement, metric: Metric) -> Iterable[Wanted]:
+    label = None if metric.by is None else agreement.outcome.label(metric.by)
+    if label is None:
+        yield _wanted(metric, metric.name, None)
+        return
+    for value in label.values:
+        yield _wanted(metric, f"{metric.name}[{label.column}={value}]", (label.column, value))
+
+
+def _lifted(agreement: Agreement) -> Iterable[Wanted]:
+    """What `[lift]` needs beside the metrics: changes, squares, matched people."""
+    terms = lift_terms(agreement)
+    if agreement.lift is None or terms is None:
+        return
+    metrics = compared_metrics(agreement, agreement.lift)
+    compared = [wanted for metric in metrics for wanted in _by_label(agreement, metric)]
+    for wanted, names in zip(compared, terms.columns, strict=True):
+        value = replace(wanted, change=agreement.lift.design is Design.PRE_PERIOD, purpose=Purpose.SUPPORT)
+        if names.compared != names.metric:
+            yield replace(value, name=names.compared)
+        if names.squares != names.compared:
+            yield replace(value, name=names.squares, squared=True)
+    if any(names.people == MATCHED_COLUMN for names in terms.columns):
+        yield Wanted(name=MATCHED_COLUMN, measure=Measure.MATCHED, purpose=Purpose.SUPPORT)
 
 
 def _wanted(metric: Metric, name: str, label: tuple[str, str] | None) -> Wanted:
@@ -210,7 +233,7 @@ def _wanted(metric: Metric, name: str, label: tuple[str, str] | None) -> Wanted:
     )
 
 
-_SOURCES: Final[tuple[Callable[[Agreement], Iterable[Wanted]], ...]] = (_declared,)
+_SOURCES: Final[tuple[Callable[[Agreement], Iterable[Wanted]], ...]] = (_declared, _lifted)
 """Who asks for columns, in the order in which they come. A table of the agreement that needs columns of its own adds
 its function here, after the metrics; what it yields has the purpose SUPPORT. Gates follow by themselves."""
 

@@ -15,6 +15,7 @@ from cleanroom.agreement.completeness import Completeness, completeness_document
 from cleanroom.agreement.eligibility import EligibilityRule, eligibility_document
 from cleanroom.agreement.exposure import default_max_touches
 from cleanroom.agreement.legal import Legal, legal_document
+from cleanroom.agreement.lift import Lift, lift_document
 from cleanroom.agreement.model import (
     Exposure,
     Match,
@@ -50,6 +51,7 @@ def canonical_bytes(
     completeness: Completeness | None = None,
     sampling: tuple[SampledPeriod, ...] = (),
     eligibility: tuple[EligibilityRule, ...] = (),
+    lift: Lift | None = None,
 ) -> bytes:
     """Encodes an agreement of version 1: a label, then JSON in ASCII with sorted keys and without spaces.
 
@@ -69,6 +71,7 @@ def canonical_bytes(
         completeness: how far rows may be from the manifests; likewise.
         sampling: periods of a sample; likewise.
         eligibility: what must hold of a group; likewise.
+        lift: what is compared; likewise.
 
     Returns:
         The bytes whose SHA-256 names the agreement. Numbers other than integers are texts (the shortest decimal form
@@ -130,6 +133,8 @@ def canonical_bytes(
         document["sampling"] = sampling_document(sampling)
     if eligibility:
         document["eligibility"] = eligibility_document(eligibility)
+    if lift is not None:
+        document["lift"] = lift_document(lift)
     text = json.dumps(document, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_refuse)
     return _LABEL + text.encode("ascii")
 

@@ -15,6 +15,7 @@ from cleanroom.agreement.completeness import read_completeness
 from cleanroom.agreement.eligibility import read_eligibility
 from cleanroom.agreement.exposure import read_exposure_rules
 from cleanroom.agreement.legal import read_legal
+from cleanroom.agreement.lift import read_lift
 from cleanroom.agreement.metrics import read_metrics, read_release
 from cleanroom.agreement.model import Agreement
 from cleanroom.agreement.outcome import read_outcome_rules
@@ -83,6 +84,7 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
     completeness = read_completeness(_section(top, "completeness"), names) if top.has("completeness") else None
     sampling = read_sampling(_section(top, "sampling"), names) if top.has("sampling") else ()
     eligibility = read_eligibility(_section(top, "eligibility"), names) if top.has("eligibility") else ()
+    lift = read_lift(_section(top, "lift"), exposure, metrics) if top.has("lift") else None
     canonical = canonical_bytes(
         name=name,
         purpose=purpose,
@@ -99,6 +101,7 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         completeness=completeness,
         sampling=sampling,
         eligibility=eligibility,
+        lift=lift,
     )
     agreement = Agreement(
         version=1,
@@ -117,6 +120,7 @@ def parse_agreement(content: bytes, *, folder: Path) -> Agreement:
         completeness=completeness,
         sampling=sampling,
         eligibility=eligibility,
+        lift=lift,
         canonical=canonical,
         hash=hashlib.sha256(canonical).digest(),
     )

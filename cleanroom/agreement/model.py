@@ -11,6 +11,7 @@ from typing import Final
 from cleanroom.agreement.completeness import Completeness
 from cleanroom.agreement.eligibility import EligibilityRule
 from cleanroom.agreement.legal import Legal
+from cleanroom.agreement.lift import Lift
 from cleanroom.agreement.sampling import SampledPeriod
 
 __all__ = [
@@ -266,6 +267,7 @@ class Agreement:
     completeness: Completeness | None = None
     sampling: tuple[SampledPeriod, ...] = ()
     eligibility: tuple[EligibilityRule, ...] = ()
+    lift: Lift | None = None
     canonical: bytes = field(repr=False)
     hash: bytes
 

@@ -85,6 +85,7 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "completeness": _default(Kind.TABLE, "not checked"),
         "sampling": _default(Kind.TABLE, "everybody"),
         "eligibility": _default(Kind.TABLE, "every group"),
+        "lift": _default(Kind.TABLE, "none"),
     },
     "parties.NAME": {
         "role": _required(Kind.TEXT, "exposure", "outcome"),
@@ -204,6 +205,19 @@ SCHEMA: dict[str, dict[str, Key]] = {
         "retention_days": _default(Kind.INTEGER, "none"),
         "deletion": _default(Kind.TEXT, "none"),
         "contacts": _default(Kind.TABLE, "none"),
+    },
+    "lift": {
+        "design": _required(Kind.TEXT, "randomised", "pre_period"),
+        "denominator": _default(Kind.TEXT, "assigned (randomised), matched (pre_period)", "assigned", "matched"),
+        "metrics": _required(Kind.TEXTS),
+        "confidence": _default(Kind.NUMBER, "0.95"),
+        "comparisons": _required(Kind.TABLES),
+    },
+    "lift.comparisons": {
+        "name": _required(Kind.TEXT),
+        "test": _required(Kind.TEXTS),
+        "control": _required(Kind.TEXTS),
+        "test_share": _default(Kind.NUMBER, "none (required with denominator assigned)"),
     },
 }
 

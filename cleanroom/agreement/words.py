@@ -10,6 +10,7 @@ from cleanroom.agreement.checks import agreement_warnings
 from cleanroom.agreement.completeness import completeness_lines
 from cleanroom.agreement.eligibility import eligibility_lines
 from cleanroom.agreement.legal import legal_lines
+from cleanroom.agreement.lift import lift_lines
 from cleanroom.agreement.model import (
     Agreement,
     Identifier,
@@ -61,6 +62,8 @@ def describe(agreement: Agreement, party: str | None = None, *, errors: Sequence
     sections += [(_learner(entry, party), _learns(agreement, entry)) for entry in agreement.parties]
     sections.append(("What nobody learns", _hidden()))
     sections.append(("What this cannot stop", _limits(agreement)))
+    if agreement.lift is not None:
+        sections.append(("What is compared", list(lift_lines(agreement.lift))))
     if agreement.legal is not None:
         sections.append(("On what basis, and for how long", list(legal_lines(agreement.legal))))
     if agreement.completeness is not None:

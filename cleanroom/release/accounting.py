@@ -39,6 +39,7 @@ __all__ = [
     "column_sensitivities",
     "composed_epsilon",
     "expected_errors",
+    "figure_error",
     "noise_measurement",
     "privacy_cost",
 ]
@@ -135,7 +136,7 @@ def privacy_cost(agreement: Agreement, plan: Plan) -> PrivacyCost:
         opened_columns=len(reaches),
         multiplier=thousandths / MULTIPLIER_STEP,
         scales=scales,
-        std_errors=tuple(math.sqrt(2.0) * _std(rules.noise, scale) for scale in scales),
+        std_errors=tuple(figure_error(rules.noise, scale) for scale in scales),
     )
 
 
@@ -165,6 +166,16 @@ def expected_errors(agreement: Agreement, plan: Plan) -> tuple[ExpectedError, ..
             ExpectedError(metric=column.name, std_error=Decimal(repr(std_error)) * unit, within=within, text=text)
         )
     return tuple(errors)
+
+
+def figure_error(noise: Noise, scale: float) -> float:
+    """The standard deviation of both sides' noise in one figure, integer units; 0 with noise none.
+
+    Args:
+        noise: the mechanism.
+        scale: of one side's noise.
+    """
+    return 0.0 if noise is Noise.NONE or scale <= 0 else math.sqrt(2.0) * _std(noise, scale)
 
 
 def noise_measurement(noise: Noise, scale: float) -> Measurement:

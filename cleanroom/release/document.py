@@ -24,6 +24,7 @@ from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.declared import check_declarations
 from cleanroom.errors import DataError
 from cleanroom.handshake import Handshake
+from cleanroom.lift import lift_terms, terms_document
 from cleanroom.plan import Plan
 from cleanroom.release.about import agreement_part, column_part
 from cleanroom.release.accounting import privacy_cost
@@ -90,6 +91,7 @@ def release_document(
     rules = agreement.release
     cost = privacy_cost(agreement, plan)
     support = [_row(row) for row in support_rows(agreement, plan, terms, opening)]
+    lift = lift_terms(agreement)
     return {
         "version": DOCUMENT_VERSION,
         "agreement": agreement_part(agreement),
@@ -105,6 +107,7 @@ def release_document(
             "resolution": agreement.time.resolution.value,
             "currency": agreement.outcome.currency,
             "precision": None if agreement.outcome.precision is None else str(agreement.outcome.precision),
+            **({} if lift is None else {"lift": terms_document(lift)}),
         },
         "metrics": [
             {
@@ -115,7 +118,7 @@ def release_document(
                 "cap": column.cap,
                 "gate": plan.columns[column.gate].name,
                 "automatic": not column.declared,
-                "money": column.measure is Measure.SUM,
+                "money": column.measure is Measure.SUM and not column.squared,
                 "noise_scale": terms.scales[j],
                 **column_part(agreement, column),
             }

@@ -90,6 +90,8 @@ def _rows(
             if column.purpose is not purpose:
                 continue
             money = (agreement.outcome.precision or Decimal(1)) if column.measure is Measure.SUM else None
+            if money is not None and column.squared:
+                money *= money
             passed = g is not None and bool(opening.passed[g, j])
             units = int(opening.values[g, j]) if passed and opening.opened[g, j] else None
             verdict = Status.RELEASED if passed else Status.SUPPRESSED

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from cleanroom.agreement.model import Measure, Noise, Resolution
 from cleanroom.errors import DataError
+from cleanroom.lift import LiftTerms, read_terms
 from cleanroom.release.table import Status
 
 __all__ = ["Cell", "Own", "ReportedMetric", "RunFiles", "Signature"]
@@ -51,6 +52,8 @@ class ReportedMetric:
     cap: int  # per person and group, integer units
     gate: str
     automatic: bool
+    noise_scale: float = 0.0  # one side's, integer units
+    sampling: float | None = 1.0  # the share of people whom the data hold; None where periods of several meet
 
     @property
     def of_people(self) -> bool:
@@ -112,6 +115,7 @@ class RunFiles:
     cells: Mapping[tuple[str, str], Cell] = field(repr=False)  # (group, metric), automatic gates included
     signatures: tuple[Signature, ...]
     own: Own | None
+    lift: LiftTerms | None = None  # what is compared, where the agreement asks for it
 
     @staticmethod
     def of(files: Mapping[str, bytes]) -> RunFiles:
@@ -217,7 +221,20 @@ def _run(document: Json, own: Own | None) -> RunFiles:
         cells=cells,
         signatures=signatures,
         own=own,
+        lift=_lift(parameters, wanted),
     )
+
+
+def _lift(parameters: Json, cells: set[tuple[str, str]]) -> LiftTerms | None:
+    """The terms of a lift, all of whose columns and groups are there."""
+    if "lift" not in parameters:
+        return None
+    terms = read_terms(parameters["lift"])
+    groups = {group for one in terms.comparisons for group in (*one.test, *one.control)}
+    names = {name for one in terms.columns for name in (one.metric, one.compared, one.squares, one.people)} - {None}
+    if not {(group, name) for group in groups for name in names} <= cells:
+        raise ValueError("a comparison of columns and groups of the release")
+    return terms
 
 
 def _own(document: Json) -> Own:
@@ -245,6 +262,8 @@ def _metric(entry: Json) -> ReportedMetric:
         cap=_whole(entry["cap"]),
         gate=_text(entry["gate"]),
         automatic=entry["automatic"] is True,
+        noise_scale=_positive(entry["noise_scale"], zero=True),
+        sampling=_sampling(entry.get("sampling")),
     )
 
 
@@ -277,6 +296,22 @@ def _number(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < float("inf"):
         raise ValueError("a number expected")
     return float(value)
+
+
+def _positive(value: object, *, zero: bool = False) -> float:
+    number = _number(value)
+    if number < 0 or (number == 0 and not zero):
+        raise ValueError("a positive number expected")
+    return number
+
+
+def _sampling(value: object) -> float | None:
+    if value is None:
+        return 1.0
+    share = None if value == "mixed" else float(_text(value))
+    if share is not None and not 0 < share <= 1:
+        raise ValueError("a share expected")
+    return share
 
 
 def _hex(value: object, length: int) -> str:

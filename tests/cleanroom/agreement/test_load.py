@@ -54,6 +54,11 @@ def test_every_table_refuses_unknown_keys(desk: Desk, section: str) -> None:
         "sampling.periods": ("[protocol]", f"[sampling]\nperiods = [{{{extra}}}]\n[protocol]"),
         "eligibility": ("[protocol]", f"[eligibility]\n{extra}\n[protocol]"),
         "eligibility.rules": ("[protocol]", f"[eligibility]\nrules = [{{{extra}}}]\n[protocol]"),
+        "lift": ("[protocol]", f"[lift]\n{extra}\n[protocol]"),
+        "lift.comparisons": (
+            "[protocol]",
+            f'[lift]\ndesign = "randomised"\nmetrics = ["buyers_15d"]\ncomparisons = [{{{extra}}}]\n[protocol]',
+        ),
     }
     with pytest.raises(AgreementError, match="surprise: unknown key"):
         desk.load(changes[section])

@@ -29,6 +29,8 @@ HEADINGS = {
     "Entries of `sampling.periods`": "sampling.periods",
     "`[eligibility]`": "eligibility",
     "Entries of `eligibility.rules`": "eligibility.rules",
+    "`[lift]`": "lift",
+    "`[[lift.comparisons]]`": "lift.comparisons",
 }
 
 

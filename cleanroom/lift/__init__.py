@@ -1,0 +1,23 @@
+"""Lift: what a campaign added, estimated from the figures of a release alone.
+
+`lift_terms` says which columns an agreement needs for it, `lift_rows` estimates, `detectable_lift` says beforehand how
+small a lift can be seen. Nothing here reads data, and nothing but released figures goes in.
+"""
+
+from __future__ import annotations
+
+from cleanroom.lift.rows import Cell, LiftColumn, LiftRow, LiftStatus, lift_rows
+from cleanroom.lift.terms import LiftColumns, LiftTerms, lift_terms, read_terms, terms_document
+
+__all__ = [
+    "Cell",
+    "LiftColumn",
+    "LiftColumns",
+    "LiftRow",
+    "LiftStatus",
+    "LiftTerms",
+    "lift_rows",
+    "lift_terms",
+    "read_terms",
+    "terms_document",
+]
