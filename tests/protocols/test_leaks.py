@@ -1,9 +1,6 @@
-"""What the join shows each side: nothing but uniform words, and work and sizes that follow from public parameters.
+"""What the join shows beside the contents of its messages: work, sizes and labels follow from public parameters.
 
-The views are those of `docs/reference/wire`: the exposure side holds (t, z), its share of every equality bit and u^A,
-the outcome side (T, r), its share of every bit, u^B and its share of the sums. A simulator that knows the public
-parameters alone draws all of them uniformly, so every test of uniformity that fails here is a leak. Each check is
-also run against the mutations that it is there to catch.
+What the contents show is in `test_simulators`.
 """
 
 from __future__ import annotations
@@ -19,8 +16,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import DataError
-from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, okvs, ot, private_join
-from cleanroom.protocols.ot import OtReceiver, OtSender, ReceiverBatch, SenderBatch
+from cleanroom.protocols import cuckoo, grouped_sum, hint, okvs, ot, private_join
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Event, Progress, Protocol, Send
@@ -44,9 +40,6 @@ class Seen:
     """Everything that an instrumented run shows of both sides."""
 
     run: Run[JoinOutput, JoinOutput]
-    words: dict[str, Words] = field(default_factory=dict)  # by name: bins × something
-    bits: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-    matched: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     work: list[object] = field(default_factory=list)
     labels: dict[bytes, list[tuple[Any, ...]]] = field(default_factory=dict)
 
@@ -82,33 +75,9 @@ def observe(
 ) -> Seen:
     """Joins rows of which `common` are on both sides, every weight 1 and every value the same."""
     parameters = replace(PARAMETERS, oprf=oprf)
-    words: dict[str, Words] = {}
-    bits: dict[str, NDArray[np.uint8]] = {}
     work: list[object] = []
     labels: dict[bytes, list[tuple[Any, ...]]] = {}
-    real_sender, real_receiver = equality.sender, equality.receiver
-    real_exposure, real_outcome = mux.exposure, mux.outcome
     real_key = Streams.key
-
-    def exposure_equality(ot: OtSender, values: Words) -> Protocol[NDArray[np.uint8]]:
-        words["t"] = values[:, None]
-        bits["a"] = yield from real_sender(ot, values)
-        return bits["a"]
-
-    def outcome_equality(ot: OtReceiver, values: Words) -> Protocol[NDArray[np.uint8]]:
-        words["T"] = values[:, None]
-        bits["b"] = yield from real_receiver(ot, values)
-        return bits["b"]
-
-    def exposure_mux(send: OtSender, receive: OtReceiver, own_bits: NDArray[np.uint8], z: Words) -> Protocol[Words]:
-        words["z"] = z
-        words["uA"] = yield from real_exposure(send, receive, own_bits, z)
-        return words["uA"]
-
-    def outcome_mux(send: OtSender, receive: OtReceiver, own_bits: NDArray[np.uint8], r: Words) -> Protocol[Words]:
-        words["r"] = r
-        words["uB"] = yield from real_outcome(send, receive, own_bits, r)
-        return words["uB"]
 
     def key(self: Streams, **label: Any) -> bytes:
         labels.setdefault(self._seed, []).append(tuple(sorted(label.items())))
@@ -122,10 +91,6 @@ def observe(
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(equality, "sender", exposure_equality)
-        patch.setattr(equality, "receiver", outcome_equality)
-        patch.setattr(mux, "exposure", exposure_mux)
-        patch.setattr(mux, "outcome", outcome_mux)
         patch.setattr(Streams, "key", key)
         for name in dir(_kernels):
             kernel = getattr(_kernels, name)
@@ -155,107 +120,7 @@ def observe(
                 work,
             ),
         )
-    matched = words["t"][:, 0] == words["T"][:, 0]
-    words["share"] = run.second.shares
-    return Seen(run=run, words=words, bits=bits, matched=matched, work=work, labels=labels)
-
-
-def deviation(bits: NDArray[np.uint8]) -> float:
-    """How far the worst column of bits is from fair, in standard deviations."""
-    return float(np.abs((2.0 * bits.sum(axis=0) - len(bits)) / np.sqrt(len(bits))).max())
-
-
-def word_bits(words: Words) -> NDArray[np.uint8]:
-    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1), axis=1)
-
-
-def faults(seen: Seen, bound: float = 5.0) -> list[str]:
-    """Names what in either view is not uniform, over matched and unmatched bins apart; empty for a join without leak.
-
-    Some 2,000 standard normal scores are compared with 5: the seeds are fixed, a fresh run would exceed it with
-    probability 10^-3.
-    """
-    views = {
-        "exposure": {"t": seen.words["t"], "z": seen.words["z"], "uA": seen.words["uA"]},
-        "outcome": {"T": seen.words["T"], "r": seen.words["r"], "uB": seen.words["uB"]},
-    }
-    own_bits = {"exposure": seen.bits["a"], "outcome": seen.bits["b"]}
-    found = []
-    for where, chosen in (("matched", seen.matched), ("unmatched", ~seen.matched)):
-        if chosen.sum() < 64:
-            continue
-        for side, view in views.items():
-            bit = own_bits[side][chosen]
-            if deviation(bit[:, None]) > bound:
-                found.append(f"{side} bit, {where}")
-            first, mask, output = (words[chosen] for words in view.values())
-            sign = np.uint64(1) - np.uint64(2) * bit[:, None].astype(np.uint64)
-            # One word after the other, and what an attacker would try: outputs less inputs, under the own bit's sign.
-            trials = {name: words[chosen] for name, words in view.items()}
-            trials |= {"output - input": output - mask, "output + input": output + mask, "signed": output - sign * mask}
-            trials |= {"selected": output - bit[:, None] * mask, "crossed": mask ^ first}
-            found += [
-                f"{side} {name}, {where}" for name, words in trials.items() if deviation(word_bits(words)) > bound
-            ]
-            if len(np.unique(first)) != first.size or len(np.unique(mask)) != mask.size:
-                found.append(f"{side} repeats, {where}")
-    return found
-
-
-@pytest.mark.parametrize("oprf", Oprf)
-@pytest.mark.parametrize("common", [0, ROWS // 2, ROWS])
-def test_both_views_are_uniform_whatever_the_overlap(common: int, oprf: Oprf, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = observe(monkeypatch, common=common, oprf=oprf)
-    assert seen.matched.sum() == common
-    assert (seen.bits["a"] ^ seen.bits["b"]).tolist() == seen.matched.astype(int).tolist()
-    assert faults(seen) == []
-    expected = np.array([[5 * common, 0], [0, 5 * common]], dtype=np.uint64)
-    assert np.array_equal(seen.run.first.shares + seen.run.second.shares, expected)
-
-
-def zero_targets(streams: Streams, n_bins: int, columns: int, bucket: int) -> tuple[Words, Words]:
-    _, masks = _fresh_output(streams, n_bins, columns, bucket)
-    return np.zeros(n_bins, dtype=np.uint64), masks
-
-
-def zero_masks(streams: Streams, n_bins: int, columns: int, bucket: int) -> tuple[Words, Words]:
-    targets, masks = _fresh_output(streams, n_bins, columns, bucket)
-    return targets, np.zeros_like(masks)
-
-
-def one_mask_for_all_bins(streams: Streams, n_bins: int, columns: int, bucket: int) -> tuple[Words, Words]:
-    targets, masks = _fresh_output(streams, n_bins, columns, bucket)
-    return targets, np.repeat(masks[:1], n_bins, axis=0)
-
-
-_fresh_output = hint._fresh_output
-MUTATIONS: list[tuple[Any, str, object, str]] = [
-    (hint, "_fresh_output", zero_targets, "exposure t, matched"),
-    (hint, "_fresh_output", zero_masks, "exposure z, matched"),
-    (hint, "_fresh_output", one_mask_for_all_bins, "outcome repeats"),
-    (OtSender, "random_bits", lambda self, count: np.zeros(count, dtype=np.uint8), "exposure bit, matched"),
-    (SenderBatch, "keys", lambda self, choice, words: np.zeros((self.count, words), np.uint64), "selected, matched"),
-]
-
-
-@pytest.mark.parametrize(("where", "name", "broken", "fault"), MUTATIONS, ids=[case[3] for case in MUTATIONS])
-def test_the_check_of_the_views_sees_a_missing_mask(
-    where: Any, name: str, broken: object, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(where, name, broken)
-        if where is SenderBatch:  # without pads on either end the shares still add up
-            patch.setattr(ReceiverBatch, "keys", lambda self, words: np.zeros((self.choices.size, words), np.uint64))
-            patch.setattr(ReceiverBatch, "open_tables", _open_tables)
-        assert any(fault in found for found in faults(observe(monkeypatch, common=ROWS)))
-
-
-_receiver_keys = ReceiverBatch.keys
-
-
-def _open_tables(self: ReceiverBatch, masked: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    pads = _receiver_keys(self, 1) >> np.arange(masked.shape[1], dtype=np.uint64)
-    return ((masked >> self.choices[:, None]).astype(np.uint8) ^ pads.astype(np.uint8)) & np.uint8(1)
+    return Seen(run=run, work=work, labels=labels)
 
 
 SIZES = ((ROWS, ROWS, 0), (ROWS, ROWS, ROWS // 2), (ROWS, ROWS, ROWS), (3, ROWS, 2), (ROWS, 1, 1), (0, 0, 0))
