@@ -23,7 +23,7 @@ from cleanroom.data.binding import Binding, ColumnName, Constant
 from cleanroom.data.columns import Field
 from cleanroom.errors import DataError
 
-__all__ = ["BATCH_ROWS", "Stretch", "stretches"]
+__all__ = ["BATCH_ROWS", "Stretch", "has_column", "stretches"]
 
 BATCH_ROWS: Final = 1 << 17
 """Rows of one stretch of Parquet or of a table."""
@@ -60,6 +60,26 @@ def stretches(binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
             yield stretch
     if total == 0:
         raise DataError(f"{binding.name}: source: expected at least one row, found none")
+
+
+def has_column(binding: Binding, name: str) -> bool:
+    """Whether the first file of a source, or its table, has a column of this name: for columns that may be absent.
+
+    Raises:
+        DataError: there is no file, or its header cannot be read.
+    """
+    if binding.table is not None:
+        return name in binding.table.column_names
+    file = binding.files()[0]
+    origin = binding.label(file)
+    try:
+        with file.open("rb") as stream:
+            magic = stream.read(4)
+        if magic == _PARQUET_MAGIC:
+            return name in pq.read_schema(file).names
+        return name in _csv_header(file, origin, packed=magic.startswith(_GZIP_MAGIC))[0]
+    except (OSError, pa.ArrowException):
+        raise DataError(f"{origin}: expected a readable file") from None
 
 
 def _from_file(file: Path, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:

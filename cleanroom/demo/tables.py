@@ -7,7 +7,7 @@ from rich.table import Table
 from cleanroom.agreement import Measure
 from cleanroom.demo.check import MAX_DEVIATION, CheckedCell
 from cleanroom.demo.demonstration import Demo
-from cleanroom.report.words import cell_text, error_text
+from cleanroom.report.words import entry, error_of
 
 __all__ = ["check_table", "funnel_table", "verdict"]
 
@@ -19,10 +19,10 @@ def funnel_table(demo: Demo) -> Table:
     table.add_column("campaign")
     for metric in run.declared:
         unit = f" {run.currency}" if metric.measure is Measure.SUM and run.currency else ""
-        error = error_text(run, run.cells[run.groups[0], metric.name])
-        table.add_column(f"{_heading(metric.name)}{unit}\n{error}", justify="right")
+        error = error_of(run, run.cells[run.groups[0], metric.name].std_error)
+        table.add_column(f"{_heading(metric.name)}{unit}\n{error.en if error else ''}", justify="right")
     for group in run.groups:
-        table.add_row(group, *(cell_text(run, metric, run.cells[group, metric.name]) for metric in run.declared))
+        table.add_row(group, *(entry(run, metric, run.cells[group, metric.name]).text.en for metric in run.declared))
     return table
 
 

@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -21,98 +21,99 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cleanroom.errors import DataError, UsageError
-from cleanroom.release.accounting import WITHIN
-from cleanroom.report import figures, words
-from cleanroom.report.run_files import Cell, Own, ReportedMetric, RunFiles
+from cleanroom.report.beside import beside
+from cleanroom.report.blocks import Paragraph, Section
+from cleanroom.report.costs import Costs
+from cleanroom.report.credit import credit
+from cleanroom.report.crosstab import crosstab
+from cleanroom.report.estimates import consistent_people
+from cleanroom.report.figures import all_figures
+from cleanroom.report.frequency import frequency
+from cleanroom.report.funnel import funnel
+from cleanroom.report.growth import growth, roi
+from cleanroom.report.headline import headline
+from cleanroom.report.lift import lift
+from cleanroom.report.quality import own_data, quality, suppressed
+from cleanroom.report.run_files import Cell, Own, RunFiles
+from cleanroom.report.spend import Spend
+from cleanroom.report.standing import adding, privacy, reading, signatures
+from cleanroom.report.texts import LANGUAGES, Text, both, say
+from cleanroom.report.words import run_titles
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["MAX_FIGURES", "MAX_GROUPS", "render_report", "write_report"]
+
+MAX_GROUPS: Final = 500
+MAX_FIGURES: Final = 20_000
+"""Groups, and groups × metrics, of a run that the page shows; the files beside it hold all."""
 
 _TEMPLATE: Final = "report.html.j2"
 _STYLE: Final = "report.css"
 _SCRIPT: Final = "report.js"
+_HAN: Final = ("\u4e00", "\u9fff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Chart:
-    """A figure with the id of its place in the page."""
+class _Part:
+    """One run on the page, or what several have in common."""
 
-    id: str
-    title: str
-    figure: figures.Figure = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    """One run on the page; both sides' own accounts where both folders were given."""
-
-    title: str
-    run: RunFiles
-    owns: tuple[Own, ...]
-    funnel: _Chart | None
-    curves: tuple[_Chart, ...]
-
-    @property
-    def charts(self) -> tuple[_Chart, ...]:
-        return (() if self.funnel is None else (self.funnel,)) + self.curves
-
-    @property
-    def stages(self) -> tuple[ReportedMetric, ...]:
-        return figures.funnel_stages(self.run)
-
-    @property
-    def suppressed(self) -> list[tuple[str, list[ReportedMetric]]]:
-        """Groups with suppressed figures, and which metrics those are."""
-        found = []
-        for group in self.run.groups:
-            missing = [metric for metric in self.run.declared if self.run.cells[group, metric.name].units is None]
-            if missing:
-                found.append((group, missing))
-        return found
+    place: str  # what ids begin with
+    title: Text
+    lead: str
+    sections: tuple[Section, ...]
 
 
-def render_report(runs: Sequence[RunFiles]) -> str:
+def render_report(
+    runs: Sequence[RunFiles], *, language: str | None = None, spend: Mapping[str, Spend] | None = None
+) -> str:
     """Writes the report of one or several finished runs.
 
     Args:
         runs: at least one; the two sides' folders of one run count as that run, with both accounts.
+        language: what the page shows at first, `zh` or `en`; absent: Chinese if a run's money is CNY or its name or
+            purpose is written in Chinese. The page holds both.
+        spend: by session, what the groups of a run cost.
 
     Returns:
         A self-contained HTML page.
 
     Raises:
-        UsageError: there is no run.
+        UsageError: there is no run, or no such language.
         DataError: two folders claim the same session with different releases.
     """
     if not runs:
         raise UsageError("a report needs at least one finished run")
-    sections = _sections(runs)
-    distinct = [section.run for section in sections]
-    shared = figures.comparison_metrics(distinct) if len(distinct) > 1 else ()
-    comparisons = tuple(
-        _Chart(id=f"both-{position}", title=name, figure=figures.comparison(distinct, name))
-        for position, name in enumerate(shared)
-    )
-    charts = [*comparisons, *(chart for section in sections for chart in section.charts)]
+    if language is not None and language not in LANGUAGES:
+        raise UsageError(f"the languages of a report are {' and '.join(LANGUAGES)}")
+    parts = _parts(runs, spend or {})
+    charts = [chart for part in parts for section in part.sections for chart in section.charts]
     plotly, script = _plotly(), _source(_SCRIPT)
     return (
         _environment()
         .get_template(_TEMPLATE)
         .render(
-            sections=sections,
-            shared=[next(metric for metric in distinct[0].declared if metric.name == name) for name in shared],
-            comparisons=comparisons,
+            parts=parts,
+            title=", ".join(dict.fromkeys(run.name for run in runs)),
+            language=language or _language(runs),
+            no_script=say("page.no_script"),
             figures=_embedded([{"id": chart.id, **chart.figure} for chart in charts]),
             style=Markup(_source(_STYLE)),  # a file of this package, no data in it
             plotly=Markup(plotly),  # plotly's own script, no data in it
             script=Markup(script),  # a file of this package, no data in it
             policy=_policy(plotly, script),
-            words=words,
         )
     )
 
 
-def write_report(path: Path, runs: Sequence[RunFiles]) -> None:
+def write_report(
+    path: Path, runs: Sequence[RunFiles], *, language: str | None = None, spend: Mapping[str, Spend] | None = None
+) -> None:
     """Writes the report to a new file, whole or not at all.
+
+    Args:
+        path: the file.
+        runs: as `render_report`.
+        language: as `render_report`.
+        spend: as `render_report`.
 
     Raises:
         UsageError: the file exists or cannot be written.
@@ -120,7 +121,7 @@ def write_report(path: Path, runs: Sequence[RunFiles]) -> None:
     """
     if path.exists() or path.is_symlink():
         raise UsageError(f"--out {path}: the file exists, and is never overwritten")
-    page = render_report(runs).encode()
+    page = render_report(runs, language=language, spend=spend).encode()
     partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(8)}")
     try:
         with partial.open("xb") as file:
@@ -136,7 +137,7 @@ def write_report(path: Path, runs: Sequence[RunFiles]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _sections(runs: Sequence[RunFiles]) -> list[_Section]:
+def _parts(runs: Sequence[RunFiles], spend: Mapping[str, Spend]) -> list[_Part]:
     by_session: dict[str, list[RunFiles]] = {}
     for run in runs:
         by_session.setdefault(run.session, []).append(run)
@@ -144,23 +145,61 @@ def _sections(runs: Sequence[RunFiles]) -> list[_Section]:
         if any(_released(run) != _released(same[0]) for run in same[1:]):
             raise DataError(f"two folders hold different releases of session {session[:16]}")
     distinct = [same[0] for same in by_session.values()]
-    sections = []
-    for position, (run, title) in enumerate(zip(distinct, words.run_titles(distinct), strict=True)):
+    titles = run_titles(distinct)
+    parts = []
+    if len(distinct) > 1:
+        shown = [_bounded(run) for run in distinct]
+        parts.append(_Part(place="both", title=both(" · ".join(titles)), lead="", sections=tuple(beside(shown))))
+    for position, (run, title) in enumerate(zip(distinct, titles, strict=True)):
         owns = {own.party: own for same in by_session[run.session] if (own := same.own) is not None}
-        funnel = figures.funnel(run)
-        sections.append(
-            _Section(
-                title=title,
-                run=run,
-                owns=tuple(owns.values()),
-                funnel=None if funnel is None else _Chart(id=f"run-{position}-funnel", title="Funnel", figure=funnel),
-                curves=tuple(
-                    _Chart(id=f"run-{position}-curve-{number}", title=name, figure=figure)
-                    for number, (name, figure) in enumerate(figures.curves(run))
-                ),
-            )
+        known = spend.get(run.session)
+        place = f"run-{position}"
+        sections = _sections(run, place, None if known is None else Costs(run, known), tuple(owns.values()))
+        parts.append(_Part(place=place, title=both(title), lead=run.purpose, sections=sections))
+    return parts
+
+
+def _sections(run: RunFiles, place: str, costs: Costs | None, owns: tuple[Own, ...]) -> tuple[Section, ...]:
+    """The page's order: what a reader asks first comes first."""
+    every, run = run, _bounded(run)
+    estimates = consistent_people(run)
+    head = headline(run, costs)
+    if run.groups != every.groups:
+        cut = Paragraph(
+            text=say("page.cut", shown=f"{len(run.groups):,}", all=f"{len(every.groups):,}"), style="strong"
         )
-    return sections
+        head = replace(head, blocks=(cut, *head.blocks))
+    found = [
+        head,
+        funnel(run, place, estimates),
+        roi(run, place, costs),
+        *growth(run, place, estimates),
+        credit(run, place),
+        lift(run, place),
+        frequency(run, place),
+        crosstab(run),
+        suppressed(run),
+        quality(run),
+        all_figures(run),
+        adding(run),
+        privacy(run),
+        *(own_data(own) for own in owns),
+        signatures(run),
+        reading(run),
+    ]
+    return tuple(section for section in found if section is not None)
+
+
+def _bounded(run: RunFiles) -> RunFiles:
+    """A run with no more groups than a page can show."""
+    most = max(1, min(MAX_GROUPS, MAX_FIGURES // len(run.metrics)))
+    return run if len(run.groups) <= most else replace(run, groups=run.groups[:most])
+
+
+def _language(runs: Sequence[RunFiles]) -> str:
+    low, high = _HAN
+    han = any(low <= character <= high for run in runs for character in run.name + run.purpose)
+    return "zh" if han or any(run.currency == "CNY" for run in runs) else "en"
 
 
 def _released(run: RunFiles) -> tuple[str, dict[tuple[str, str], Cell]]:
@@ -209,15 +248,4 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = _percent
-    environment.filters["title_of"] = lambda metric, run: words.metric_title(run, metric)
-    environment.globals.update(within=WITHIN, spent=words.spent, all_groups=_all_groups)
     return environment
-
-
-def _all_groups(sections: Sequence[_Section]) -> list[str]:
-    return list(dict.fromkeys(group for section in sections for group in section.run.groups))
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"

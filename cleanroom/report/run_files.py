@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cleanroom.agreement.model import Measure, Noise, Resolution
+from cleanroom.agreement.model import Measure, Noise, Period, Resolution
 from cleanroom.errors import DataError
 from cleanroom.lift import LiftTerms, read_terms
 from cleanroom.release.table import Status
 
-__all__ = ["Cell", "Own", "ReportedMetric", "RunFiles", "Signature"]
+__all__ = ["Cell", "Own", "ReportedMetric", "RunFiles", "Scope", "Signature"]
 
 RELEASE_FILE: Final = "release.json"
 LOCAL_FILE: Final = "local.json"
@@ -54,11 +55,22 @@ class ReportedMetric:
     automatic: bool
     noise_scale: float = 0.0  # one side's, integer units
     sampling: float | None = 1.0  # the share of people whom the data hold; None where periods of several meet
+    credit: bool = False  # shared between touches
+    additive: bool = False  # over groups
+    label: tuple[str, str] | None = None  # (column, value) of the outcome side
+    via: tuple[str, ...] | None = None  # the touches' events that it looks at; None for all
+    before: bool = False  # the window lies before the touch
+    support: bool = False  # automatic, but opened for a later step
 
     @property
     def of_people(self) -> bool:
         """Whether it counts people, so that its own count is its threshold."""
         return self.measure in (Measure.PEOPLE, Measure.MATCHED)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it counts what everybody did after any touch: a stage of the funnel, not a cut through it."""
+        return not (self.automatic or self.credit or self.label or self.via or self.before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +93,19 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which touches and which time a release is about."""
+
+    group_by: str
+    bands: tuple[str, ...]  # of frequency; groups are GROUP/BAND where there are any
+    credit: str | None
+    outcome_events: tuple[str, ...]
+    touches: tuple[datetime, datetime]  # half-open
+    horizon: tuple[datetime, datetime]  # half-open
+    zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Own:
     """local.json: the party's own account."""
 
@@ -99,6 +124,10 @@ class RunFiles:
     name: str
     purpose: str
     agreement_hash: str
+    definition: str  # hash of what the metrics mean
+    certificates: Mapping[str, str]  # SHA-256 of each party's certificate, the exposure side's first
+    scope: Scope
+    verdicts: Mapping[str, str]  # what each party declared of its data's completeness; empty where nobody was asked
     session: str
     noise: Noise
     epsilon: float | None
@@ -155,7 +184,8 @@ class RunFiles:
     @property
     def parties(self) -> tuple[str, str]:
         """Both parties' names, the exposure side's first."""
-        return self.signatures[0].party, self.signatures[1].party
+        exposure, outcome = self.certificates
+        return exposure, outcome
 
     @property
     def declared(self) -> tuple[ReportedMetric, ...]:
@@ -190,6 +220,12 @@ def _run(document: Json, own: Own | None) -> RunFiles:
     rows = [*document["rows"], *document["gates"], *document.get("support", [])]
     cells = {(_text(row["group"]), _text(row["metric"])): _cell(row) for row in rows}
     metrics = tuple(sorted(map(_metric, document["metrics"]), key=lambda metric: metric.automatic))
+    parties = {_text(entry["role"]): entry for entry in agreement["parties"]}
+    exposure, outcome = parties["exposure"], parties["outcome"]
+    certificates = {
+        _text(entry["name"]): _hex(entry["certificate_sha256"], _HASH_CHARACTERS) for entry in (exposure, outcome)
+    }
+    declared = document["record"].get("declarations", {})
     groups = tuple(dict.fromkeys(group for group, _ in cells))
     wanted = {(group, metric.name) for group in groups for metric in metrics}
     if not cells or len(cells) != len(rows) or set(cells) != wanted:
@@ -198,13 +234,17 @@ def _run(document: Json, own: Own | None) -> RunFiles:
         Signature(party=_text(entry["party"]), covers=_text(entry["covers"]), signature=_hex(entry["signature"], 128))
         for entry in document["signatures"]
     )
-    if len({entry.party for entry in signatures[:2]}) != 2:
+    if {entry.party for entry in signatures} != set(certificates) or len(certificates) != 2:
         raise ValueError("signatures of both parties")
     precision = parameters["precision"]
     return RunFiles(
         name=_text(agreement["name"]),
         purpose=_text(agreement["purpose"]),
         agreement_hash=_hex(agreement["hash"], _HASH_CHARACTERS),
+        definition=_hex(agreement["definition"], _HASH_CHARACTERS),
+        certificates=certificates,
+        scope=_scope(agreement["scope"]),
+        verdicts={_text(parties[role]["name"]): _text(entry["completeness"]) for role, entry in declared.items()},
         session=_hex(document["record"]["session"], _HASH_CHARACTERS),
         noise=Noise(parameters["noise"]),
         epsilon=_optional(_number, parameters["epsilon"]),
@@ -237,6 +277,25 @@ def _lift(parameters: Json, cells: set[tuple[str, str]]) -> LiftTerms | None:
     return terms
 
 
+def _scope(document: Json) -> Scope:
+    return Scope(
+        group_by=_text(document["group_by"]),
+        bands=tuple(_text(band) for band in document["bands"]),
+        credit=_optional(_text, document["credit"]),
+        outcome_events=tuple(_text(event) for event in document["events"]["outcome"]),
+        touches=_span(document["touches"]),
+        horizon=_span(document["horizon"]),
+        zone=_text(document["zone"]),
+    )
+
+
+def _span(value: Any) -> tuple[datetime, datetime]:  # any JSON value
+    start, end = (datetime.fromisoformat(_text(moment)) for moment in value)
+    if start.tzinfo is None or end.tzinfo is None or not start < end:
+        raise ValueError("two instants in order expected")
+    return start, end
+
+
 def _own(document: Json) -> Own:
     if document["version"] != LOCAL_VERSION:
         raise ValueError("another version")
@@ -264,7 +323,18 @@ def _metric(entry: Json) -> ReportedMetric:
         automatic=entry["automatic"] is True,
         noise_scale=_positive(entry["noise_scale"], zero=True),
         sampling=_sampling(entry.get("sampling")),
+        credit=entry["credit"] is True,
+        additive=entry["additive"] is True,
+        label=None if entry["label"] is None else _pair(entry["label"]),
+        via=None if entry["via"] is None else tuple(_text(event) for event in entry["via"]),
+        before=Period(entry["period"]) is Period.BEFORE,
+        support=entry["purpose"] == "support",
     )
+
+
+def _pair(value: Any) -> tuple[str, str]:  # any JSON value
+    column, label = value
+    return _text(column), _text(label)
 
 
 def _cell(row: Json) -> Cell:

@@ -33,6 +33,21 @@ def test_the_report_goes_to_the_current_folder(tmp_path: Path) -> None:
     assert again.stderr == "cleanroom: --out report.html: the file exists, and is never overwritten\n"
 
 
+def test_costs_come_from_the_binding_and_the_language_from_the_option(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    (tmp_path / "spend.csv").write_text("campaign,spend\nc0,1000\nc4,0\n", encoding="utf-8")
+    binding = '[source]\npath = "none.csv"\n[columns]\nid = "id"\n[spend]\npath = "spend.csv"\n'
+    (tmp_path / "binding.toml").write_text(binding, encoding="utf-8")
+    done = report("run", "--data", "binding.toml", "--lang", "en", "--out", "p.html", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    costs = json.loads(done.stdout)["costs"]["22" * 32]
+    released = json.loads((tmp_path / "run" / "release.json").read_text(encoding="utf-8"))
+    value = next(row["value"] for row in released["rows"] if (row["group"], row["metric"]) == ("c0", "sales_15d"))
+    roi = [(one["group"], one["metric"], one["value"]) for one in costs["roi"]]
+    assert roi == [("c0", "sales_15d", value / 1000)]  # nothing was spent on c4: no quotient
+    assert '<html lang="en">' in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
 def test_a_folder_without_a_run_is_exit_4_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     done = report("run", "--out", "page.html", cwd=tmp_path)

@@ -60,8 +60,8 @@ def test_every_chart_is_drawn_and_nothing_is_wrong(tmp_path: Path) -> None:
     dom, complaints = opened(render_report([run]), tmp_path, width=1200)
     assert complaints == ""
     assert attributes(dom) == {"charts": "2"}
-    assert points(dom, "run-0-funnel") == 3 * 4  # three stages of the four groups that were released
-    assert points(dom, "run-0-curve-0") == 3 * 4  # three windows
+    assert points(dom, "run-0-funnel") == 2 * 4  # two stages of the four groups that were released
+    assert points(dom, "run-0-people") == 3 * 4  # three windows
 
 
 def test_runs_side_by_side_are_drawn_too(tmp_path: Path) -> None:
