@@ -23,6 +23,7 @@ from cleanroom.cli.output import echo_result, json_option
 from cleanroom.errors import AgreementError
 from cleanroom.identity import load_identity
 from cleanroom.plan import plan_of
+from cleanroom.power import ASSUMED_PEOPLE, ASSUMED_RATE, POWER, detectable_lifts
 from cleanroom.release.accounting import expected_errors
 
 __all__ = ["command"]
@@ -58,12 +59,22 @@ def new(out: Path, metrics: Path | None, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Another agreement: fail unless both define their metrics alike.",
 )
+@click.option("--people", type=click.IntRange(2), help="People of a test arm, for the least lift that can be seen.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=ASSUMED_RATE,
+    show_default=True,
+    help="Share of them who have an outcome anyway.",
+)
 @json_option
-def check(file: Path, same_as: Path | None, as_json: bool) -> None:
+def check(file: Path, same_as: Path | None, people: int | None, rate: float, as_json: bool) -> None:
     """Validate an agreement, signed or not."""
     agreement = load_agreement(file)
     definition = definition_hash(agreement).hex()
-    errors = expected_errors(agreement, plan_of(agreement))
+    plan = plan_of(agreement)
+    errors = expected_errors(agreement, plan)
+    lifts = detectable_lifts(agreement, plan, people=ASSUMED_PEOPLE if people is None else (people,), rate=rate)
     warnings = agreement_warnings(agreement)
     lines = [f"{file} is valid; its hash is {agreement.hash.hex()}"]
     lines.append(f"the definition of its metrics is {definition}")
@@ -72,6 +83,7 @@ def check(file: Path, same_as: Path | None, as_json: bool) -> None:
         lines.append(f"{same_as} has the same definition")
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [error.text for error in errors]
+    lines += [lift.text for lift in lifts]
     lines += _legal(agreement)
     data: dict[str, object] = {
         "file": str(file),
@@ -84,6 +96,11 @@ def check(file: Path, same_as: Path | None, as_json: bool) -> None:
         ],
         "legal": _legal(agreement),
     }
+    if agreement.lift is not None:
+        data["detectable_lift"] = [
+            {"metric": one.metric, "people": one.people, "rate": one.rate, "power": POWER, "relative": one.relative}
+            for one in lifts
+        ]
     echo_result("\n".join(lines), data, as_json=as_json)
 
 
@@ -94,7 +111,9 @@ def check(file: Path, same_as: Path | None, as_json: bool) -> None:
 def show(file: Path, party: str | None, as_json: bool) -> None:
     """Explain in words what is computed and what each side will learn."""
     agreement = load_agreement(file)
-    errors = [error.text for error in expected_errors(agreement, plan_of(agreement))]
+    plan = plan_of(agreement)
+    errors = [error.text for error in expected_errors(agreement, plan)]
+    errors += [lift.text for lift in detectable_lifts(agreement, plan)]
     text = describe(agreement, party, errors=errors).rstrip("\n")
     echo_result(text, {"file": str(file), "hash": agreement.hash.hex(), "text": text}, as_json=as_json)
 

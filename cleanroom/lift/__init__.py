@@ -6,16 +6,20 @@ small a lift can be seen. Nothing here reads data, and nothing but released figu
 
 from __future__ import annotations
 
+from cleanroom.lift.power import Base, Planned, detectable_lift
 from cleanroom.lift.rows import Cell, LiftColumn, LiftRow, LiftStatus, lift_rows
 from cleanroom.lift.terms import LiftColumns, LiftTerms, lift_terms, read_terms, terms_document
 
 __all__ = [
+    "Base",
     "Cell",
     "LiftColumn",
     "LiftColumns",
     "LiftRow",
     "LiftStatus",
     "LiftTerms",
+    "Planned",
+    "detectable_lift",
     "lift_rows",
     "lift_terms",
     "read_terms",

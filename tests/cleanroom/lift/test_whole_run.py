@@ -59,7 +59,7 @@ def clear(world: Simulated) -> pd.DataFrame:
         sums[f"buyers_{side}"] = (sums[f"orders_{side}"] > 0).astype(float)
         for name, cap in CAP.items():
             sums[f"{name}_{side}"] = sums[f"{name}_{side}"].clip(upper=cap)
-    return sums
+    return pd.DataFrame(sums)
 
 
 def run_files(world: Simulated, folder: Path, design: str) -> dict[str, bytes]:
