@@ -36,7 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(options.json, TOTALS_RULE)
     for profile in options.profile:
         for rows in options.rows:
-            shape = Shape(rows=rows, overlap=options.overlap, columns=options.columns, groups=options.groups)
+            shape = Shape(
+                rows=rows,
+                overlap=options.overlap,
+                columns=options.columns,
+                groups=options.groups,
+                families=options.families,
+                groups_per_row=options.groups_per_row,
+                weight_bound=options.weight_bound,
+            )
             for _ in range(options.repeat):
                 figures = run_pair(shape, profile=profile, pinned=not options.all_cores)
                 results.append(figures)
@@ -59,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeat", type=int, default=1, help="runs a size; the steps shown are those of the median")
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--groups", type=int, default=64)
+    parser.add_argument("--families", type=int, default=1, help="families of weights, columns to each in turn")
+    parser.add_argument("--groups-per-row", type=int, default=1, help="at most; a row holds one to as many")
+    parser.add_argument("--weight-bound", type=int, default=1, help="720720 for credit that is shared")
     parser.add_argument("--overlap", type=float, default=0.5)
     parser.add_argument("--all-cores", action="store_true", help="do not pin: both sides use every core")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")

@@ -11,8 +11,6 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.meter import MeteredParty, memory_mib
 from benchmarks.workload import Shape, exposure_rows, outcome_rows
 from cleanroom.drive import drive, silent
@@ -87,9 +85,9 @@ def _protocol(task: Task, streams: Streams) -> Protocol[JoinOutput]:
         return private_join.exposure(
             parameters=parameters,
             keys=lookups.keys,
-            indptr=np.arange(task.shape.rows + 1, dtype=np.int64),
-            target=lookups.group,
-            weight=np.ones(task.shape.rows, dtype=np.int64),
+            indptr=lookups.indptr,
+            target=lookups.target,
+            weight=lookups.weight,
             streams=streams,
         )
     rows = outcome_rows(task.shape)

@@ -30,7 +30,15 @@ class Shape:
     overlap: float = 0.5  # share of the rows that both sides hold
     columns: int = 4  # a people gate, events, then sums, all of one window
     groups: int = 64
+    families: int = 1  # of weights, each with columns of its own, in turn
+    groups_per_row: int = 1  # at most, with a weight in every family
+    weight_bound: int = 1
     seed: int = 7
+
+    @property
+    def class_positions(self) -> tuple[int, ...]:
+        """The family of every column."""
+        return tuple(column % self.families for column in range(self.columns))
 
     def parameters(self, profile: str) -> JoinParameters:
         """The join's public shape in a profile."""
@@ -39,18 +47,20 @@ class Shape:
             rows_exposure=self.rows,
             rows_outcome=self.rows,
             groups=self.groups,
-            class_positions=(0,) * self.columns,
-            weight_bound=1,
-            targets_per_row=1,
+            class_positions=self.class_positions,
+            weight_bound=self.weight_bound,
+            targets_per_row=self.groups_per_row * self.families,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExposureRows:
-    """Keys, each with the one group that it counts for."""
+    """Keys, each with weights for some targets, family × groups + group."""
 
     keys: NDArray[np.uint8] = field(repr=False)  # n × 16, sorted
-    group: NDArray[np.int32] = field(repr=False)  # n
+    indptr: NDArray[np.int64] = field(repr=False)  # n + 1
+    target: NDArray[np.int32] = field(repr=False)  # nnz
+    weight: NDArray[np.int64] = field(repr=False)  # nnz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +75,17 @@ def exposure_rows(shape: Shape) -> ExposureRows:
     """Makes the exposure side's rows."""
     generator = np.random.default_rng([shape.seed, 1])
     keys = _sorted_keys(shape, generator)
-    return ExposureRows(keys=keys, group=generator.integers(shape.groups, size=shape.rows, dtype=np.int32))
+    held = generator.integers(1, shape.groups_per_row + 1, size=shape.rows)
+    row = np.repeat(np.arange(shape.rows), held)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(held) - held, held)
+    first = generator.integers(shape.groups, size=shape.rows, dtype=np.int32)
+    group = (first[row] + place.astype(np.int32)) % np.int32(shape.groups)
+    family = np.tile(np.arange(shape.families, dtype=np.int32), len(group))
+    target = family * np.int32(shape.groups) + np.repeat(group, shape.families)
+    weight = generator.integers(1, shape.weight_bound + 1, size=len(target))
+    weight[generator.integers(2, size=len(weight)) == 1] *= -1 if shape.weight_bound > 1 else 1
+    indptr = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(held * shape.families)))
+    return ExposureRows(keys=keys, indptr=indptr, target=target, weight=weight)
 
 
 def outcome_rows(shape: Shape) -> OutcomeRows:
@@ -87,8 +107,15 @@ def expected_sums(shape: Shape) -> NDArray[np.uint64]:
     """
     left, right = exposure_rows(shape), outcome_rows(shape)
     _, at_left, at_right = np.intersect1d(_opaque(left.keys), _opaque(right.keys), return_indices=True)
+    values = np.zeros((shape.rows, shape.columns), dtype=np.uint64)
+    values[at_left] = right.values[at_right]
+    row = np.repeat(np.arange(shape.rows), np.diff(left.indptr))
+    family, group = np.divmod(left.target, shape.groups)
+    weight = left.weight.astype(np.uint64)  # mod 2^64
     sums = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
-    np.add.at(sums, left.group[at_left], right.values[at_right])
+    for column, own in enumerate(shape.class_positions):
+        chosen = family == own
+        np.add.at(sums[:, column], group[chosen], weight[chosen] * values[row[chosen], column])
     return sums
 
 

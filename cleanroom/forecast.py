@@ -143,7 +143,7 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
         oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
     transfers = n_bins * (cost["decode"] + cost["equality"] + cost["mux"] * (1 + columns / 6))
     sums = blocks * (columns * cost["ciphertext"] + shape.targets * cost["weigh"])
-    sums += shape.targets * cost["answer target"] + shape.entries * cost["weight"]
+    sums += shape.targets * cost["answer target"] + n_bins * shape.entries_per_bin * cost["weight"]
     return (cost["set-up"] + scale * (oprf + transfers + sums)) / 1e6
 
 
@@ -154,7 +154,7 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
     table = int(3.3 * parameters.rows_outcome) * words
     if role is Role.EXPOSURE:
         hint = n_bins * (26 + 32 + 3 * words) + table
-        sums = n_bins * 3 * words + shape.entries * 120 + shape.targets * _TARGET_BYTES
+        sums = n_bins * 3 * words + shape.targets * _TARGET_BYTES
     else:
         hint = n_bins * words + 3 * parameters.rows_outcome * (26 + words) + table
         if parameters.oprf is Oprf.KKRT:

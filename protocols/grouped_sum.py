@@ -16,9 +16,8 @@ hidden by four things, each of which alone gives them away when it is missing:
 - words and masks encoded as round(q·m/2^64): with floor(q/2^64)·m the carry of the sum appears in the noise.
 
 What each party learns: nothing beyond its share. Lengths and order of messages depend on `Shape` and the number of
-bins alone. So does the receiver's arithmetic: lists of weights are padded to the public `entries`, spread as real ones
-are so that no sort runs faster on them, and every pair of block and target is transformed whether it holds weights or
-not.
+bins alone. So does the receiver's arithmetic: every bin is padded to the public number of weights, with some of zero
+spread over the targets, and every pair of block and target is transformed whether it holds weights or not.
 
 Rounds: one message stream each way. The sender streams a 32-byte seed, one public key a column, then the encryptions;
 the receiver answers a target at a time.
@@ -34,13 +33,14 @@ Departures: columns share the random halves a_b under secrets of their own, so t
 target; the receiver sums only coefficient 0 of c0, as Σ w·c0[slot], and never forms the product; the answer is
 switched to the first two primes.
 
-Memory: the receiver keeps 197 kB a target (one accumulator over all buckets), both sides 17 blocks of their stream.
+Memory: the receiver keeps 197 kB a target (one accumulator over all buckets) and pads some blocks of bins at a time;
+both sides hold 17 blocks of their stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -48,6 +48,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import AgreementError, DataError, PeerError
+from cleanroom.protocols.bin_weights import PaddedWeights, Weights
 from cleanroom.protocols.rlwe import (
     ANSWER_MODULUS,
     ANSWER_PRIMES,
@@ -102,8 +103,6 @@ _TILE_TARGETS: Final = 64
 """Targets of one kernel call: some tenths of a second with a full tile."""
 _FLOOD_BYTES: Final = 32
 """Bytes a flood is reduced from: its bias is under 2^-150."""
-_SPREAD_KEY: Final = bytes(32)
-"""Of the public stream that says where weights of zero go: without an order that a sort could use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,22 +114,22 @@ class Shape:
         class_position: the class of every column; classes count from 0 and each has a column.
         rows: bound on rows of the exposure side that carry weights.
         weight_bound: bound on |weight| of one row in one target.
-        entries: bound on the number of weights in one bucket.
+        entries_per_bin: bound on the number of weights in one bin, those of all classes together.
     """
 
     groups: int
     class_position: tuple[int, ...]
     rows: int
     weight_bound: int
-    entries: int
+    entries_per_bin: int
 
     def __post_init__(self) -> None:
         """Raises:
         ValueError: no group or column, a class without a column, or a bound that is not positive.
         AgreementError: sums of this size would decode wrongly.
         """
-        if self.groups < 1 or not self.class_position or self.entries < 0:
-            raise ValueError("groups and columns are at least 1, entries at least 0")
+        if self.groups < 1 or not self.class_position or self.entries_per_bin < 0:
+            raise ValueError("groups and columns are at least 1, entries a bin at least 0")
         if set(self.class_position) != set(range(self.classes)):
             raise ValueError("every class from 0 on has a column")
         if slack_bits(rows=self.rows, weight_bound=self.weight_bound, outputs=self.outputs) < 0:
@@ -170,21 +169,6 @@ class Shape:
             width = RING_BYTES + CONSTANT_BYTES * len(self.columns_of(position))
             for start, stop in chunks(self.groups, max(1, CHUNK_BYTES // width)):
                 yield position, start, stop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Weights:
-    """One bucket's non-zero weights, in any order; equal (bin, target) add up and count as rows of their own.
-
-    Attributes:
-        bins: nnz int64, in [0, n_bins).
-        targets: nnz int32, class position × groups + group.
-        weights: nnz int64.
-    """
-
-    bins: NDArray[np.int64] = field(repr=False)
-    targets: NDArray[np.int32] = field(repr=False)
-    weights: NDArray[np.int64] = field(repr=False)
 
 
 class Sender:
@@ -296,14 +280,8 @@ class Receiver:
         """
         shape = self._shape
         self._check(n_bins, weights)
-        padded = _pad(weights, n_bins, shape)
+        padded = _padded(weights, n_bins, shape)
         offset = self._blocks * DEGREE
-        by_bin = np.argsort(padded.bins, kind="stable")
-        bins, targets, values = padded.bins[by_bin], padded.targets[by_bin], padded.weights[by_bin]
-        by_target = np.argsort(targets, kind="stable")
-        ring_bins = bins[by_target] + offset
-        ring_values = values[by_target]
-        indptr = np.searchsorted(targets[by_target], np.arange(shape.targets + 1)).astype(np.int64)
         class_position = np.array(shape.class_position, dtype=np.uint32)
         blocks = _block_count(n_bins)
         for tile in _tiles(n_bins):
@@ -312,29 +290,32 @@ class Receiver:
                 assert payload is not None
                 ciphertexts = _unpack(payload, len(PRIMES), DEGREE).reshape(count, len(PRIMES), DEGREE)
                 low, high = first // shape.columns, (first + count - 1) // shape.columns + 1
-                cut = slice(*np.searchsorted(bins, [low * DEGREE, high * DEGREE]).tolist())
+                entries = padded.of_blocks(low, high)
                 _kernels.rlwe_weigh_ciphertexts(
                     self._constants,
                     ciphertexts,
                     self._blocks * shape.columns + first,
                     class_position,
-                    bins[cut] + offset,
-                    targets[cut],
-                    values[cut],
+                    entries.bins + offset,
+                    entries.targets,
+                    entries.weights,
                 )
-            start, stop = tile
-            for left, right in chunks(shape.targets, _TILE_TARGETS):
-                _kernels.rlwe_weigh_elements(
-                    self._rings[left:right],
-                    self._seed,
-                    self._blocks + start,
-                    stop - start,
-                    indptr[left : right + 1],
-                    ring_bins,
-                    ring_values,
-                )
-                done = (start * shape.targets + (stop - start) * right) * n_bins // (blocks * shape.targets)
-                yield Progress(_STEP, done, n_bins)
+            for start, stop in padded.slices(tile):
+                entries = padded.of_blocks(start, stop)
+                order, indptr = entries.by_target(shape.targets)
+                bins, values = entries.bins[order] + offset, entries.weights[order]
+                for left, right in chunks(shape.targets, _TILE_TARGETS):
+                    _kernels.rlwe_weigh_elements(
+                        self._rings[left:right],
+                        self._seed,
+                        self._blocks + start,
+                        stop - start,
+                        indptr[left : right + 1],
+                        bins,
+                        values,
+                    )
+                    done = (start * shape.targets + (stop - start) * right) * n_bins // (blocks * shape.targets)
+                    yield Progress(_STEP, done, n_bins)
         self._blocks += blocks
 
     def finish(self) -> Protocol[NDArray[np.uint64]]:
@@ -367,31 +348,37 @@ class Receiver:
         return np.negative(masks)
 
     def _check(self, n_bins: int, weights: Weights) -> None:
-        if len(weights.bins) != len(weights.targets):
-            raise ValueError("bins, targets and weights have one entry each")
-        check_entries(shape=self._shape, targets=weights.targets, weights=weights.weights)
+        if len(weights.indptr) != len(weights.bins) + 1:
+            raise ValueError("indptr has one entry more than bins")
+        check_entries(shape=self._shape, indptr=weights.indptr, targets=weights.targets, weights=weights.weights)
         if len(weights.bins) and (int(weights.bins.min()) < 0 or int(weights.bins.max()) >= n_bins):
             raise ValueError("a bin is out of range")
+        if len(weights.bins) and int(np.bincount(weights.bins).max()) > 1:
+            raise ValueError("two rows are in one bin")
         self._counts += np.bincount(weights.targets, minlength=self._shape.targets)
         _check_rows(self._counts, self._shape)
 
 
-def check_entries(*, shape: Shape, targets: NDArray[np.int32], weights: NDArray[np.int64]) -> None:
+def check_entries(
+    *, shape: Shape, indptr: NDArray[np.int64], targets: NDArray[np.int32], weights: NDArray[np.int64]
+) -> None:
     """Checks one bucket's weights against the public bounds; call it before anything is sent.
 
     Args:
         shape: the public parameters.
+        indptr: rows + 1, which weights are whose.
         targets: of every weight.
         weights: in the same order.
 
     Raises:
         ValueError: arrays of unequal length, or a target out of range.
-        DataError: more weights, more of them in one target, or larger ones than the public bounds.
+        DataError: more weights in one row or target, or larger ones, than the public bounds.
     """
-    if len(targets) != len(weights):
-        raise ValueError("bins, targets and weights have one entry each")
-    if len(weights) > shape.entries:
-        raise DataError(f"at most {shape.entries} weights a bucket fit the agreement; there are more")
+    per_row = np.diff(indptr)
+    if len(targets) != len(weights) or indptr[0] != 0 or indptr[-1] != len(targets) or (per_row < 0).any():
+        raise ValueError("targets and weights have one entry each, and indptr cuts all of them")
+    if int(per_row.max(initial=0)) > shape.entries_per_bin:
+        raise DataError(f"at most {shape.entries_per_bin} weights a row fit the agreement; there are more")
     if not len(weights):
         return
     if int(targets.min()) < 0 or int(targets.max()) >= shape.targets:
@@ -472,17 +459,22 @@ def local_sum(*, shape: Shape, weights: Weights, shares: NDArray[np.uint64]) -> 
     Returns:
         groups × m words: Σ weight · share mod 2^64.
     """
-    padded = _pad(weights, len(shares), shape)  # the peer waits for this sum too
-    order = np.argsort(padded.targets, kind="stable")
-    bins, values = padded.bins[order], padded.weights[order].astype(np.uint64)
-    edges = np.searchsorted(padded.targets[order], np.arange(shape.targets + 1))
+    padded = _padded(weights, len(shares), shape)  # the peer waits for this sum too
     total = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
-    for column, position in enumerate(shape.class_position):
-        # Running sums wrap mod 2^64, and so do their differences.
-        running = np.concatenate(([np.uint64(0)], np.cumsum(values * shares[bins, column], dtype=np.uint64)))
-        own = edges[position * shape.groups : (position + 1) * shape.groups + 1]
-        total[:, column] = running[own[1:]] - running[own[:-1]]
+    for start, stop in padded.slices((0, _block_count(len(shares)))):
+        entries = padded.of_blocks(start, stop)
+        order, edges = entries.by_target(shape.targets)
+        bins, values = entries.bins[order], entries.weights[order].astype(np.uint64)
+        for column, position in enumerate(shape.class_position):
+            # Running sums wrap mod 2^64, and so do their differences.
+            running = np.concatenate(([np.uint64(0)], np.cumsum(values * shares[bins, column], dtype=np.uint64)))
+            own = edges[position * shape.groups : (position + 1) * shape.groups + 1]
+            total[:, column] += running[own[1:]] - running[own[:-1]]
     return total
+
+
+def _padded(weights: Weights, n_bins: int, shape: Shape) -> PaddedWeights:
+    return PaddedWeights(weights, n_bins=n_bins, width=shape.entries_per_bin, targets=shape.targets)
 
 
 def _encrypt_zeros(
@@ -496,17 +488,6 @@ def _floods(key: bytes, shape: Shape) -> list[int]:
     data = keystream(key, _FLOOD_BYTES * shape.outputs)
     draws = (data[at : at + _FLOOD_BYTES] for at in range(0, len(data), _FLOOD_BYTES))
     return [int.from_bytes(draw, "little") % (2 * bound + 1) - bound for draw in draws]
-
-
-def _pad(weights: Weights, n_bins: int, shape: Shape) -> Weights:
-    """Adds weights of zero, in bins and targets without order, until there are `shape.entries`."""
-    count = len(weights.bins)
-    drawn = np.frombuffer(keystream(_SPREAD_KEY, 8 * shape.entries), dtype="<u4").reshape(-1, 2)[count:]
-    return Weights(
-        bins=np.concatenate((weights.bins, drawn[:, 0].astype(np.int64) % n_bins)),
-        targets=np.concatenate((weights.targets, (drawn[:, 1] % np.uint32(shape.targets)).astype(np.int32))),
-        weights=np.concatenate((weights.weights, np.zeros(len(drawn), dtype=np.int64))),
-    )
 
 
 def _block_count(n_bins: int) -> int:

@@ -72,7 +72,7 @@ class JoinParameters:
     groups: int
     class_positions: tuple[int, ...]  # per column: which weight class it belongs to
     weight_bound: int  # the largest absolute weight of a row for a target
-    targets_per_row: int  # the most targets of a class for which a row has a weight
+    targets_per_row: int  # the most targets, of all classes, for which a row has a weight
 
     @property
     def columns(self) -> int:
@@ -92,7 +92,7 @@ class JoinParameters:
             class_position=self.class_positions,
             rows=self.rows_exposure,
             weight_bound=self.weight_bound,
-            entries=self.rows_exposure * self.targets_per_row,
+            entries_per_bin=self.targets_per_row,
         )
 
     @property
@@ -138,7 +138,7 @@ def exposure(
     """
     n_bins = parameters.n_bins
     shape = parameters.sum_shape
-    grouped_sum.check_entries(shape=shape, targets=target, weights=weight)
+    grouped_sum.check_entries(shape=shape, indptr=indptr, targets=target, weights=weight)
     table, attempt = cuckoo.place(
         keys,
         rows=parameters.rows_exposure,
@@ -188,7 +188,7 @@ def _weights_of_bins(
     occupied = np.flatnonzero(table.row >= 0)
     bin_of_row = np.empty(len(indptr) - 1, dtype=np.int64)
     bin_of_row[table.row[occupied]] = occupied
-    return grouped_sum.Weights(bins=np.repeat(bin_of_row, np.diff(indptr)), targets=target, weights=weight)
+    return grouped_sum.Weights(bins=bin_of_row, indptr=indptr, targets=target, weights=weight)
 
 
 def outcome(

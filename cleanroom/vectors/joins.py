@@ -192,7 +192,7 @@ def grouped_sum_scene(content: Any) -> Scene[Words, Words]:
         class_position=tuple(content["class_position"]),
         rows=content["rows"],
         weight_bound=content["weight_bound"],
-        entries=100,  # public, but on no message
+        entries_per_bin=100,  # public, but on no message
     )
     return (
         lambda: Side(
@@ -200,8 +200,8 @@ def grouped_sum_scene(content: Any) -> Scene[Words, Words]:
                 streams=_streams(content, "exposure"),
                 shape=shape,
                 n_bins=len(shares),
-                weights=grouped_sum.Weights(
-                    bins=weights[:, 0].copy(), targets=weights[:, 1].astype(np.int32), weights=weights[:, 2].copy()
+                weights=grouped_sum.Weights.of_entries(
+                    weights[:, 0].copy(), weights[:, 1].astype(np.int32), weights[:, 2].copy()
                 ),
             )
         ),

@@ -48,7 +48,7 @@ _BINS: Final = 8
 _ROWS: Final = 6
 _WORDS: Final = 2
 _OUTPUT: Final = hint.output_bytes(_WORDS)
-_SHAPE: Final = Shape(groups=2, class_position=(0,), rows=64, weight_bound=4, entries=4)
+_SHAPE: Final = Shape(groups=2, class_position=(0,), rows=64, weight_bound=4, entries_per_bin=4)
 _LIMIT: Final = 1 << 16
 
 Make = Callable[[], Protocol[Any]]
@@ -173,6 +173,7 @@ def _bits() -> mux.Bits:
 def _weights() -> Weights:
     return Weights(
         bins=np.array([1, 5], dtype=np.int64),
+        indptr=np.array([0, 1, 2], dtype=np.int64),
         targets=np.array([0, 1], dtype=np.int32),
         weights=np.array([2, -3], dtype=np.int64),
     )

@@ -43,19 +43,29 @@ def test_a_wrong_sum_is_refused() -> None:
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 1.0])
-def test_the_expected_sums_are_those_of_a_join_in_the_clear(overlap: float) -> None:
-    shape = Shape(rows=64, groups=3, columns=4, overlap=overlap)
+@pytest.mark.parametrize("families", [1, 2])
+def test_the_expected_sums_are_those_of_a_join_in_the_clear(overlap: float, families: int) -> None:
+    bound = 720720 if families > 1 else 1
+    shape = Shape(
+        rows=64, groups=3, columns=4, overlap=overlap, families=families, groups_per_row=families, weight_bound=bound
+    )
     left, right = exposure_rows(shape), outcome_rows(shape)
-    groups = {key.tobytes(): int(group) for key, group in zip(left.keys, left.group, strict=True)}
-    assert len(groups) == shape.rows
-    sums = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
+    at = {key.tobytes(): index for index, key in enumerate(left.keys)}
+    assert len(at) == shape.rows
+    assert np.diff(left.indptr).max() == shape.parameters("kkrt").targets_per_row
+    assert len(np.unique(np.repeat(np.arange(64), np.diff(left.indptr)) * 100 + left.target)) == len(left.target)
+    assert 0 < abs(left.weight).max() <= bound and (left.weight != 0).all()
+    sums = [[0] * shape.columns for _ in range(shape.groups)]
     matches = 0
-    for key, values in zip(right.keys, right.values, strict=True):
-        if key.tobytes() in groups:
-            sums[groups[key.tobytes()]] += values
-            matches += 1
+    for key, values in zip(right.keys, right.values.tolist(), strict=True):
+        row = at.get(key.tobytes())
+        matches += row is not None
+        for place in range(left.indptr[row], left.indptr[row + 1]) if row is not None else ():
+            family, group = divmod(int(left.target[place]), shape.groups)
+            for column in range(family, shape.columns, families):
+                sums[group][column] += int(left.weight[place]) * values[column]
     assert matches == int(shape.rows * overlap)
-    assert np.array_equal(sums, expected_sums(shape))
+    assert np.array_equal(np.array(sums, dtype=object) % (1 << 64), expected_sums(shape).astype(object))
 
 
 def test_a_side_that_fails_is_told_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import AgreementError, DataError, PeerError
-from cleanroom.protocols import grouped_sum
+from cleanroom.protocols import bin_weights, grouped_sum
 from cleanroom.protocols.grouped_sum import (
     CIPHERTEXT_BYTES,
     RING_BYTES,
@@ -61,13 +61,13 @@ def _shape(groups: int = 2, class_position: tuple[int, ...] = (0,), **bounds: in
     return Shape(
         groups=groups,
         class_position=class_position,
-        **({"rows": 1 << 14, "weight_bound": 4096, "entries": 64} | bounds),
+        **({"rows": 1 << 14, "weight_bound": 4096, "entries_per_bin": 8} | bounds),
     )
 
 
 def _weights(*entries: tuple[int, int, int]) -> Weights:
     table = np.array(entries, dtype=np.int64).reshape(-1, 3)
-    return Weights(bins=table[:, 0].copy(), targets=table[:, 1].astype(np.int32), weights=table[:, 2].copy())
+    return Weights.of_entries(table[:, 0].copy(), table[:, 1].astype(np.int32), table[:, 2].copy())
 
 
 def _shares(n_bins: int, columns: int, seed: int = 7) -> Words:
@@ -84,7 +84,8 @@ def _run(shape: Shape, shares: Words, weights: Weights, tamper: Any = None) -> S
 
 def _plain(shape: Shape, shares: Words, weights: Weights) -> Words:
     total = [[0] * shape.columns for _ in range(shape.groups)]
-    table = zip(weights.bins.tolist(), weights.targets.tolist(), weights.weights.tolist(), strict=True)
+    bins = np.repeat(weights.bins, np.diff(weights.indptr))
+    table = zip(bins.tolist(), weights.targets.tolist(), weights.weights.tolist(), strict=True)
     for bin_, target, weight in table:
         position, group = divmod(target, shape.groups)
         for column, own in enumerate(shape.class_position):
@@ -99,12 +100,10 @@ def _payloads(run: SumRun, step: str) -> bytes:
 
 @pytest.mark.parametrize("n_bins", [1, 100, DEGREE - 1, DEGREE, DEGREE + 1, 3 * DEGREE + 5])
 def test_shares_add_up_to_the_plain_sum(n_bins: int) -> None:
-    shape = _shape(3, (0, 1, 0), entries=40)
+    shape = _shape(3, (0, 1, 0), entries_per_bin=40)
     rng = np.random.default_rng(n_bins)
-    weights = Weights(
-        bins=rng.integers(0, n_bins, 40),
-        targets=rng.integers(0, 6, 40).astype(np.int32),
-        weights=rng.integers(-4096, 4097, 40),
+    weights = Weights.of_entries(
+        rng.integers(0, n_bins, 40), rng.integers(0, 6, 40).astype(np.int32), rng.integers(-4096, 4097, 40)
     )
     shares = _shares(n_bins, 3)
     run = _run(shape, shares, weights)
@@ -117,7 +116,7 @@ def test_shares_add_up_to_the_plain_sum(n_bins: int) -> None:
 @given(data=st.data())
 def test_any_small_sum_is_exact(data: st.DataObject) -> None:
     columns = data.draw(st.integers(1, 3))
-    shape = _shape(2, tuple(range(columns)), rows=50, weight_bound=720720, entries=50)
+    shape = _shape(2, tuple(range(columns)), rows=50, weight_bound=720720, entries_per_bin=50)
     entry = st.tuples(st.integers(0, 29), st.integers(0, shape.targets - 1), st.integers(-720720, 720720))
     weights = _weights(*data.draw(st.lists(entry, max_size=50)))
     word = st.one_of(st.integers(0, 3), st.integers((1 << 64) - 3, (1 << 64) - 1), st.integers(0, (1 << 64) - 1))
@@ -129,12 +128,12 @@ def test_any_small_sum_is_exact(data: st.DataObject) -> None:
 
 def test_sums_are_exact_at_the_bounds_of_the_slack() -> None:
     rows, bound = DEGREE, 1 << 38
-    shape = _shape(2, (0,), rows=rows, weight_bound=bound, entries=2 * rows)
+    shape = _shape(2, (0,), rows=rows, weight_bound=bound, entries_per_bin=2)
     assert 0 <= grouped_sum.slack_bits(rows=rows, weight_bound=bound, outputs=2) < 11
-    weights = Weights(
-        bins=np.tile(np.arange(rows, dtype=np.int64), 2),
-        targets=np.repeat(np.arange(2, dtype=np.int32), rows),
-        weights=np.repeat(np.array([bound, -bound]), rows),
+    weights = Weights.of_entries(
+        np.tile(np.arange(rows, dtype=np.int64), 2),
+        np.repeat(np.arange(2, dtype=np.int32), rows),
+        np.repeat(np.array([bound, -bound]), rows),
     )
     shares = np.full((rows, 1), (1 << 64) - 1, dtype=np.uint64)
     run = _run(shape, shares, weights)
@@ -142,7 +141,7 @@ def test_sums_are_exact_at_the_bounds_of_the_slack() -> None:
 
 
 def test_buckets_add_up_under_one_accumulator() -> None:
-    shape = _shape(2, (0, 1), entries=8)
+    shape = _shape(2, (0, 1))
     sizes = (10, DEGREE + 3, 7)
     buckets = [(_shares(size, 2, size), _weights((3, 0, 5), (size - 1, 3, -9), (0, 2, size % 100))) for size in sizes]
 
@@ -167,7 +166,7 @@ def test_buckets_add_up_under_one_accumulator() -> None:
 
 
 def test_lengths_are_a_function_of_public_parameters() -> None:
-    shape = _shape(9, (0, 1, 1), entries=30)
+    shape = _shape(9, (0, 1, 1), entries_per_bin=30)
     none = _run(shape, np.zeros((9000, 3), dtype=np.uint64), _weights())
     many = _run(shape, _shares(9000, 3), _weights(*((i * 300, i % 18, 4096) for i in range(30))))
     assert none.lengths() == many.lengths()
@@ -275,16 +274,16 @@ def _uniform_distance(values: NDArray[np.float64]) -> float:
 
 def _heavy(shape: Shape, n_bins: int) -> Weights:
     """As much weight in every group as the bounds allow."""
-    return Weights(
-        bins=np.tile(np.arange(n_bins, dtype=np.int64), shape.groups),
-        targets=np.repeat(np.arange(shape.groups, dtype=np.int32), n_bins),
-        weights=np.full(n_bins * shape.groups, shape.weight_bound),
+    return Weights.of_entries(
+        np.tile(np.arange(n_bins, dtype=np.int64), shape.groups),
+        np.repeat(np.arange(shape.groups, dtype=np.int32), n_bins),
+        np.full(n_bins * shape.groups, shape.weight_bound),
     )
 
 
 def test_noise_is_the_flood_whatever_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     n_bins = 40
-    shape = _shape(100, (0, 0, 0, 0), rows=n_bins, weight_bound=1 << 30, entries=100 * n_bins)
+    shape = _shape(100, (0, 0, 0, 0), rows=n_bins, weight_bound=1 << 30, entries_per_bin=100)
     shares = _shares(n_bins, 4)
     # The distance of 400 draws passes 0.1 with probability 7e-4; the seeds are fixed.
     nothing = _noises(_run(shape, shares, _weights()), shape)
@@ -341,7 +340,7 @@ class _FloorSecret:
 
 def test_encodings_are_rounded_so_that_no_carry_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     n_bins = 5000
-    shape = _shape(2, (0,), rows=n_bins, entries=2 * n_bins)
+    shape = _shape(2, (0,), rows=n_bins, entries_per_bin=2)
     shares = _shares(n_bins, 1)
     assert np.abs(_noises(_run(shape, shares, _heavy(shape, n_bins)), shape)).max() < 1.01
 
@@ -381,10 +380,10 @@ def _numbered(run: SumRun) -> list[tuple[int, str, int]]:
 
 
 def test_weights_over_the_public_bounds_are_refused() -> None:
-    shape = _shape(2, (0,), rows=3, weight_bound=10, entries=5)
+    shape = _shape(2, (0,), rows=3, weight_bound=10, entries_per_bin=5)
     shares = _shares(9, 1)
     cases = {
-        "more": _weights(*((i % 9, i % 2, 1) for i in range(6))),
+        "more": _weights(*((4, i % 2, 1) for i in range(6))),
         "larger": _weights((0, 0, -11)),
         "in more rows": _weights(*((i, 0, 1) for i in range(4))),
     }
@@ -395,7 +394,7 @@ def test_weights_over_the_public_bounds_are_refused() -> None:
 
 def test_bad_weights_are_found_before_anything_is_sent() -> None:
     """A fault found in the middle of a run would tell the peer something of the data."""
-    shape = _shape(2, (0,), rows=3, weight_bound=10, entries=5)
+    shape = _shape(2, (0,), rows=3, weight_bound=10, entries_per_bin=5)
     for text, fault, targets, weights in (
         ("more", DataError, [0, 1] * 3, [1] * 6),
         ("larger", DataError, [0], [-11]),
@@ -404,31 +403,64 @@ def test_bad_weights_are_found_before_anything_is_sent() -> None:
         ("one entry each", ValueError, [0], [1, 1]),
     ):
         with pytest.raises(fault, match=text):
-            check_entries(shape=shape, targets=np.array(targets, np.int32), weights=np.array(weights, np.int64))
-    check_entries(shape=shape, targets=np.zeros(0, np.int32), weights=np.zeros(0, np.int64))
-
-
-def _runs(values: NDArray[Any]) -> int:
-    """Ascending runs: what decides how long a merge sort takes."""
-    return 1 + int((values[1:] < values[:-1]).sum())
-
-
-@pytest.mark.parametrize("held", [0, 10_000, 20_000])
-def test_padding_leaves_nothing_for_a_sort_to_be_fast_on(held: int) -> None:
-    shape, n_bins = _shape(10, (0, 1), rows=20_000, entries=20_000), 30_000
-    rng = np.random.default_rng(held)
-    weights = Weights(
-        bins=rng.permutation(n_bins)[:held],
-        targets=rng.integers(0, 20, held).astype(np.int32),
-        weights=np.ones(held, dtype=np.int64),
+            check_entries(
+                shape=shape,
+                indptr=np.array([0, len(targets)]),
+                targets=np.array(targets, np.int32),
+                weights=np.array(weights, np.int64),
+            )
+    check_entries(
+        shape=shape, indptr=np.zeros(1, np.int64), targets=np.zeros(0, np.int32), weights=np.zeros(0, np.int64)
     )
-    padded = grouped_sum._pad(weights, n_bins, shape)
-    assert len(padded.bins) == len(padded.targets) == len(padded.weights) == 20_000
-    assert not padded.weights[held:].any()
-    assert abs(_runs(padded.bins) - 10_000) < 300
-    assert abs(_runs(padded.targets) - 9_500) < 300  # 20 targets: one neighbour in twenty is equal
-    assert np.bincount(padded.targets).max() < 1200
-    assert np.bincount(padded.bins // 1000).max() < 800
+
+
+@pytest.mark.parametrize("indptr", [[0], [1, 1], [0, 2], [0, 2, 1]])
+def test_rows_that_do_not_cut_the_weights_are_refused(indptr: list[int]) -> None:
+    with pytest.raises(ValueError, match="cuts all of them"):
+        check_entries(
+            shape=_shape(1), indptr=np.array(indptr), targets=np.zeros(1, np.int32), weights=np.ones(1, np.int64)
+        )
+
+
+def test_two_rows_in_one_bin_are_refused() -> None:
+    weights = Weights(
+        bins=np.array([3, 3]), indptr=np.array([0, 1, 2]), targets=np.zeros(2, np.int32), weights=np.ones(2, np.int64)
+    )
+    with pytest.raises(ValueError, match="two rows"):
+        _run(_shape(1), _shares(9, 1), weights)
+
+
+def test_padding_fills_every_bin_whatever_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the blocks are cut, they hold the weights and as many of zero as the bound leaves, over all targets."""
+    shape, n_bins = _shape(10, (0, 1), entries_per_bin=5), 2 * DEGREE + 100
+    rng = np.random.default_rng(5)
+    rows, held = rng.permutation(n_bins)[:9000], rng.integers(0, 6, 9000)
+    count = int(held.sum())
+    weights = Weights(
+        bins=rows,
+        indptr=np.concatenate(([0], np.cumsum(held))),
+        targets=rng.integers(0, 20, count).astype(np.int32),
+        weights=rng.integers(1, 100, count),
+    )
+    padded = grouped_sum._padded(weights, n_bins, shape)
+    assert list(padded.slices((0, 3))) == [(0, 3)]
+    monkeypatch.setattr(bin_weights, "_SLICE_ENTRIES", 1)
+    assert list(padded.slices((1, 3))) == [(1, 2), (2, 3)]
+    wanted = np.zeros((n_bins, 20), dtype=np.int64)
+    np.add.at(wanted, (np.repeat(rows, held), weights.targets), weights.weights)
+    for start, stop in ((0, 3), (1, 2), (2, 3)):
+        entries = padded.of_blocks(start, stop)
+        low, high = start * DEGREE, min(stop * DEGREE, n_bins)
+        assert np.array_equal(entries.bins, np.repeat(np.arange(low, high), 5))
+        found = np.zeros((n_bins, 20), dtype=np.int64)
+        np.add.at(found, (entries.bins, entries.targets), entries.weights)
+        assert np.array_equal(found[low:high], wanted[low:high])
+        idle = np.bincount(entries.targets[entries.weights == 0], minlength=20)
+        assert (stop == 3 and start == 2) or idle.min() > 0.8 * idle.mean()
+        order, edges = entries.by_target(20)
+        ranked = entries.targets[order]
+        assert all((ranked[edges[i] : edges[i + 1]] == i).all() for i in range(20)) and edges[-1] == len(ranked)
+        assert (np.diff(entries.bins[order])[np.diff(ranked) == 0] >= 0).all()
 
 
 @pytest.mark.parametrize("entry", [(-1, 0, 1), (9, 0, 1), (0, -1, 1), (0, 2, 1)])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import DataError
-from cleanroom.protocols import cuckoo, grouped_sum, hint, okvs, ot, private_join
+from cleanroom.protocols import bin_weights, cuckoo, hint, okvs, ot, private_join
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Event, Progress, Protocol, Send
@@ -139,8 +139,13 @@ def test_sizes_work_and_progress_follow_from_public_parameters(oprf: Oprf, monke
     assert len({work_of(monkeypatch, *sizes, oprf) for sizes in SIZES}) == 1
 
 
-def unpadded(weights: grouped_sum.Weights, n_bins: int, shape: grouped_sum.Shape) -> grouped_sum.Weights:
-    return weights
+def unpadded(self: Any, low: int, high: int) -> Any:
+    entries = _padded(self, low, high)
+    held = entries.weights != 0
+    return type(entries)(bins=entries.bins[held], targets=entries.targets[held], weights=entries.weights[held])
+
+
+_padded = bin_weights.PaddedWeights._make
 
 
 def unpadded_place(keys: Any, *, rows: int, padding_key: bytes, n_bins: int, session_id: bytes) -> Any:
@@ -152,7 +157,7 @@ _place = cuckoo.place
 
 @pytest.mark.parametrize(
     ("where", "name", "broken"),
-    [(grouped_sum, "_pad", unpadded), (cuckoo, "place", unpadded_place)],
+    [(bin_weights.PaddedWeights, "_make", unpadded), (cuckoo, "place", unpadded_place)],
     ids=["weights", "rows"],
 )
 def test_the_check_of_the_work_sees_missing_padding(

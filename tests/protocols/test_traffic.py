@@ -45,7 +45,7 @@ def sent(run: Run[Any, Any], step: str | None = None) -> Traffic:
             rows_exposure=2, rows_outcome=1, groups=1, class_positions=(0,), weight_bound=1, targets_per_row=1
         ),
         JoinParameters(
-            rows_exposure=16, rows_outcome=2048, groups=11, class_positions=(0,) * 9, weight_bound=1, targets_per_row=2
+            rows_exposure=16, rows_outcome=2048, groups=11, class_positions=(0,) * 9, weight_bound=1, targets_per_row=11
         ),
     ],
 )
@@ -98,7 +98,7 @@ def test_the_set_up_of_transfers() -> None:
 
 
 def test_a_grouped_sum_of_many_answers_and_classes() -> None:
-    shape = Shape(groups=10, class_position=(0, 1, 1, 2), rows=1 << 14, weight_bound=1, entries=0)
+    shape = Shape(groups=10, class_position=(0, 1, 1, 2), rows=1 << 14, weight_bound=1, entries_per_bin=0)
     one, other = (Streams(seed=bytes([number]) * 32, session_id=bytes(32)) for number in (1, 2))
     none = np.zeros(0, dtype=np.int64)
     run = run_pair(
@@ -107,7 +107,7 @@ def test_a_grouped_sum_of_many_answers_and_classes() -> None:
             streams=other,
             shape=shape,
             n_bins=8193,
-            weights=Weights(bins=none, targets=none.astype(np.int32), weights=none),
+            weights=Weights.of_entries(none, none.astype(np.int32), none),
         ),
     )
     assert sent(run) == grouped_sum.traffic(shape=shape, n_bins=8193)
