@@ -9,7 +9,8 @@ with one partner inside the limit's period, summed exactly as decimals; or their
 and converted to the epsilon at the limit's delta by OpenDP, which is tighter from the second or third run on. A run
 without noise has no epsilon: it is recorded with its period, and a second one with
 the same partner over an overlapping period is refused, unless it is the same agreement on the same inputs, which
-opens the same cells again and nothing new.
+opens the same cells again and nothing new. Matched people are counted whatever their times, so a run that counts them
+without noise has all time for its period.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from cleanroom.agreement.legal import delete_by
-from cleanroom.agreement.model import Agreement, Noise, PartyEntry
+from cleanroom.agreement.model import Agreement, Measure, Noise, PartyEntry
 from cleanroom.errors import BudgetError, CleanroomError, UsageError
 from cleanroom.release.accounting import PrivacyCost, composed_epsilon
 
@@ -47,6 +48,8 @@ _REFUSALS: Final = {
     "SQLITE_CORRUPT": "it is damaged",
 }
 """What SQLite's result codes mean to the owner of a ledger; those not here are named as they are."""
+_ALL_TIME: Final = (-(2**63), 2**63 - 1)
+"""The period of what does not depend on time, in microseconds since the epoch."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SCHEMA: Final = """
@@ -301,8 +304,7 @@ class Ledger:
                     None if cost.epsilon is None else str(_decimal(cost.epsilon)),
                     None if cost.delta is None else str(_decimal(cost.delta)),
                     cost.rho,
-                    _microseconds(agreement.time.start),
-                    _microseconds(agreement.time.end),
+                    *_period(agreement),
                     max(_microseconds(now), latest or 0),
                 ),
             )
@@ -474,17 +476,20 @@ class Ledger:
                     f"release.noise: the limit with {partner.name} allows no run without noise, which has no epsilon;"
                     " budget set --without-noise allows it"
                 )
+            start, end = _period(agreement)
             overlapping = self._db.execute(
-                "SELECT agreement_hash, agreement_name, own_root, peer_root FROM charges"
+                "SELECT agreement_hash, agreement_name, own_root, peer_root, period_start FROM charges"
                 " WHERE partner = ? AND noise = 'none' AND period_start < ? AND period_end > ?",
-                (partner.fingerprint, _microseconds(agreement.time.end), _microseconds(agreement.time.start)),
+                (partner.fingerprint, end, start),
             ).fetchall()
-            for agreement_hash, name, earlier_own, earlier_peer in overlapping:
+            for agreement_hash, name, earlier_own, earlier_peer, earlier_start in overlapping:
                 same = agreement_hash == agreement.hash and earlier_own == own_root
                 if not same or (peer_root is not None and earlier_peer != peer_root):
+                    timeless = _ALL_TIME[0] in (start, earlier_start)
                     raise BudgetError(
                         f"release.noise: a run without noise ({name!r}) over an overlapping period was made with"
                         f" {partner.name}; exact figures of two such runs could be subtracted"
+                        + ("; matched people are counted over all time" if timeless else "")
                     )
             return
         spent = self._spent(partner.fingerprint, now)
@@ -558,6 +563,14 @@ class Ledger:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             reason = next((words for start, words in _REFUSALS.items() if name.startswith(start)), name)
             raise CleanroomError(f"{self._path}: the ledger refused ({reason})") from error
+
+
+def _period(agreement: Agreement) -> tuple[int, int]:
+    """What time a run's figures are about, in microseconds since the epoch; that of the outcomes, half-open."""
+    exact = agreement.release.noise is Noise.NONE
+    if exact and any(metric.measure is Measure.MATCHED for metric in agreement.metrics):
+        return _ALL_TIME
+    return _microseconds(agreement.time.start), _microseconds(agreement.time.end)
 
 
 def _composed(rho: float, delta: Decimal) -> float:

@@ -77,6 +77,7 @@ def privacy_command(agreement: Path, runs: int, as_json: bool) -> int:
         f"epsilon: {audit.epsilon:g} promised, at least {found.epsilon:.3f} found, by {found.epsilon_by}",
         f"rho: {audit.rho:.4g} promised, at least {found.rho:.4g} found if the noise is Gaussian, by {found.mu_by}",
         *(f"fault: {fault}" for fault in audit.faults),
+        *(f"note: {note}" for note in audit.notes),
     ]
     facts: dict[str, object] = {
         "runs": audit.runs,
@@ -86,6 +87,7 @@ def privacy_command(agreement: Path, runs: int, as_json: bool) -> int:
         "rho": {"promised": audit.rho, "found": found.rho, "by": found.mu_by},
         "delta": audit.delta,
         "faults": list(audit.faults),
+        "notes": list(audit.notes),
     }
     echo_result("\n".join(lines), facts, as_json=as_json)
     return 4 if audit.faults else 0

@@ -50,6 +50,7 @@ def check_capacity(agreement: Agreement) -> None:
             f"metrics: {len(plan.row_values)} columns with labels, thresholds and their parts, expected at most "
             f"{MAX_ROW_VALUES}; declare fewer metrics, label values or windows"
         )
+    _check_differences(agreement, plan)
     rows = min(agreement.protocol.rows_exposure, agreement.protocol.rows_outcome)
     for column in plan.columns:
         noise = DEVIATIONS * noise_bound(agreement, columns=len(plan.columns), cap=column.bound)
@@ -68,6 +69,22 @@ def check_capacity(agreement: Agreement) -> None:
             f"{agreement.protocol.rows_exposure} leave {slack:.1f} bits to decode sums, expected at least "
             f"{LEAST_SLACK_BITS:.0f}; declare fewer groups or rows"
         )
+
+
+def _check_differences(agreement: Agreement, plan: cleanroom.plan.Plan) -> None:
+    """Refuses to suppress differences of counts that form no chain: see `cleanroom.release.terms`."""
+    if not agreement.release.suppress_differences:
+        return
+    for index in sorted({column.gate for column in plan.columns}):
+        column = plan.columns[index]
+        plain = column.event is None or column.window_ticks is None
+        if not plain and (
+            column.credit or column.change or column.label or column.via or column.period is not Period.AFTER
+        ):
+            raise AgreementError(
+                "release.differences: suppress is built for matched people and windows of all touches alone, not for "
+                f"{column.name}; leave labels, credit, via, period and lift out, or use noise"
+            )
 
 
 def _largest(agreement: Agreement, value: cleanroom.plan.RowValue) -> int:

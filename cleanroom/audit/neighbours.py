@@ -21,10 +21,10 @@ from cleanroom.data.outcomes import OutcomeBatch
 from cleanroom.data.touches import TouchBatch
 from cleanroom.plan import Plan
 
-__all__ = ["contribution"]
+__all__ = ["contribution", "unreached"]
 
 _MOST_EVENTS: Final = 4096
-"""Events of one kind that the person has at most; a larger cap is not reached, and the audit says so."""
+"""Events of one kind that the person has at most; a larger cap is not reached: see `unreached`."""
 
 
 def contribution(agreement: Agreement, plan: Plan) -> NDArray[np.int64]:
@@ -72,7 +72,21 @@ def contribution(agreement: Agreement, plan: Plan) -> NDArray[np.int64]:
     return plan.combined(cells.view(np.uint64)).view(np.int64)
 
 
+def unreached(agreement: Agreement, plan: Plan) -> tuple[str, ...]:
+    """Says of which events a cap is too large for the person to pass it: such a cap goes unaudited."""
+    return tuple(
+        f"{event}: the person has {_MOST_EVENTS} of these events and passes no cap above {_MOST_EVENTS - 1}; "
+        "that larger ones are kept to is not shown"
+        for event in agreement.outcome.events
+        if _largest_cap(plan, event) >= _MOST_EVENTS
+    )
+
+
 def _events(plan: Plan, event: str) -> int:
     """How many events of a kind pass every cap on them."""
+    return min(_MOST_EVENTS, _largest_cap(plan, event) + 1)
+
+
+def _largest_cap(plan: Plan, event: str) -> int:
     caps = [value.cap for value in plan.row_values if value.event == event and value.measure is Measure.EVENTS]
-    return min(_MOST_EVENTS, max(caps, default=1) + 1)
+    return max(caps, default=1)

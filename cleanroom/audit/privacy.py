@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Noise
 from cleanroom.audit.distinguish import Bounds, Statistic, bounds
-from cleanroom.audit.neighbours import contribution
+from cleanroom.audit.neighbours import contribution, unreached
 from cleanroom.errors import AgreementError
 from cleanroom.plan import Plan, plan_of
 from cleanroom.protocols.seeds import Streams
@@ -61,6 +61,7 @@ class PrivacyAudit:
     rho: float
     found: Bounds
     faults: tuple[str, ...]
+    notes: tuple[str, ...]  # what the audit could not reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,6 +109,7 @@ def audit_privacy(agreement: Agreement, *, runs: int = DEFAULT_RUNS) -> PrivacyA
         rho=cost.rho,
         found=found,
         faults=tuple(faults),
+        notes=unreached(agreement, plan),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Agreement, Noise, Period, Role
+from cleanroom.agreement.model import Agreement, Noise, Role
 from cleanroom.errors import AgreementError
 from cleanroom.plan import Plan
 from cleanroom.release.accounting import privacy_cost
@@ -135,10 +135,5 @@ def _chains(plan: Plan) -> tuple[tuple[tuple[int, ...], ...], ...]:
         column = plan.columns[index]
         if column.event is None or column.window_ticks is None:
             continue
-        if column.credit or column.change or column.label or column.via or column.period is not Period.AFTER:
-            raise AgreementError(
-                "release.differences: suppress is built for matched people and windows of all touches alone, not for "
-                f"{column.name}; leave labels, credit, via, period and lift out, or use noise"
-            )
         levels.setdefault(column.event, {}).setdefault(column.window_ticks, []).append(index)
     return tuple(tuple(tuple(windows[ticks]) for ticks in sorted(windows)) for windows in levels.values())

@@ -7,6 +7,12 @@ from tests.cleanroom.agreement.samples import SAMPLE
 BLOCKS = SAMPLE[SAMPLE.index("[[metrics]]") : SAMPLE.index('[[metrics]]\nname = "known"')]
 CREDIT = ('cap = "2000.00"', 'cap = "2000.00"\nattribution = "credit"')
 
+SUPPRESSED = [
+    ('"gaussian"', '"none"'),
+    ("epsilon = 2.0\ndelta = 1e-6\n", ""),
+    ("min_people = 50", 'min_people = 50\ndifferences = "suppress"'),
+]
+
 
 def exposure(lines: str) -> list[tuple[str, str]]:
     return [('["mail"]', f'["mail"]\n{lines}')]
@@ -389,6 +395,22 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "differences with noise": (
         [("min_people = 50", 'min_people = 50\ndifferences = "suppress"')],
         'release.differences: goes with noise = "none" only',
+    ),
+    "differences with credit": (
+        [*SUPPRESSED, CREDIT, *exposure('credit = "linear"')],
+        "release.differences: suppress is built for matched people and windows of all touches alone, not for ",
+    ),
+    "differences with labels": (
+        [*SUPPRESSED, *labelled("tier", '["a"]'), ('cap = "2000.00"', 'cap = "2000.00"\nby = "tier"')],
+        "release.differences: suppress is built for matched people and windows of all touches alone, not for ",
+    ),
+    "differences with via": (
+        [*SUPPRESSED, ('["mail"]', '["mail", "click"]'), *metric('via = ["click"]')],
+        "release.differences: suppress is built for matched people and windows of all touches alone, not for ",
+    ),
+    "differences with a period before": (
+        [*SUPPRESSED, *metric('period = "before"')],
+        "release.differences: suppress is built for matched people and windows of all touches alone, not for ",
     ),
     "differences unknown": (
         [("min_people = 50", 'min_people = 50\ndifferences = "hide"')],

@@ -51,6 +51,15 @@ def test_one_person_moves_as_many_groups_as_agreed_every_column_at_its_cap() -> 
     assert moved.tolist() == [[1, 1, 40, 200_000]] * 3
 
 
+@pytest.mark.parametrize(("cap", "noted"), [(4095, False), (4096, True)])
+def test_a_cap_that_the_person_does_not_reach_is_said(cap: int, noted: bool) -> None:
+    agreement = gaussian(metrics=(replace(ORDERS, cap=cap),))
+    added = neighbours.contribution(agreement, plan_of(agreement))
+    assert added.max() == cap, "up to 4,095 the person has an event more than the cap"
+    notes = audit_privacy(agreement, runs=200).notes
+    assert [note.split(":")[0] for note in notes] == (["order"] if noted else [])
+
+
 def test_a_sound_gaussian_release_stays_under_its_promise_and_comes_close() -> None:
     found = audit_privacy(gaussian(), runs=20_000)
     assert found.faults == () and (found.groups, found.cells) == (4, 8)
