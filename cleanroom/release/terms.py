@@ -15,7 +15,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Noise, Role
-from cleanroom.errors import AgreementError
 from cleanroom.plan import Plan
 from cleanroom.release.accounting import privacy_cost
 

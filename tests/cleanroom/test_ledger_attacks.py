@@ -54,7 +54,7 @@ def test_a_partner_that_denies_its_stored_release_gets_no_free_draw(tmp_path: Pa
         ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
         ledger.store(agreement, partner, run=run_of(1), files={}, now=NOW)
         ledger.check(agreement, cost, partner, own_root=OWN, now=NOW)
-        with pytest.raises(BudgetError, match="release.epsilon: 1.0 of 1 is spent"):
+        with pytest.raises(BudgetError, match=r"release\.epsilon: 1\.0 of 1 is spent"):
             ledger.charge(agreement, cost, partner, run=run_of(2), now=NOW)
         assert ledger.spent_with(partner.fingerprint, now=NOW).epsilon == Decimal(1)
 
