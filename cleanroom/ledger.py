@@ -30,6 +30,7 @@ from typing import Final
 from cleanroom.agreement.legal import delete_by
 from cleanroom.agreement.model import Agreement, Measure, Noise, PartyEntry
 from cleanroom.errors import BudgetError, CleanroomError, UsageError
+from cleanroom.plan import plan_of
 from cleanroom.release.accounting import PrivacyCost, composed_epsilon
 
 __all__ = ["LEDGER_FILE", "KeptRun", "Ledger", "Limit", "Run", "Spending", "StoredRelease", "parse_period"]
@@ -568,7 +569,7 @@ class Ledger:
 def _period(agreement: Agreement) -> tuple[int, int]:
     """What time a run's figures are about, in microseconds since the epoch; that of the outcomes, half-open."""
     exact = agreement.release.noise is Noise.NONE
-    if exact and any(metric.measure is Measure.MATCHED for metric in agreement.metrics):
+    if exact and any(column.measure is Measure.MATCHED for column in plan_of(agreement).columns):  # lift adds such
         return _ALL_TIME
     return _microseconds(agreement.time.start), _microseconds(agreement.time.end)
 
