@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cleanroom.agreement.model import Agreement, Noise
+from cleanroom.agreement.lift import Denominator, Design
+from cleanroom.agreement.model import Agreement, Measure, Noise
 from cleanroom.errors import BudgetError
 from cleanroom.ledger import Ledger, Limit
 from cleanroom.plan import plan_of
 from cleanroom.release.accounting import PrivacyCost, privacy_cost
+from tests.cleanroom.lift import arms
 from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, SALES, make_agreement
 from tests.cleanroom.test_ledger import NOW, OTHER, OWN, PEER, limit, partner_of, run_of, session, world
 
@@ -115,6 +117,19 @@ def test_matched_people_have_no_period_so_exact_counts_of_two_months_are_not_bot
         with pytest.raises(BudgetError, match="matched people are counted over all time"):
             ledger.charge(april, again, partner, run=run_of(2), now=NOW)
         ledger.charge(march, cost, partner, run=run_of(3), now=NOW)  # the same inputs: nothing new
+
+
+def test_the_matched_people_that_a_lift_adds_have_no_period_either(tmp_path: Path) -> None:
+    compared = arms.agreement_of(
+        Measure.EVENTS, design=Design.PRE_PERIOD, denominator=Denominator.MATCHED, noise=Noise.NONE, runs=2
+    )
+    assert all(metric.measure is not Measure.MATCHED for metric in compared.metrics)
+    later, cost = over(compared.time.end, compared.time.end + timedelta(days=31), 2)
+    with Ledger(tmp_path) as ledger:
+        own = privacy_cost(compared, plan_of(compared))
+        ledger.charge(compared, own, partner_of(compared), run=run_of(1), now=NOW)
+        with pytest.raises(BudgetError, match="matched people are counted over all time"):
+            ledger.charge(later, cost, partner_of(compared), run=run_of(2), now=NOW)
 
 
 def test_with_noise_matched_people_of_two_months_are_charged_twice(tmp_path: Path) -> None:
