@@ -30,6 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cleanroom.errors import AgreementError, UsageError
 from cleanroom.passphrase import ENCRYPTED_MARK, encrypted_pem
+from cleanroom.regular_file import read_regular
 
 __all__ = [
     "NAME_PATTERN",
@@ -392,7 +393,6 @@ def signed_bytes(purpose: str, message: bytes) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_PEM_BYTES + 1)
+        return read_regular(path, at_most=MAX_PEM_BYTES)
     except OSError as error:
         raise AgreementError(f"{path}: cannot be read: {error.strerror}") from None

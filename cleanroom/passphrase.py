@@ -31,6 +31,8 @@ ENCRYPTED_MARK: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 MAX_BYTES: Final = 1024
 """Of a passphrase."""
 
+_OPENING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
 # One of the settings that OWASP's password storage cheat sheet holds to be equal. Those that take more memory (2^15 up)
 # pass the 32 MiB at which OpenSSL refuses to open a key.
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 5
@@ -47,7 +49,8 @@ def read_passphrase(path: Path) -> bytes:
     """Reads a passphrase from a file: its bytes without one line end after them.
 
     Args:
-        path: a file that nobody but its owner may read, or a pipe such as `/dev/fd/3`; never a terminal or stdin.
+        path: a regular file that nobody but its owner may read, or a descriptor such as `/dev/fd/3`, which may be a
+            pipe; never a terminal or stdin. Opening a named pipe would block, so it is refused.
 
     Raises:
         UsageError: it cannot be read, others may read it, or it holds none.
@@ -55,11 +58,13 @@ def read_passphrase(path: Path) -> bytes:
     try:
         # /dev/fd goes through /proc, which a process whose memory is closed to others cannot use
         descriptor = re.fullmatch(r"/dev/fd/([0-9]{1,6})", str(path))
-        source = path.open("rb") if descriptor is None else os.fdopen(os.dup(int(descriptor[1])), "rb")
-        with source as file:
+        number = os.open(path, _OPENING) if descriptor is None else os.dup(int(descriptor[1]))
+        with os.fdopen(number, "rb") as file:
             found = os.fstat(file.fileno())
             if os.isatty(file.fileno()) or _is_stdin(found):
                 raise UsageError(f"{path}: a passphrase is never asked for: give a file, or a descriptor above 2")
+            if descriptor is None and not stat.S_ISREG(found.st_mode):
+                raise UsageError(f"{path}: expected a regular file, or a descriptor such as /dev/fd/3")
             if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
                 raise UsageError(f"{path}: others on this machine may read the passphrase; run chmod 600 on it")
             content = file.read(MAX_BYTES + 3)

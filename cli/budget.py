@@ -13,9 +13,10 @@ from cleanroom.agreement import load_agreement
 from cleanroom.cli.identity_options import passphrase_of, passphrase_option
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.errors import AgreementError, UsageError
-from cleanroom.identity import load_identity, read_certificate
+from cleanroom.identity import MAX_PEM_BYTES, load_identity, read_certificate
 from cleanroom.ledger import KeptRun, Ledger, Limit, Spending, parse_period
 from cleanroom.plan import plan_of
+from cleanroom.regular_file import read_regular
 from cleanroom.release.accounting import privacy_cost
 
 __all__ = ["command"]
@@ -81,7 +82,7 @@ def set_limit(
         exact=without_noise,
     )
     try:
-        content = partner.read_bytes()
+        content = read_regular(partner, at_most=MAX_PEM_BYTES)
     except OSError as error:
         raise AgreementError(f"{partner}: cannot be read: {error.strerror}") from None
     certificate = read_certificate(content, where=str(partner))

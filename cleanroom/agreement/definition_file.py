@@ -19,6 +19,7 @@ from typing import Final
 
 from cleanroom.agreement.schema import SCHEMA
 from cleanroom.errors import AgreementError
+from cleanroom.regular_file import read_regular
 
 __all__ = ["DefinitionText", "read_definition"]
 
@@ -48,8 +49,7 @@ def read_definition(path: Path) -> DefinitionText:
         AgreementError: the file cannot be read, is not TOML, lacks a table or has an unknown key.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_regular(path, at_most=_MAX_BYTES)
     except OSError as error:
         raise AgreementError(f"{path}: cannot be read: {error.strerror}") from None
     try:

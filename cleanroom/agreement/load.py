@@ -24,6 +24,7 @@ from cleanroom.agreement.sections import read_match, read_parties, read_protocol
 from cleanroom.agreement.table import Table
 from cleanroom.errors import AgreementError
 from cleanroom.identity import read_certificate
+from cleanroom.regular_file import read_regular
 
 __all__ = ["load_agreement", "parse_agreement"]
 
@@ -42,8 +43,7 @@ def load_agreement(path: Path, *, on: date | None = None, any_age: bool = False)
         AgreementError: with one line, `FILE: KEY: what is wrong`.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, at_most=MAX_BYTES)
     except OSError as error:
         raise AgreementError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > MAX_BYTES:

@@ -23,6 +23,7 @@ from cleanroom.agreement.schema import DEFAULT_TREES, IDENTIFIER_RULES
 from cleanroom.agreement.table import Table, table_of
 from cleanroom.errors import AgreementError
 from cleanroom.identity import MAX_PEM_BYTES, NAME_PATTERN, read_certificate
+from cleanroom.regular_file import read_regular
 
 __all__ = [
     "read_match",
@@ -127,8 +128,7 @@ def _pem(where: str, table: Table, folder: Path) -> bytes:
         return raw.encode()
     path = folder / raw
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_PEM_BYTES + 1)
+        return read_regular(path, at_most=MAX_PEM_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise AgreementError(f"{where}: {path} cannot be read: {reason}") from None

@@ -15,6 +15,7 @@ from pathlib import Path
 from cleanroom.agreement.model import Agreement, PartyEntry
 from cleanroom.errors import AgreementError
 from cleanroom.identity import Identity, read_certificate
+from cleanroom.regular_file import read_regular
 
 __all__ = ["sign_agreement", "signature_path", "verify_signatures"]
 
@@ -83,8 +84,7 @@ def verify_signatures(path: Path, agreement: Agreement) -> tuple[bytes, bytes]:
 def _verified(path: Path, agreement: Agreement, party: PartyEntry) -> bytes:
     source = signature_path(path, party.name)
     try:
-        with source.open("rb") as file:
-            content = file.read(_MAX_BYTES)
+        content = read_regular(source, at_most=_MAX_BYTES)
     except FileNotFoundError:
         raise AgreementError(f"{source}: is missing: {party.name} has not signed") from None
     except OSError as error:

@@ -13,6 +13,7 @@ from cleanroom.agreement.model import Agreement, Role
 from cleanroom.audit.faults import AuditReport
 from cleanroom.audit.lines import TranscriptFile, read_transcript
 from cleanroom.errors import UsageError
+from cleanroom.regular_file import read_regular
 from cleanroom.release.document import canonical
 from cleanroom.release.files import FAILURE_FILE
 
@@ -21,6 +22,8 @@ __all__ = ["RELEASE_FILES", "TRANSCRIPT_FILE", "RunFolder", "read_folder"]
 RELEASE_FILES: Final = ("release.json", "release.csv", "release.parquet", "report.html")
 TRANSCRIPT_FILE: Final = "transcript.jsonl"
 _KNOWN: Final = (*RELEASE_FILES, TRANSCRIPT_FILE, LOCAL_FILE, AUDIT_FILE)
+_MAX_BYTES: Final = 2**32
+"""Of a file: far above what 2^24 rows and 1,024 columns leave."""
 _UNPARSABLE: Final = (ValueError, RecursionError)
 
 Json = dict[str, Any]  # a parsed JSON object: its values are of any JSON type
@@ -101,7 +104,7 @@ def _read_files(path: Path, report: AuditReport) -> dict[str, bytes]:
             report.note(f"{entry}: is not a file of a run and was not looked at")
             continue
         try:
-            files[entry.name] = entry.read_bytes()
+            files[entry.name] = read_regular(entry, at_most=_MAX_BYTES)
         except OSError as error:
             report.add(str(entry), "", f"cannot be read: {error.strerror}")
     return files

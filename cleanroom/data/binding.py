@@ -14,11 +14,13 @@ import pandas as pd
 import pyarrow as pa
 
 from cleanroom.errors import DataError
+from cleanroom.regular_file import read_regular
 
 __all__ = ["LISTS", "Binding", "ColumnName", "Constant", "load_binding"]
 
 _TIME_ZONE: Final = "time_zone"
 LISTS: Final = ("manifest", "spend", "facts")
+_MAX_BYTES: Final = 2**20
 """Sections of a binding that name a further table, each with a path: a binding need not have them."""
 
 
@@ -110,12 +112,16 @@ def load_binding(path: str | Path) -> Binding:
     """Reads a binding file.
 
     Raises:
-        DataError: the file is missing or not TOML, or a key is missing, unknown or of the wrong type.
+        DataError: the file is missing, no regular file, too long or not TOML, or a key is missing, unknown or of the
+            wrong type.
     """
     path = Path(path)
     name = path.name
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        encoded = read_regular(path, at_most=_MAX_BYTES)
+        if len(encoded) > _MAX_BYTES:
+            raise DataError(f"{name}: expected at most {_MAX_BYTES >> 20} MiB")
+        content = tomllib.loads(encoded.decode("utf-8"))
     except OSError as error:
         raise DataError(f"{name}: expected a readable binding file ({error.strerror})") from None
     except UnicodeDecodeError:

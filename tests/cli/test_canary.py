@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import signal
 import stat
@@ -24,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import cleanroom
-from tests.cli.world import PARTIES, Ended, Scene, free_port
+from tests.cli.canaries import forms, left_behind, search
+from tests.cli.world import PARTIES, Scene, free_port
 
 LIBRARIES = str(Path(cleanroom.__file__).parent)
 IDENTIFIERS = ("zq-canary-7731", "zq-canary-9042")
@@ -66,16 +65,6 @@ def canaries(scene: Scene) -> dict[str, bytes]:
     return found
 
 
-def forms(name: str, value: bytes) -> dict[str, bytes]:
-    """A value raw, in both hexadecimal writings and in Base64."""
-    return {
-        f"{name}, raw": value,
-        f"{name} in hex": value.hex().encode(),
-        f"{name} in capital hex": value.hex().upper().encode(),
-        f"{name} in Base64": base64.b64encode(value).rstrip(b"=")[:-1],
-    }
-
-
 def run_secrets(scene: Scene) -> dict[str, bytes]:
     """What each finished side's audit.private holds; nothing else may, but that side's own ledger."""
     found: dict[str, bytes] = {}
@@ -105,27 +94,6 @@ def open_files(process: int) -> Iterator[tuple[str, bytes]]:
                 yield target, link.read_bytes()
 
 
-def left_behind(scene: Scene) -> Iterator[tuple[str, bytes]]:
-    """Every file in the scene but the owners' own inputs, keys and certificates; the names count as content."""
-    own = {scene.root / name for name in ("touches.csv", "orders.csv", "media/media.key", "shop/shop.key")}
-    for folder, _, names in os.walk(scene.root):
-        for name in names:
-            path = Path(folder) / name
-            if path not in own:
-                yield str(path), str(path).encode() + path.read_bytes()
-
-
-def search(scene: Scene, ended: dict[str, Ended]) -> None:
-    """Looks for every canary in every trace."""
-    traces = list(left_behind(scene))
-    for party, end in ended.items():
-        traces += [(f"{party}'s stdout", end.stdout.encode()), (f"{party}'s stderr", end.stderr.encode())]
-    assert len(traces) > 8
-    for what, canary in canaries(scene).items():
-        for where, content in traces:
-            assert canary not in content, f"{what} is in {where}"
-
-
 def test_the_search_finds_what_is_there(scene: Scene) -> None:
     plant(scene)
     (scene.root / "media-cwd" / "log.txt").write_text(f"matched {IDENTIFIERS[1]}")
@@ -142,7 +110,7 @@ def test_a_finished_run_leaves_no_canary(scene: Scene, profile: str) -> None:
     assert [ended[party].code for party in PARTIES] == [0, 0], ended
     assert shared_memory() <= shared
     assert (scene.root / "shop" / "ledger.sqlite").exists()
-    search(scene, ended)
+    search(scene, ended, canaries(scene))
     for what, secret in run_secrets(scene).items():
         owner = what.split("'")[0]
         allowed = {str(scene.out(owner) / "audit.private")}
@@ -173,7 +141,7 @@ def test_a_waiting_run_and_a_killed_one_hold_no_canary_in_files(scene: Scene) ->
         for what, canary in canaries(scene).items():
             assert canary not in content, f"{what} is in {where}"
     media.signal(signal.SIGKILL)
-    search(scene, {"media": media.ended()})
+    search(scene, {"media": media.ended()}, canaries(scene))
 
 
 def files_of(process: int) -> list[tuple[str, bytes]]:
@@ -204,7 +172,7 @@ def test_failed_runs_leave_no_canary(scene: Scene) -> None:
             path.write_text(kept[path].replace(old, new))
             ended = scene.start(party, "--connect", address).ended()
             assert ended.code == 4, (old, ended.stderr)
-            search(scene, {party: ended})
+            search(scene, {party: ended}, canaries(scene))
             shutil.rmtree(scene.out(party))
         path.write_text(kept[path])
 
@@ -218,4 +186,4 @@ def test_a_run_that_breaks_in_the_middle_leaves_no_canary(scene: Scene) -> None:
     shop = scene.start("shop", "--connect", address, agreement=changed)
     ended = {"media": media.ended(), "shop": shop.ended()}
     assert 0 not in {end.code for end in ended.values()}
-    search(scene, ended)
+    search(scene, ended, canaries(scene))
