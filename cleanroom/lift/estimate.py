@@ -125,9 +125,9 @@ def assigned_lift(test: Arm, control: Arm, *, share: float, cap: int) -> Estimat
     squares = [max(arm.squares.value, arm.total.value, 0) for _, arm in parts]
     sampling = sum(weight**2 * square for (weight, _), square in zip(parts, squares, strict=True))
     noise = sum(weight**2 * arm.total.noise for weight, arm in parts)
-    # Fourth powers are at most cap² times the squares: how far Q may be from its expectation.
     blur = sum(
-        weight**4 * (cap**2 * square + arm.squares.noise) for (weight, arm), square in zip(parts, squares, strict=True)
+        weight**4 * (_fourth_powers(arm.total.value, square, cap) + arm.squares.noise)
+        for (weight, arm), square in zip(parts, squares, strict=True)
     )
     numerator, denominator = float(test.total.value), k * control.total.value
     return Estimate(
@@ -203,6 +203,16 @@ def per_person(estimate: Estimate, test: Arm, control: Arm | None) -> Estimate:
         noise = _mean_noise(test, test.total.value / people)
         noise += _mean_noise(control, control.total.value / _counts(control))
     return replace(estimate, value=value, sampling=estimate.sampling / people**2, noise=noise)
+
+
+def _fourth_powers(total: int, squares: int, cap: int) -> float:
+    """The total of y⁴, which nobody releases: how far Q may be from its expectation.
+
+    S and Q bound it by Q·(Q/S)² from below (moments are log-convex) and Q·cap² from above; taken is the geometric
+    middle of both, Q·cap·Q/S. For ones it is exact.
+    """
+    ratio = squares / total if total > 0 else float(cap)
+    return cap * min(float(cap), max(1.0, ratio)) * squares
 
 
 def _counts(arm: Arm) -> int:
