@@ -21,7 +21,7 @@ check: $(VENV)/.built
 	$(BIN)/mypy
 	$(BIN)/mypy -p benchmarks
 	$(BIN)/mypy -p fuzz
-	$(BIN)/mypy -p tools.slow -p tools.recipes -m tools.vectors
+	$(BIN)/mypy -p tools
 	$(BIN)/python tools/vectors.py --check
 	cd kernels && cargo fmt --check
 	cd kernels && cargo clippy --release --all-targets -- -D warnings

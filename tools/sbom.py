@@ -67,10 +67,10 @@ def packages() -> dict[str, metadata.Distribution]:
 def licence_of(package: metadata.Distribution) -> list[Json]:
     """A package's licence as it states it: an SPDX expression, else its classifiers, else its first line of text."""
     stated = package.metadata
-    if expression := stated.get("License-Expression"):
+    for expression in stated.get_all("License-Expression", []):
         return [{"expression": expression}]
     classes = [text.split(" :: ")[-1] for text in stated.get_all("Classifier", []) if text.startswith("License ::")]
-    lines = classes or (stated.get("License") or "not stated").splitlines()[:1]
+    lines = classes or [text.splitlines()[0] for text in stated.get_all("License", []) if text] or ["not stated"]
     return [{"license": {"name": line}} for line in sorted(set(lines))]
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tools` is found beside this folder
 
-from tools.recipes import faults, openings, published, records, steps, transfers
+from tools.recipes import faults, openings, published, records, steps, transfers, whole_runs
 from tools.recipes.record import Answers, Json
 
 FOLDER: Final = Path(__file__).parents[1] / "tests" / "vectors"
@@ -29,7 +29,8 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "merkle/v1/blinded.json": records.blinded_roots,
     "oprf_ecdh/v1/run.json": steps.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": steps.oprf_kkrt_run,
-    "ot/v1/transcripts.json": transfers.transcripts,
+    "ot/v1/run.json": transfers.transfers_run,
+    **{f"private_join/v1/{name}.json": partial(whole_runs.whole_run_of, name) for name in whole_runs.CASES},
     **{f"release/v1/{name}.json": partial(openings.opening_of, name) for name in openings.CASES},
     "row_keys/v1/keys.json": records.row_keys,
     "row_keys/v1/trees.json": records.time_trees,

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from cleanroom.errors import CleanroomError
-from cleanroom.vectors import groups, joins, openings, people, primitives, releases, sessions, transfers, whole
+from cleanroom.vectors import groups, joins, openings, people, primitives, sessions, transfers, whole
 from cleanroom.vectors.refusals import refused
 
 __all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_file", "check_vectors", "refusal_paths"]
@@ -35,14 +35,13 @@ CHECKS: Final[dict[str, Check]] = {
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": groups.oprf_mode,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": joins.oprf_kkrt_run,
-    "ot/v1/transcripts.json": transfers.transcripts,
-    "private_join/v1/gaussian.json": whole.private_join_run,
-    "private_join/v1/no_overlap.json": whole.private_join_run,
-    "private_join/v1/none.json": whole.private_join_run,
-    "private_join/v1/sole_recipient.json": whole.private_join_run,
+    "ot/v1/run.json": transfers.transfers_run,
+    "private_join/v1/ecdh_gaussian.json": whole.whole_run,
+    "private_join/v1/kkrt_none.json": whole.whole_run,
+    "release/v1/conjunction.json": openings.opening_run,
+    "release/v1/differences.json": openings.opening_run,
     "release/v1/gaussian.json": openings.opening_run,
     "release/v1/none.json": openings.opening_run,
-    "release/v1/opening.json": releases.release_opening,
     "release/v1/sole_recipient.json": openings.opening_run,
     "ristretto255/rfc9496/encodings.json": groups.ristretto255,
     "row_keys/v1/keys.json": primitives.row_keys,

@@ -1,14 +1,15 @@
-"""One opening a file, between two parties from fixed seeds: what refusals are made from, and every frame of it."""
+"""Openings of a release between two parties from fixed seeds, every frame of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Noise, Role
+from cleanroom.protocols import comparison, conjunction, ot
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening
@@ -17,7 +18,10 @@ from cleanroom.release.terms import ReleaseTerms
 from cleanroom.vectors.joins import frames_hold, words
 from cleanroom.vectors.pairs import Scene, Side, run_scene
 
-__all__ = ["opening_run", "opening_scene"]
+__all__ = ["opening_run", "opening_scene", "terms_entry"]
+
+_LABEL: Final = "from exposure"
+"""Of the transfers in which the exposure side sends, as in a join."""
 
 
 def _terms(entry: Any) -> ReleaseTerms:
@@ -31,36 +35,50 @@ def _terms(entry: Any) -> ReleaseTerms:
         min_people=entry["min_people"],
         recipients=frozenset(Role(name) for name in entry["recipients"]),
         writer=entry["writer"],
+        chains=tuple(tuple(tuple(level) for level in chain) for chain in entry["chains"]),
     )
 
 
+def terms_entry(terms: ReleaseTerms) -> dict[str, object]:
+    """Terms as a file lists them."""
+    return {
+        "groups": terms.groups,
+        "gates": list(terms.gates),
+        "declared": list(terms.declared),
+        "noise": terms.noise.value,
+        "scales": list(terms.scales),
+        "min_people": terms.min_people,
+        "recipients": [role.value for role in Role if role in terms.recipients],
+        "writer": terms.writer,
+        "chains": [[list(level) for level in chain] for chain in terms.chains],
+    }
+
+
 def opening_scene(content: Any) -> Scene[Opening, Opening]:
-    """Both sides; without noise the comparison's bits are given, and no message of it is sent."""
+    """Both sides; without noise they set up transfers first."""
     terms = _terms(content["terms"])
     first = words(content["shares_exposure"])
     truth = np.array(content["truth"], dtype=np.int64)
-    shares = {"exposure": first, "outcome": truth.view(np.uint64) - first}
-    gates = np.array(content["passed"])[:, list(terms.gate_columns)].reshape(-1).astype(np.uint8)
-    bits = {"exposure": np.ones_like(gates), "outcome": gates ^ np.uint8(1)}
+    shares = {Role.EXPOSURE: first, Role.OUTCOME: truth.view(np.uint64) - first}
 
-    def side(name: str) -> Side[Opening]:
-        def compare(_shares: NDArray[np.uint64], _threshold: int) -> Protocol[NDArray[np.uint8]]:
-            yield from ()
-            return bits[name]
-
-        return Side(
-            protocol=(opening.exposure if name == "exposure" else opening.outcome)(
-                terms=terms,
-                shares=shares[name],
-                noise=np.array(content["noise"][name], dtype=np.int64),
-                streams=Streams(
-                    seed=bytes.fromhex(content["seeds"][name]), session_id=bytes.fromhex(content["session_id"])
-                ),
-                compare=compare if terms.noise is Noise.NONE else None,
-            )
+    def side(role: Role) -> Protocol[Opening]:
+        name = role.value
+        streams = Streams(seed=bytes.fromhex(content["seeds"][name]), session_id=bytes.fromhex(content["session_id"]))
+        compare, conjoin = None, None
+        if terms.noise is Noise.NONE and role is Role.EXPOSURE:
+            sender = yield from ot.sender_setup(streams=streams, label=_LABEL)
+            compare, conjoin = partial(comparison.sender, sender), partial(conjunction.sender, sender)
+        elif terms.noise is Noise.NONE:
+            receiver = yield from ot.receiver_setup(streams=streams, label=_LABEL)
+            compare, conjoin = partial(comparison.receiver, receiver), partial(conjunction.receiver, receiver)
+        open_release = opening.exposure if role is Role.EXPOSURE else opening.outcome
+        noise = np.array(content["noise"][name], dtype=np.int64)
+        opened = yield from open_release(
+            terms=terms, shares=shares[role], noise=noise, streams=streams, compare=compare, conjoin=conjoin
         )
+        return opened
 
-    return lambda: side("exposure"), lambda: side("outcome")
+    return lambda: Side(protocol=side(Role.EXPOSURE)), lambda: Side(protocol=side(Role.OUTCOME))
 
 
 def opening_run(content: Any) -> Iterator[tuple[str, bool]]:

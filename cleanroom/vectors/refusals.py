@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cleanroom.errors import reason_of
-from cleanroom.vectors import joins, openings, sessions
+from cleanroom.vectors import joins, openings, sessions, transfers, whole
 from cleanroom.vectors.pairs import Frame, Scene, refusal, run_scene
 
 __all__ = ["SCENES", "refused"]
@@ -19,6 +19,10 @@ SCENES: Final[dict[str, Callable[[Any], Scene[Any, Any]]]] = {  # Any: a file's 
     "hint/v1/run.json": joins.hint_scene,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_scene,
     "oprf_kkrt/v1/run.json": joins.oprf_kkrt_scene,
+    "ot/v1/run.json": transfers.transfers_scene,
+    "private_join/v1/ecdh_gaussian.json": whole.whole_scene,
+    "private_join/v1/kkrt_none.json": whole.whole_scene,
+    "release/v1/conjunction.json": openings.opening_scene,
     "release/v1/gaussian.json": openings.opening_scene,
     "release/v1/none.json": openings.opening_scene,
     "release/v1/sole_recipient.json": openings.opening_scene,

@@ -1,29 +1,63 @@
-"""Checks of oblivious transfer and of what is built on it."""
+"""Oblivious transfer and what is built on it, one after the other over the same state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols import comparison, equality, mux, ot
+from cleanroom.protocols import comparison, conjunction, equality, mux, ot
 from cleanroom.protocols.seeds import Streams
-from cleanroom.vectors.pairs import Exchange, exchange
+from cleanroom.protocols.wire import Protocol
+from cleanroom.vectors.joins import frames_hold
+from cleanroom.vectors.pairs import Scene, Side, run_scene
 
-__all__ = ["runs", "transcripts"]
+__all__ = ["transfers_run", "transfers_scene"]
 
-NAMES: Final = ("exposure", "outcome")
+Outputs: TypeAlias = dict[str, NDArray[Any]]
+"""By step what one side gets: words, or bits of a byte each."""
+
+_THRESHOLD = 50
 
 
-def transcripts(content: Any) -> Iterator[tuple[str, bool]]:
-    """The project's own answers: every frame of two set-ups, an equality test, a multiplexer and a comparison."""
-    seeds = {name: bytes.fromhex(content["seeds"][name]) for name in NAMES}
-    found = runs(seeds, bytes.fromhex(content["session_id"]))
-    for expected, run in zip(content["runs"], found, strict=True):
-        yield str(expected["run"]), run == expected
+def transfers_scene(content: Any) -> Scene[Outputs, Outputs]:
+    """Two set-ups, an equality test, a multiplexer, a comparison and a conjunction."""
+    streams = {
+        name: Streams(seed=bytes.fromhex(seed), session_id=bytes.fromhex(content["session_id"]))
+        for name, seed in content["seeds"].items()
+    }
+    return (
+        lambda: Side(protocol=_exposure(streams["exposure"])),
+        lambda: Side(protocol=_outcome(streams["outcome"])),
+    )
+
+
+def _exposure(streams: Streams) -> Protocol[Outputs]:
+    sender = yield from ot.sender_setup(streams=streams, label="exposure-sends")
+    receiver = yield from ot.receiver_setup(streams=streams, label="outcome-sends")
+    bits = yield from equality.sender(sender, _words("equality", 60))
+    shares = yield from mux.exposure(sender, receiver, bits, _words("z", 120).reshape(60, 2))
+    passed = yield from comparison.sender(sender, _words("comparison", 40), _THRESHOLD)
+    all_ones = yield from conjunction.sender(sender, _held())
+    return {"equality": bits, "mux": shares, "comparison": passed, "conjunction": all_ones}
+
+
+def _outcome(streams: Streams) -> Protocol[Outputs]:
+    receiver = yield from ot.receiver_setup(streams=streams, label="exposure-sends")
+    sender = yield from ot.sender_setup(streams=streams, label="outcome-sends")
+    others = _words("equality", 60)
+    others[::3] ^= np.uint64(1) << np.arange(0, 60, 3, dtype=np.uint64)
+    bits = yield from equality.receiver(receiver, others)
+    shares = yield from mux.outcome(sender, receiver, bits, _words("r", 120).reshape(60, 2))
+    counts = np.arange(30, 70, dtype=np.uint64)
+    passed = yield from comparison.receiver(receiver, counts - _words("comparison", 40), _THRESHOLD)
+    held = _held() ^ np.uint8(1)
+    held[[1, 2], [69, 0]] ^= np.uint8(1)  # one bit of the second and of the third row is zero
+    all_ones = yield from conjunction.receiver(receiver, held)
+    return {"equality": bits, "mux": shares, "comparison": passed, "conjunction": all_ones}
 
 
 def _words(label: str, count: int) -> NDArray[np.uint64]:
@@ -34,52 +68,18 @@ def _words(label: str, count: int) -> NDArray[np.uint64]:
     )
 
 
+def _held() -> NDArray[np.uint8]:
+    """The exposure side's shares of the conjunction's bits, 3 × 70."""
+    return np.stack([(_words(f"conjunction {row} ", 70) & np.uint64(1)).astype(np.uint8) for row in range(3)])
+
+
 def _digest(array: NDArray[Any]) -> str:
     return sha256(array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
-def _frames(run: Exchange[Any, Any]) -> list[dict[str, object]]:
-    return [
-        {"from": NAMES[sender], "step": step, "length": len(frame), "sha256": sha256(frame).hexdigest()}
-        for sender, step, frame in run.frames
-    ]
-
-
-def runs(seeds: dict[str, bytes], session_id: bytes) -> Iterator[dict[str, object]]:
-    """Runs the transfers, one after the other over the same state.
-
-    Args:
-        seeds: 32 bytes for `exposure` and for `outcome`.
-        session_id: 32 bytes.
-
-    Yields:
-        The name of a run, digests of what both sides got, and its frames.
-    """
-    streams = {name: Streams(seed=seed, session_id=session_id) for name, seed in seeds.items()}
-    forth = exchange(
-        ot.sender_setup(streams=streams["exposure"], label="exposure-sends"),
-        ot.receiver_setup(streams=streams["outcome"], label="exposure-sends"),
-    )
-    yield {"run": "setup exposure-sends", "frames": _frames(forth)}
-    back = exchange(
-        ot.receiver_setup(streams=streams["exposure"], label="outcome-sends"),
-        ot.sender_setup(streams=streams["outcome"], label="outcome-sends"),
-    )
-    yield {"run": "setup outcome-sends", "frames": _frames(back)}
-
-    a = _words("equality", 60)
-    b = a.copy()
-    b[::3] ^= np.uint64(1) << np.arange(0, 60, 3, dtype=np.uint64)
-    bits = exchange(equality.sender(forth.first, a), equality.receiver(forth.second, b))
-    yield {"run": "equality", "outputs": [_digest(bits.first), _digest(bits.second)], "frames": _frames(bits)}
-
-    z, r = _words("z", 120).reshape(60, 2), _words("r", 120).reshape(60, 2)
-    shares = exchange(
-        mux.exposure(forth.first, back.first, bits.first, z), mux.outcome(back.second, forth.second, bits.second, r)
-    )
-    yield {"run": "mux", "outputs": [_digest(shares.first), _digest(shares.second)], "frames": _frames(shares)}
-
-    masks = _words("comparison", 40)
-    counts = np.arange(30, 70, dtype=np.uint64)
-    passed = exchange(comparison.sender(forth.first, masks, 50), comparison.receiver(forth.second, counts - masks, 50))
-    yield {"run": "comparison", "outputs": [_digest(passed.first), _digest(passed.second)], "frames": _frames(passed)}
+def transfers_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """Every frame, and digests of what both sides got."""
+    run = run_scene(transfers_scene(content))
+    yield from frames_hold(content, run.frames)
+    for step, expected in content["outputs"].items():
+        yield f"outputs of {step}", [_digest(run.first[step]), _digest(run.second[step])] == expected

@@ -1,111 +1,117 @@
-"""Check of whole runs: handshake, join and opening of both sides from fixed seeds, frame by frame."""
+"""Whole runs from fixed seeds, as a node executes them: from an agreement's text to the seal, frame by frame."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Noise
-from cleanroom.protocols import comparison, private_join
-from cleanroom.protocols.private_join import JoinParameters, Oprf
-from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.session import Hello, build_digest, confirm, handshake, nonce_commitment, seed_commitment
+from cleanroom.agreement.completeness import Verdict
+from cleanroom.agreement.load import parse_agreement
+from cleanroom.agreement.model import Agreement, Role
+from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.declarations import DECLARATION_PURPOSE
+from cleanroom.execute import Executed, RunInputs, execute
+from cleanroom.identity import signed_bytes
+from cleanroom.plan import plan_of
+from cleanroom.prepare import Prepared
 from cleanroom.protocols.transcript import Direction, Transcript
-from cleanroom.protocols.wire import Protocol
-from cleanroom.release import opening
-from cleanroom.release.opening import Opening
-from cleanroom.vectors.pairs import exchange
-from cleanroom.vectors.releases import release_terms
+from cleanroom.release.signatures import SIGNATURE_PURPOSE, Sign
+from cleanroom.release.terms import terms_of
+from cleanroom.self_check import Declared
+from cleanroom.transcripts import TRANSCRIPT_PURPOSE, verify_transcript
+from cleanroom.vectors.joins import frames_hold
+from cleanroom.vectors.openings import terms_entry
+from cleanroom.vectors.pairs import Scene, Side, run_scene
 
-__all__ = ["private_join_run"]
-
-
-def private_join_run(content: Any) -> Iterator[tuple[str, bool]]:
-    """The project's own answers: every frame but the few that name a library's version or hold a signature."""
-    transcripts = (Transcript(from_exposure=Direction.SENT), Transcript(from_exposure=Direction.RECEIVED))
-    run = exchange(_side(content, 0, transcripts[0]), _side(content, 1, transcripts[1]), transcripts)
-    (session_id, first), (other_id, second) = run.first, run.second
-    yield "session id", session_id.hex() == other_id.hex() == content["session_id"]
-    frames = [frame for frame in run.frames if frame[1] not in content["left_out"]]
-    yield "number of frames", len(frames) == len(content["frames"])
-    for place, ((sender, step, frame), recorded) in enumerate(zip(frames, content["frames"], strict=True)):
-        found = (("exposure", "outcome")[sender], step, len(frame), hashlib.sha256(frame).hexdigest())
-        expected = tuple(recorded[name] for name in ("from", "step", "bytes", "sha256"))
-        yield f"frame {place}, {step}", found == expected
-    yield "cells that pass", first.passed.tolist() == second.passed.tolist() == content["passed"]
-    yield "figures", first.values.tolist() == content["values"]
+__all__ = ["whole_run", "whole_scene"]
 
 
-def _side(content: Any, side: int, transcript: Transcript) -> Protocol[tuple[bytes, Opening]]:
-    """One side of a run up to the opening, as `cleanroom.execute` puts it together."""
-    public, exposure = content["parameters"], side == 0
-    seed, nonce = bytes.fromhex(content["seeds"][side]), bytes.fromhex(content["nonces"][side])
-    hello = Hello(
-        exposure=exposure,
-        profile=public["profile"],
-        rows_exposure=public["rows_exposure"],
-        rows_outcome=public["rows_outcome"],
-        columns=len(public["class_positions"]),
-        groups=public["groups"],
-        agreement_hash=bytes.fromhex(content["agreement_hash"]),
-        terms_digest=bytes.fromhex(content["terms_digest"]),
-        seed_commitment=seed_commitment(seed),
-        nonce_commitment=nonce_commitment(nonce),
-        input_root=bytes.fromhex(content["input_roots"][side]),
-        build=build_digest(content["build"]),
+def whole_scene(content: Any) -> Scene[Executed, Executed]:
+    """Both sides; nothing is stored, and the charge is nobody's."""
+    return lambda: _side(content, Role.EXPOSURE), lambda: _side(content, Role.OUTCOME)
+
+
+def _agreement(content: Any) -> Agreement:
+    return parse_agreement(content["agreement"].encode(), folder=Path())
+
+
+def _side(content: Any, role: Role) -> Side[Executed]:
+    agreement, own = _agreement(content), content["sides"][role.value]
+    exposure = role is Role.EXPOSURE
+    plan = plan_of(agreement)
+    transcript = Transcript(from_exposure=Direction.SENT if exposure else Direction.RECEIVED)
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(own["signing_key"]))
+    peer = agreement.outcome_party if exposure else agreement.exposure_party
+    declared = Declared(verdict=Verdict(own["verdict"]), eligible=tuple(own["eligible"]), completeness=None)
+    inputs = RunInputs(
+        agreement=agreement,
+        plan=plan,
+        terms=terms_of(agreement, plan, writer=content["terms"]["writer"]),
+        prepared=Prepared(
+            role=role,
+            rows=_lookups(content["exposure"]) if exposure else _rows(content["outcome"]),
+            input_root=bytes.fromhex(own["input_root"]),
+            counts={},
+            declared=declared,
+        ),
+        seed=bytes.fromhex(own["seed"]),
+        nonce=bytes.fromhex(own["nonce"]),
+        noise=np.array(own["noise"], dtype=np.int64),
+        build=own["build"],
+        stored=lambda root: None,
+        transcript=transcript,
+        sign=_signer(key, SIGNATURE_PURPOSE),
+        sign_declaration=_signer(key, DECLARATION_PURPOSE),
+        sign_transcript=_signer(key, TRANSCRIPT_PURPOSE),
+        verify_transcript=lambda digest, signature: verify_transcript(peer, digest, signature),
+        charge=lambda session: None,
     )
-    session = yield from handshake(own=hello, nonce=nonce, stored=lambda root: None)
-    streams = Streams(seed=seed, session_id=session.id)
-    parameters = JoinParameters(
-        oprf=Oprf(public["oprf"]),
-        rows_exposure=public["rows_exposure"],
-        rows_outcome=public["rows_outcome"],
-        groups=public["groups"],
-        class_positions=tuple(public["class_positions"]),
-        weight_bound=public["weight_bound"],
-        targets_per_row=public["targets_per_row"],
-    )
-    if exposure:
-        rows = content["exposure"]
-        joined = yield from private_join.exposure(
-            parameters=parameters,
-            keys=_keys(rows["keys"]),
-            indptr=np.array(rows["indptr"], dtype=np.int64),
-            target=np.array(rows["target"], dtype=np.int32),
-            weight=np.array(rows["weight"], dtype=np.int64),
-            streams=streams,
-        )
-    else:
-        rows = content["outcome"]
-        values = np.array(rows["values"], dtype=np.int64).reshape(-1, parameters.columns)
-        joined = yield from private_join.outcome(
-            parameters=parameters, keys=_keys(rows["keys"]), values=values.view(np.uint64), streams=streams
-        )
-    yield from confirm(transcript=transcript, exposure=exposure)
-    terms = release_terms(
-        groups=public["groups"],
-        gates=public["gates"],
-        declared=public["declared"],
-        min_people=public["min_people"],
-        case=content,
-    )
-    compare = (
-        partial(comparison.sender, joined.ot_sender) if exposure else partial(comparison.receiver, joined.ot_receiver)
-    )
-    opened = yield from (opening.exposure if exposure else opening.outcome)(
-        terms=terms,
-        shares=joined.shares,
-        noise=np.array(content["noises"][side], dtype=np.int64),
-        streams=streams,
-        compare=compare if terms.noise is Noise.NONE else None,
-    )
-    return session.id, opened
+    return Side(protocol=execute(inputs), transcript=transcript)
 
 
-def _keys(keys: list[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(bytes.fromhex("".join(keys)), dtype=np.uint8).reshape(-1, 16)
+def _signer(key: Ed25519PrivateKey, purpose: str) -> Sign:
+    return lambda statement: key.sign(signed_bytes(purpose, statement))
+
+
+def _keys(rows: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(row["key"] for row in rows)), dtype=np.uint8).reshape(-1, 16)
+
+
+def _lookups(rows: Any) -> Lookups:
+    entries = [entry for row in rows for entry in row["weights"]]
+    return Lookups(
+        keys=_keys(rows),
+        indptr=np.cumsum([0, *(len(row["weights"]) for row in rows)], dtype=np.int64),
+        target=np.array([target for target, _ in entries], dtype=np.int32),
+        weight=np.array([weight for _, weight in entries], dtype=np.int64),
+    )
+
+
+def _rows(rows: Any) -> Rows:
+    return Rows(keys=_keys(rows), values=np.array([row["values"] for row in rows], dtype=np.int64))
+
+
+def whole_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """The agreement's hash, the terms, every frame, the signed record, the seal, and the figures."""
+    agreement = _agreement(content)
+    yield "canonical bytes", agreement.canonical.decode() == content["canonical"]
+    yield "hash of the agreement", agreement.hash.hex() == content["agreement_hash"]
+    terms = terms_of(agreement, plan_of(agreement), writer=content["terms"]["writer"])
+    yield "terms", terms_entry(terms) == content["terms"]
+    run = run_scene(whole_scene(content))
+    yield from frames_hold(content, run.frames)
+    for role, side in ((Role.EXPOSURE, run.first), (Role.OUTCOME, run.second)):
+        yield f"session of the {role.value} side", side.session.id.hex() == content["session_id"]
+        if side.opening is None or side.signed is None or side.seal is None:
+            raise AssertionError("a run without a stored release ends with an opening")
+        record = {key: value for key, value in side.signed.record.items() if key != "signatures"}
+        yield f"record of the {role.value} side", record == content["record"]
+        yield f"seal of the {role.value} side", side.seal.digest.hex() == content["sealed"]
+        yield f"cells that pass, {role.value} side", side.opening.passed.tolist() == content["passed"]
+        if role in terms.recipients:
+            yield f"figures of the {role.value} side", side.opening.values.tolist() == content["values"]

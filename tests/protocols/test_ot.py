@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import ot
-from cleanroom.protocols.reference import ot as plain
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Message, Progress, ProtocolId
 from cleanroom.vectors import check_file
 from tests.harness import run_pair
+from tests.protocols import slow_transfers
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from tools.slow import transfers as plain
 
 MESSAGES = ot.TableMessages(
     correction=Message(protocol=ProtocolId.OT, type=8, step="test.correction"),
@@ -67,19 +68,18 @@ def test_trees_equal_the_reference() -> None:
     roots = generator(1).integers(0, 256, 3 * 16, dtype=np.uint8)
     sums, leaves = (array.reshape(3, -1, 16) for array in _kernels.ggm_expand(roots))
     for tree in range(3):
-        expected = plain.ggm_expand(roots[16 * tree : 16 * tree + 16].tobytes())
+        expected = plain.ggm(roots[16 * tree : 16 * tree + 16].tobytes())
         assert [row.tobytes() for row in sums[tree]] == [side for level in expected[0] for side in level]
         assert [row.tobytes() for row in leaves[tree]] == expected[1]
 
 
 @pytest.mark.parametrize("delta", range(16))
 def test_punctured_tree_equals_the_reference_and_lacks_one_leaf(delta: int) -> None:
-    sums, leaves = plain.ggm_expand(KEY)
+    sums, leaves = plain.ggm(KEY)
     bits = [delta >> bit & 1 for bit in (3, 2, 1, 0)]
     away = [sums[level][1 - bit] for level, bit in enumerate(bits)]
     rebuilt = _kernels.ggm_reconstruct(np.array(bits, dtype=np.uint8), np.frombuffer(b"".join(away), dtype=np.uint8))
     rows = [row.tobytes() for row in rebuilt.reshape(16, 16)]
-    assert rows == plain.ggm_reconstruct(delta, away)
     assert rows == [bytes(16)] + [leaves[y ^ delta] for y in range(1, 16)]
 
 
@@ -89,25 +89,23 @@ def test_extension_equals_the_reference(pair: OtPair, width: int, count: int) ->
     choices = generator(count).integers(0, 1 << width, count, dtype=np.uint8)
     mask = generator(12).bytes(16 * width)
     correction, rows = _kernels.ot_extend_receiver(pair.receiver.leaves, SETUP, 77, width, choices, mask)
-    expected, expected_rows = plain.extend_receiver(pair.receiver.leaves, SETUP, 77, width, choices, mask)
+    expected, expected_rows = slow_transfers.extend_receiver(pair.receiver.leaves, SETUP, 77, width, choices, mask)
     assert correction.tobytes() == expected
     assert len(expected) == ot.correction_bytes(count, width)
     assert np.array_equal(rows.reshape(-1, 16), expected_rows)
     other = _kernels.ot_extend_sender(pair.sender.leaves, pair.sender.delta, SETUP, 77, width, expected)
-    plain_other = plain.extend_sender(pair.sender.leaves, pair.sender.delta, SETUP, 77, width, expected)
-    assert np.array_equal(other.reshape(-1, 16), plain_other)
+    slow_other = slow_transfers.extend_sender(pair.sender.leaves, pair.sender.delta, SETUP, 77, width, expected)
+    assert np.array_equal(other.reshape(-1, 16), slow_other)
 
 
 def test_hash_equals_the_reference() -> None:
     rows = generator(4).integers(0, 256, (150, 16), dtype=np.uint8)
     choices = generator(5).integers(0, 16, 150, dtype=np.uint8)
     keys = _kernels.ot_hash(rows.reshape(-1), KEY, 2**40 + 9, choices, 5).reshape(150, 5)
+    numbers = [int.from_bytes(row.tobytes(), "little") for row in rows]
+    expected = plain.tmmo(KEY, 2**40 + 9, numbers, choices.tolist(), 3)
     for number in range(150):
-        expected = b"".join(
-            plain.tmmo(KEY, rows[number].tobytes(), index=2**40 + 9 + number, choice=int(choices[number]), part=part)
-            for part in range(3)
-        )
-        assert keys[number].astype("<u8").tobytes() == expected[:40]
+        assert keys[number].astype("<u8").tobytes() == expected[number][:40]
 
 
 @pytest.mark.parametrize("bits", [1, 2, 7])
@@ -116,7 +114,7 @@ def test_masks_equal_the_reference(bits: int) -> None:
     delta = generator(7).integers(0, 16, 32, dtype=np.uint8)
     tables = generator(8).integers(0, 1 << 16, (70, bits), dtype=np.uint16)
     masked = _kernels.ot_mask_tables(rows.reshape(-1), delta, KEY, 3, bits, tables.reshape(-1)).reshape(70, bits)
-    assert np.array_equal(masked, plain.mask_tables(rows, delta, KEY, 3, tables))
+    assert np.array_equal(masked, slow_transfers.mask_tables(rows, delta, KEY, 3, tables))
 
 
 @pytest.mark.parametrize("width", [1, 4])

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import ot
-from cleanroom.protocols.reference import ot as plain
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import Run, Tamper, run_pair
+from tests.protocols import slow_transfers
 from tests.protocols.ot_pairs import SESSION, ot_pair
+from tools.slow import transfers as plain
 
 Bytes = NDArray[np.uint8]
 TREES = 32
@@ -35,8 +36,8 @@ def columns(width: int, groups: int, leaves: Bytes = PAIR.receiver.leaves) -> li
     """u_j and v_j of each tree."""
     found = []
     for tree in leaves.reshape(TREES, 16, 16):
-        streams = [plain._elements(leaf.tobytes(), 0, width, groups) for leaf in tree]
-        weighted = [plain._PRODUCTS[x][stream] for x, stream in enumerate(streams)]
+        streams = [slow_transfers.elements(leaf.tobytes(), 0, width, groups) for leaf in tree]
+        weighted = [slow_transfers.PRODUCTS[x][stream] for x, stream in enumerate(streams)]
         found.append((np.bitwise_xor.reduce(streams), np.bitwise_xor.reduce(weighted)))
     return found
 
@@ -59,13 +60,13 @@ def cheat(
     """
     parts = columns(width, told.size // 128, leaves)
     correction = np.stack(
-        [plain._planes(u ^ x, width) for (u, _), x in zip(parts, chosen, strict=True)], axis=1
+        [slow_transfers.planes(u ^ x, width) for (u, _), x in zip(parts, chosen, strict=True)], axis=1
     ).tobytes()
     key = plain.challenge(PAIR.receiver.setup, 0, width, correction)
-    hashes = [plain._hashes(key, told, width)]
+    hashes = [slow_transfers.hashes(key, told, width)]
     for tree, ((_, v), x) in enumerate(zip(parts, chosen, strict=True)):
         guess = 0 if guesses is None else guesses.get(tree, 0)
-        hashes.append(plain._hashes(key, v ^ plain._PRODUCTS[guess][x ^ told], 4))
+        hashes.append(slow_transfers.hashes(key, v ^ slow_transfers.PRODUCTS[guess][x ^ told], 4))
     return correction + b"".join(part.tobytes() for part in hashes)
 
 
@@ -168,7 +169,7 @@ def test_a_batch_passes_in_its_own_place_only() -> None:
 def solved(message: bytes, key: int) -> bytes:
     """Adds an error to column 3 of a 1-bit batch of three groups whose hash under a known key is zero."""
     error = [(1).to_bytes(16, "little"), key.to_bytes(16, "little")]  # key·1 + key, times one more power
-    assert plain.fold(key, [*error, bytes(16)]) == bytes(16)
+    assert plain.fold(key, int.from_bytes(b"".join(error), "little"), 3) == bytes(16)
     changed = bytearray(message)
     for group, block in enumerate(error):
         at = (group * TREES + 3) * 16
@@ -183,7 +184,7 @@ def test_the_challenge_comes_after_the_correction(monkeypatch: pytest.MonkeyPatc
     sender, correction = PAIR.sender, message[: -(1 + 128) * 16]
 
     def referee(sent: bytes) -> Bytes:
-        return plain.extend_sender(sender.leaves, sender.delta, sender.setup, 0, 1, sent)
+        return slow_transfers.extend_sender(sender.leaves, sender.delta, sender.setup, 0, 1, sent)
 
     assert DELTA[3] != 0
     forged = solved(message, plain.challenge(sender.setup, 0, 1, correction))
@@ -206,9 +207,9 @@ def test_the_challenge_depends_on_all_that_it_is_bound_to(part: str) -> None:
 
 def test_a_short_hash_lets_errors_through_as_often_as_its_bits_say() -> None:
     """Cut to s bits the hash of an error is zero once in 2^s keys; the whole hash never is."""
-    blocks = [bytes(15) + b"\x40", b"\x07" + bytes(15), bytes(16)]
+    error = int.from_bytes(bytes(15) + b"\x40\x07", "little")  # in three groups, the last of them zero
     keys = [plain.challenge(bytes(32), number, 1, b"") for number in range(2000)]
-    hashes = [int.from_bytes(plain.fold(key, blocks), "little") for key in keys]
+    hashes = [int.from_bytes(plain.fold(key, error, 3), "little") for key in keys]
     for bits in (2, 4, 6):
         expected = len(keys) / 2**bits
         zeros = sum(value % (1 << bits) == 0 for value in hashes)
@@ -226,7 +227,7 @@ def messages_of(pair_label: str, width: int) -> Iterator[tuple[Bytes, bytes]]:
         correction, check = message[: -(width + 128) * 16], message[-(width + 128) * 16 :]
         padded = np.zeros(-(-count // 128) * 128 + 128, dtype=np.uint8)
         padded[:count] = choices
-        bare = plain._hashes(plain.challenge(pair.receiver.setup, block, width, correction), padded, width)
+        bare = slow_transfers.hashes(plain.challenge(pair.receiver.setup, block, width, correction), padded, width)
         yield bare, bytes(a ^ b for a, b in zip(check, bare.tobytes(), strict=False))
 
 
@@ -281,15 +282,18 @@ def test_the_rest_of_the_check_follows_from_what_the_sender_has(width: int) -> N
     correction, told = message[:split], message[split:][: width * 16]
     key = plain.challenge(pair.sender.setup, 0, width, correction)
     received = np.frombuffer(correction, dtype=np.uint8).reshape(-1, TREES, width, 16)
-    hashed = plain._unpacked(np.frombuffer(told, dtype=np.uint8).reshape(1, width, 16))
+    hashed = slow_transfers.unpacked(np.frombuffer(told, dtype=np.uint8).reshape(1, width, 16))
     simulated = told
     for tree, delta in enumerate(pair.sender.delta.tolist()):
-        q = plain._PRODUCTS[delta][plain._unpacked(received[:, tree])]
+        q = slow_transfers.PRODUCTS[delta][slow_transfers.unpacked(received[:, tree])]
         for y in range(1, 16):
             leaf = pair.sender.leaves.reshape(TREES, 16, 16)[tree, y].tobytes()
-            q ^= plain._PRODUCTS[y][plain._elements(leaf, 0, width, len(received))]
-        rows = plain._unpacked(plain._hashes(key, q, 4).reshape(1, 4, 16)) ^ plain._PRODUCTS[delta][hashed]
-        simulated += plain._planes(rows, 4).tobytes()
+            q ^= slow_transfers.PRODUCTS[y][slow_transfers.elements(leaf, 0, width, len(received))]
+        rows = (
+            slow_transfers.unpacked(slow_transfers.hashes(key, q, 4).reshape(1, 4, 16))
+            ^ slow_transfers.PRODUCTS[delta][hashed]
+        )
+        simulated += slow_transfers.planes(rows, 4).tobytes()
     assert simulated == message[split:]
 
 

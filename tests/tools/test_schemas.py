@@ -15,16 +15,10 @@ from referencing import Registry, Resource
 FOLDER = Path(__file__).parents[1] / "vectors"
 SCHEMAS = FOLDER / "schemas"
 FILES = sorted(path for path in FOLDER.rglob("*.json") if SCHEMAS not in path.parents)
-WITHOUT = {"release/v1/opening.json"}
-"""Recorded by tools of their own, as are the files of private_join."""
 
 
 def relative(path: Path) -> str:
     return path.relative_to(FOLDER).as_posix()
-
-
-def has_schema(path: Path) -> bool:
-    return relative(path) not in WITHOUT and not relative(path).startswith("private_join/")
 
 
 @cache
@@ -45,24 +39,18 @@ def faults(path: Path, content: Any) -> list[str]:
 
 
 def test_every_file_is_of_its_schema() -> None:
-    checked = [path for path in FILES if has_schema(path)]
-    assert len(checked) > 200
-    for path in checked:
+    assert len(FILES) > 200
+    for path in FILES:
         assert faults(path, load(path)) == [], relative(path)
 
 
 def test_every_schema_is_used() -> None:
-    used = {(path.parent / load(path)["$schema"]).resolve().name for path in FILES if has_schema(path)}
+    used = {(path.parent / load(path)["$schema"]).resolve().name for path in FILES}
     assert used | {"definitions.json"} == {path.name for path in SCHEMAS.iterdir()}
 
 
-def test_no_other_file_is_left_out() -> None:
-    for path in FILES:
-        assert has_schema(path) == ("$schema" in load(path)), relative(path)
-
-
 def positive() -> list[Path]:
-    return [path for path in FILES if has_schema(path) and "refused" not in path.parts]
+    return [path for path in FILES if "refused" not in path.parts]
 
 
 @pytest.mark.parametrize("path", positive(), ids=relative)

@@ -7,52 +7,34 @@ message. A file holds the edits alone: applied to the valid frame, which its SHA
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from tools.recipes import openings, records, steps
+from tools.recipes import openings, records, run_faults, steps, transfers, whole_runs
+from tools.recipes.fault import Edit, Fault, applied, flipped, overwritten
 from tools.recipes.record import SESSION_ID, SIDES, Json
 from tools.slow import base_ot, ed25519, ristretto, transcript
-from tools.slow.frames import HEADER_BYTES, MAX_PAYLOAD_BYTES, NUMBERS
+from tools.slow.frames import HEADER_BYTES, MAX_PAYLOAD_BYTES, number_of
 from tools.slow.ring import PRIMES
 from tools.slow.ristretto import P
 from tools.slow.transcript import Frame
 
-__all__ = ["VALID", "Edit", "Fault", "applied", "refusals"]
-
-
-class Edit(NamedTuple):
-    """Replaces `remove` bytes from position `at` of the valid frame by others."""
-
-    at: int
-    remove: int
-    insert: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One fault: its name, what is wrong in words, what it does to the frame, and what the receiver says."""
-
-    name: str
-    says: str
-    edits: Sequence[Edit]
-    phrase: str
-    error: str = "PeerError"
-    exit_code: int = 5
-
-
-def applied(edits: Sequence[Edit], frame: bytes) -> bytes:
-    """The faulty frame."""
-    for edit in sorted(edits, reverse=True):
-        frame = frame[: edit.at] + edit.insert + frame[edit.at + edit.remove :]
-    return frame
+__all__ = ["VALID", "refusals"]
 
 
 ITEM_BYTES: Final = {
     "base_ot.receiver_elements": 64,
     "base_ot.sender_elements": 32,
+    "ot.tree_sums": 32,
+    "equality.correction": 16,
+    "equality.tables": 2,
+    "mux.exposure_correction": 16,
+    "mux.outcome_correction_and_difference": 8,
+    "mux.exposure_difference": 8,
+    "comparison.correction": 16,
+    "comparison.tables": 4,
     "oprf.correction": 16,
     "oprf.blinded": 32,
     "oprf.evaluated": 32,
@@ -73,9 +55,9 @@ NOT_CANONICAL: Final = "an element is not canonically encoded"
 def everywhere(frame: Frame, number: int) -> Iterator[Fault]:
     """The faults that every message refuses, by its header and its length."""
     data, step = frame.data, frame.step
-    protocol, kind = NUMBERS[step]
+    protocol, kind = number_of(step)
     payload = len(data) - HEADER_BYTES
-    item = ITEM_BYTES.get(step, 1)
+    item = ITEM_BYTES.get(step, ITEM_BYTES.get(step.removeprefix("release."), 1))
 
     def length(value: int) -> Edit:
         return Edit(8, 8, value.to_bytes(8, "little"))
@@ -148,16 +130,6 @@ def everywhere(frame: Frame, number: int) -> Iterator[Fault]:
     )
 
 
-def _at(offset: int, insert: bytes) -> list[Edit]:
-    """Overwrites bytes of the payload."""
-    return [Edit(HEADER_BYTES + offset, len(insert), insert)]
-
-
-def _flipped(frame: Frame, offset: int) -> list[Edit]:
-    """Flips the lowest bit of a byte of the payload."""
-    return _at(offset, bytes([frame.data[HEADER_BYTES + offset] ^ 1]))
-
-
 def points(frame: Frame, phrase: str) -> Iterator[Fault]:
     """What is wrong with an element, here the second."""
     own = int.from_bytes(frame.data[HEADER_BYTES + 32 : HEADER_BYTES + 64], "little")
@@ -170,7 +142,7 @@ def points(frame: Frame, phrase: str) -> Iterator[Fault]:
     }
     for name, (says, value) in bad.items():
         encoded = value.to_bytes(32, "little")
-        yield Fault(name=f"point_{name}", says=says, edits=_at(32, encoded), phrase=phrase)
+        yield Fault(name=f"point_{name}", says=says, edits=overwritten(32, encoded), phrase=phrase)
 
 
 def _base_points(frame: Frame, step: str) -> Iterator[Fault]:
@@ -191,7 +163,7 @@ def _base_elements(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="cancelling",
         says="the first element is minus the hash of the second: their sum is the identity",
-        edits=_at(0, cancelling),
+        edits=overwritten(0, cancelling),
         phrase=f"{frame.step}: an element is the identity",
     )
 
@@ -201,7 +173,7 @@ def residues(frame: Frame, offset: int, prime: int) -> Iterator[Fault]:
     phrase = "grouped_sum: the peer sent a residue that is not under its prime"
     for name, value in (("the_prime", prime), ("all_ones", 2**56 - 1)):
         says = f"the residue at byte {offset} of the payload is {name.replace('_', ' ')}"
-        edits = _at(offset, value.to_bytes(7, "little"))
+        edits = overwritten(offset, value.to_bytes(7, "little"))
         yield Fault(name=f"residue_{offset}_is_{name}", says=says, edits=edits, phrase=phrase)
 
 
@@ -210,22 +182,24 @@ def _hello(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="protocol_version",
         says="the hello names protocol version 1",
-        edits=_at(0, b"\x01\x00"),
+        edits=overwritten(0, b"\x01\x00"),
         phrase="session: protocol version 2 expected, 1 found",
     )
     yield Fault(
         name="same_role",
         says="the hello claims the role of the other side",
-        edits=_at(2, b"\x02"),
+        edits=overwritten(2, b"\x02"),
         phrase="session: both sides claim the same role",
     )
-    yield Fault(name="no_role", says="the hello claims role 3", edits=_at(2, b"\x03"), phrase="claim the same role")
+    yield Fault(
+        name="no_role", says="the hello claims role 3", edits=overwritten(2, b"\x03"), phrase="claim the same role"
+    )
     for name, offset in (("profile", 3), ("rows_exposure", 4), ("rows_outcome", 12), ("columns", 20), ("groups", 24)):
-        yield Fault(name=f"other_{name}", says=f"{name} differs", edits=_flipped(frame, offset), phrase=differ)
+        yield Fault(name=f"other_{name}", says=f"{name} differs", edits=flipped(frame, offset), phrase=differ)
     yield Fault(
         name="other_agreement",
         says="the hash of the agreement differs",
-        edits=_flipped(frame, 28),
+        edits=flipped(frame, 28),
         phrase="session: the peer runs another agreement than this one",
         error="AgreementError",
         exit_code=3,
@@ -233,41 +207,41 @@ def _hello(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="other_terms",
         says="the digest of the release's terms differs",
-        edits=_flipped(frame, 60),
+        edits=flipped(frame, 60),
         phrase="session: the peer derives other release terms",
     )
     yield Fault(
         name="other_seed_commitment",
         says="the commitment to the seed was changed on its way: the session ids differ, and so do the transcripts",
-        edits=_flipped(frame, 92),
+        edits=flipped(frame, 92),
         phrase="session: the two transcripts differ",
     )
 
 
 def _nonce(frame: Frame) -> Iterator[Fault]:
     opens = "session: the peer opens another nonce than its hello commits to"
-    yield Fault(name="other_nonce", says="the nonce is not the committed one", edits=_flipped(frame, 0), phrase=opens)
+    yield Fault(name="other_nonce", says="the nonce is not the committed one", edits=flipped(frame, 0), phrase=opens)
     yield Fault(
         name="own_nonce",
         says="the receiving side's own nonce comes back",
-        edits=_at(0, records.NONCES[1 - frame.sender]),
+        edits=overwritten(0, records.NONCES[1 - frame.sender]),
         phrase=opens,
     )
     yield Fault(
         name="other_claim",
         says="the claim of a stored release was changed on its way",
-        edits=_flipped(frame, 32),
+        edits=flipped(frame, 32),
         phrase="session: the two transcripts differ",
     )
 
 
 def _confirm(frame: Frame) -> Iterator[Fault]:
     differ = "session: the two transcripts differ, so a message was changed on its way"
-    yield Fault(name="bit_flipped", says="one bit of the digest differs", edits=_flipped(frame, 31), phrase=differ)
+    yield Fault(name="bit_flipped", says="one bit of the digest differs", edits=flipped(frame, 31), phrase=differ)
     yield Fault(
         name="of_nothing",
         says="the digest is that of a transcript without frames",
-        edits=_at(0, transcript.digest([])),
+        edits=overwritten(0, transcript.digest([])),
         phrase=differ,
     )
 
@@ -293,7 +267,7 @@ def _seal(frame: Frame) -> Iterator[Fault]:
         ),
     }
     for name, (says, signature) in bad.items():
-        edits = _flipped(frame, 0) if signature is None else _at(0, signature)
+        edits = flipped(frame, 0) if signature is None else overwritten(0, signature)
         yield Fault(name=f"signature_{name}", says=says, edits=edits, phrase=phrase)
 
 
@@ -301,14 +275,14 @@ def _commitments(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="other_commitment",
         says="the commitment to the first cell, which is a gate, is not to its share and salt",
-        edits=_flipped(frame, 0),
+        edits=flipped(frame, 0),
         phrase="release: an opened share of the exposure side is not the one that it committed to",
     )
     one, two = (frame.data[HEADER_BYTES + at : HEADER_BYTES + at + 32] for at in (0, 32))
     yield Fault(
         name="commitments_swapped",
         says="the commitments to the first two cells have changed places",
-        edits=_at(0, two + one),
+        edits=overwritten(0, two + one),
         phrase="release: an opened share of the exposure side is not the one that it committed to",
     )
 
@@ -316,25 +290,25 @@ def _commitments(frame: Frame) -> Iterator[Fault]:
 def _opened(frame: Frame) -> Iterator[Fault]:
     phrase = "release: an opened share of the exposure side is not the one that it committed to"
     rows = [frame.data[HEADER_BYTES + at : HEADER_BYTES + at + 40] for at in (0, 40)]
-    yield Fault(name="other_salt", says="a salt is not the committed one", edits=_flipped(frame, 0), phrase=phrase)
+    yield Fault(name="other_salt", says="a salt is not the committed one", edits=flipped(frame, 0), phrase=phrase)
     yield Fault(
         name="other_share",
         says="a share is not the committed one",
-        edits=_flipped(frame, 32),
+        edits=flipped(frame, 32),
         phrase=phrase,
     )
     yield Fault(
         name="cells_swapped",
         says="the openings of the first two cells have changed places",
-        edits=_at(0, rows[1] + rows[0]),
+        edits=overwritten(0, rows[1] + rows[0]),
         phrase=phrase,
     )
 
 
 def _bits(frame: Frame) -> Iterator[Fault]:
     phrase = "release: the opened comparison bits are not the committed ones"
-    yield Fault(name="other_salt", says="the salt is not the committed one", edits=_flipped(frame, 0), phrase=phrase)
-    yield Fault(name="other_bits", says="a bit is not the committed one", edits=_flipped(frame, 32), phrase=phrase)
+    yield Fault(name="other_salt", says="the salt is not the committed one", edits=flipped(frame, 0), phrase=phrase)
+    yield Fault(name="other_bits", says="a bit is not the committed one", edits=flipped(frame, 32), phrase=phrase)
 
 
 def _suppression(frame: Frame) -> Iterator[Fault]:
@@ -342,7 +316,7 @@ def _suppression(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="spare_bit",
         says="a bit after the last gate is set",
-        edits=_at(len(frame.data) - HEADER_BYTES - 1, bytes([last | 0x80])),
+        edits=overwritten(len(frame.data) - HEADER_BYTES - 1, bytes([last | 0x80])),
         phrase="release: the bits after the last gate must be zero",
     )
 
@@ -351,7 +325,7 @@ def _bits_commitment(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="other_commitment",
         says="the commitment is not to the bits that are opened",
-        edits=_flipped(frame, 0),
+        edits=flipped(frame, 0),
         phrase="release: the opened comparison bits are not the committed ones",
     )
 
@@ -360,7 +334,7 @@ def _terms(frame: Frame) -> Iterator[Fault]:
     yield Fault(
         name="other_terms",
         says="the digest of the terms differs",
-        edits=_flipped(frame, 0),
+        edits=flipped(frame, 0),
         phrase="release: the peer derives other release terms",
     )
 
@@ -378,8 +352,12 @@ POINTED: Final[dict[str, Callable[[Frame], Iterator[Fault]]]] = {
     "session.seal": _seal,
     "oprf.blinded": partial(points, phrase="oprf: blinded_element: a canonical non-identity element expected"),
     "oprf.evaluated": partial(points, phrase="oprf: evaluated_element: a canonical non-identity element expected"),
+    "session.declaration": run_faults.declaration,
+    "bins.attempt": run_faults.attempt,
     "base_ot.receiver_elements": _base_elements,
     "base_ot.sender_elements": partial(_base_points, step="base_ot.sender_elements"),
+    "ot.tree_sums": run_faults.tree_sums,
+    **dict.fromkeys(run_faults.CORRECTIONS, run_faults.correction),
     "grouped_sum.public_keys": lambda frame: _both(frame, (0, PRIMES[0]), (_RING, PRIMES[1]), (2 * _RING, PRIMES[2])),
     "grouped_sum.ciphertexts": lambda frame: _both(frame, (7, PRIMES[0]), (3 * _RING - 7, PRIMES[2])),
     "grouped_sum.answers": lambda frame: _both(frame, (0, PRIMES[0]), (2 * _RING - 7, PRIMES[1])),
@@ -390,6 +368,7 @@ POINTED: Final[dict[str, Callable[[Frame], Iterator[Fault]]]] = {
     "release.suppression": _suppression,
     "release.bits_commitment": _bits_commitment,
     "release.bits": _bits,
+    "release.signature": run_faults.signature,
 }
 """The faults of one message, by its step."""
 
@@ -403,6 +382,24 @@ VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
         steps.oprf_kkrt_frames,
         ("base_ot.receiver_elements", "base_ot.sender_elements", "oprf.correction"),
     ),
+    "ot/v1/run.json": (
+        transfers.transfers_frames,
+        (
+            "ot.tree_sums",
+            "equality.correction",
+            "equality.tables",
+            "mux.exposure_correction",
+            "mux.outcome_correction_and_difference",
+            "mux.exposure_difference",
+            "comparison.correction",
+            "comparison.tables",
+        ),
+    ),
+    "private_join/v1/ecdh_gaussian.json": (
+        partial(whole_runs.whole_frames, "ecdh_gaussian"),
+        ("session.declaration", "release.signature"),
+    ),
+    "private_join/v1/kkrt_none.json": (partial(whole_runs.whole_frames, "kkrt_none"), ("bins.attempt",)),
     "hint/v1/run.json": (steps.hint_frames, ("hint.seed", "hint.table")),
     "grouped_sum/v1/run.json": (
         steps.grouped_sum_frames,
@@ -412,7 +409,14 @@ VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
         partial(openings.opening_frames, "gaussian"),
         ("release.terms", "release.commitments", "release.gates", "release.cells"),
     ),
-    "release/v1/none.json": (partial(openings.opening_frames, "none"), ("release.bits_commitment", "release.bits")),
+    "release/v1/conjunction.json": (
+        partial(openings.opening_frames, "conjunction"),
+        ("release.equality.correction", "release.equality.tables"),
+    ),
+    "release/v1/none.json": (
+        partial(openings.opening_frames, "none"),
+        ("release.comparison.correction", "release.comparison.tables", "release.bits_commitment", "release.bits"),
+    ),
     "release/v1/sole_recipient.json": (partial(openings.opening_frames, "sole_recipient"), ("release.suppression",)),
 }
 """Of each valid file: its frames, and the messages whose refusals are made from it."""

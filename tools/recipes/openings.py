@@ -1,15 +1,18 @@
-"""Openings of a release: with noise, without, and with a sole recipient."""
+"""Openings of a release: with noise, without, with differences suppressed, and with a sole recipient."""
 
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 
-from tools.recipes.record import SIDES, Json, head, listed, numbered, parties, streams, table
+from tools.recipes.record import EXPOSURE, OUTCOME, SIDES, Json, head, listed, parties, streams, table
 from tools.slow import opening
-from tools.slow.transcript import Frame
+from tools.slow.frames import Sent
+from tools.slow.transcript import Frame, numbered
+from tools.slow.transfers import Transfers
 
-__all__ = ["CASES", "opening_frames", "opening_of"]
+__all__ = ["CASES", "listed_terms", "opening_frames", "opening_of"]
 
 WORD: Final = 1 << 64
 # columns: matched, buyers in 15 days, orders in 15 days, sales in 7 days, the automatic gate of the sales
@@ -19,20 +22,31 @@ DECLARED: Final = (True, True, True, True, False)
 LIFT: Final = [[0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, -300, 0, 0]]
 SINK: Final = [[-3, 0, 9, -1, 0], [0, 0, 0, 0, 0], [0, -71, 0, 0, 0]]
 ZERO: Final = [[0] * 5] * 3
-CASES: Final = {"gaussian": (True, True), "none": (True, True), "sole_recipient": (True, False)}
+CASES: Final = {
+    "conjunction": (True, True),
+    "differences": (True, True),
+    "gaussian": (True, True),
+    "none": (True, True),
+    "sole_recipient": (True, False),
+}
 """Name of the case and whether exposure and outcome side receive the figures."""
+CHAINS: Final = {"conjunction": (((1,),), ((4,),)), "differences": (((4,), (1,)),)}
+"""The two gates as windows of two events; as the shorter and the longer window of one. Matched people contain both."""
+LABEL: Final = "from exposure"
 
 
 def _terms(name: str) -> opening.Terms:
-    noise = "none" if name == "none" else "gaussian"
+    noise = "none" if name in CHAINS or name == "none" else "gaussian"
     return opening.Terms(
+        groups=len(TRUTH),
         gates=GATES,
         declared=DECLARED,
         noise=noise,
-        min_people=50,
+        min_people=250 if name in CHAINS else 50,
         receives=CASES[name],
         scales=(0.0 if noise == "none" else 2.5,) * len(GATES),
         writer="the vectors",
+        chains=CHAINS.get(name, ()),
     )
 
 
@@ -43,42 +57,54 @@ def _shares() -> list[list[list[int]]]:
     return [mine, theirs]
 
 
-def _opened(name: str) -> opening.Opened:
-    terms, shares = _terms(name), _shares()
-    bits = None
-    if terms.noise == "none":  # the comparison has vectors of its own: here its bits are given
-        count = len(opening.gate_cells(terms, len(TRUTH)))
-        bits = opening.compared_bits(shares, terms, [1] * count)
+@cache
+def _opened(name: str) -> tuple[list[tuple[int, Sent]], opening.Opened]:
+    """The messages before the opening, which without noise set up its transfers; and the opening."""
+    terms = _terms(name)
+    exposure, outcome = streams()
+    before: list[tuple[int, Sent]] = []
+    transfers = None
+    if terms.noise == "none":
+        transfers = Transfers(sender=exposure, receiver=outcome, label=LABEL)
+        before = [(EXPOSURE if own else OUTCOME, message) for own, message in transfers.messages()]
     noises = (ZERO, ZERO) if terms.noise == "none" else (LIFT, SINK)
-    return opening.run(terms=terms, shares=shares, noises=noises, streams=streams(), bits=bits)
+    made = opening.run(terms=terms, shares=_shares(), noises=noises, streams=(exposure, outcome), transfers=transfers)
+    return before, made
 
 
 def opening_frames(name: str) -> list[Frame]:
     """The frames of release/v1/NAME.json."""
-    return numbered(_opened(name).sent)
+    before, made = _opened(name)
+    return numbered(before + made.sent)
+
+
+def listed_terms(terms: opening.Terms) -> Json:
+    """Terms as a file lists them."""
+    return {
+        "groups": terms.groups,
+        "gates": list(terms.gates),
+        "declared": list(terms.declared),
+        "noise": terms.noise,
+        "scales": list(terms.scales),
+        "min_people": terms.min_people,
+        "recipients": [side for side, own in zip(SIDES, terms.receives, strict=True) if own],
+        "writer": terms.writer,
+        "chains": [[list(level) for level in chain] for chain in terms.chains],
+    }
 
 
 def opening_of(name: str) -> Json:
     """release/v1/NAME.json."""
-    terms, made = _terms(name), _opened(name)
+    terms, made = _terms(name), _opened(name)[1]
     noises = (ZERO, ZERO) if terms.noise == "none" else (LIFT, SINK)
     return {
         **head("release", "wire/release.md"),
         **parties(),
-        "terms": {
-            "groups": len(TRUTH),
-            "gates": list(GATES),
-            "declared": list(DECLARED),
-            "noise": terms.noise,
-            "scales": list(terms.scales),
-            "min_people": terms.min_people,
-            "recipients": [side for side, own in zip(SIDES, terms.receives, strict=True) if own],
-            "writer": terms.writer,
-        },
+        "terms": listed_terms(terms),
         "truth": TRUTH,
         "shares_exposure": table(_shares()[0]),
         "noise": dict(zip(SIDES, noises, strict=True)),
         "passed": made.passed,
         "values": made.values,
-        "frames": listed(numbered(made.sent)),
+        "frames": listed(opening_frames(name)),
     }

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
-from tools.slow.frames import Sent, frame
 from tools.slow.streams import Streams
 from tools.slow.transcript import Frame
 
@@ -21,7 +20,6 @@ __all__ = [
     "Json",
     "head",
     "listed",
-    "numbered",
     "parties",
     "streams",
     "table",
@@ -57,16 +55,6 @@ def head(schema: str, page: str) -> Json:
 def parties(session_id: bytes = SESSION_ID, seeds: tuple[bytes, bytes] = SEEDS) -> Json:
     """The fields of a run that stands alone: its session and both seeds."""
     return {"session_id": session_id.hex(), "seeds": dict(zip(SIDES, (seed.hex() for seed in seeds), strict=True))}
-
-
-def numbered(sent: Iterable[tuple[int, Sent]], before: Sequence[Frame] = ()) -> list[Frame]:
-    """Frames of messages, (side, message); each direction is numbered on from the frames before."""
-    counts = [sum(earlier.sender == side for earlier in before) for side in (EXPOSURE, OUTCOME)]
-    frames = []
-    for side, (step, payload) in sent:
-        frames.append(Frame(side, step, frame(step, counts[side], payload)))
-        counts[side] += 1
-    return frames
 
 
 def listed(frames: Iterable[Frame]) -> list[Json]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from tools.recipes.record import EXPOSURE, OUTCOME, SEEDS, SESSION_ID, SIDES, Json, head, listed, numbered
+from tools.recipes.record import EXPOSURE, OUTCOME, SEEDS, SESSION_ID, SIDES, Json, head, listed
 from tools.slow import ed25519, merkle, session, transcript, tree
 from tools.slow.frames import Sent
 from tools.slow.match_keys import row_key
 from tools.slow.streams import Streams, keystream
-from tools.slow.transcript import Frame
+from tools.slow.transcript import Frame, numbered
 
 __all__ = ["blinded_roots", "handshake", "handshake_frames", "labelled", "row_keys", "time_trees"]
 

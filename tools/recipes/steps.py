@@ -13,7 +13,6 @@ from tools.recipes.record import (
     Json,
     head,
     listed,
-    numbered,
     parties,
     streams,
     table,
@@ -21,7 +20,7 @@ from tools.recipes.record import (
 from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf
 from tools.slow.frames import Sent, pieces
 from tools.slow.streams import keystream
-from tools.slow.transcript import Frame
+from tools.slow.transcript import Frame, numbered
 
 __all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run"]
 

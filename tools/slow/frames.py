@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["HEADER_BYTES", "MAX_PAYLOAD_BYTES", "NUMBERS", "Sent", "frame", "pieces"]
+__all__ = ["HEADER_BYTES", "MAX_PAYLOAD_BYTES", "Sent", "frame", "number_of", "pieces"]
 
 HEADER_BYTES: Final = 16
 MAX_PAYLOAD_BYTES: Final = 1 << 22
@@ -14,6 +14,7 @@ NUMBERS: Final = {
     "session.confirm": (1, 3),
     "bins.attempt": (1, 4),
     "session.seal": (1, 5),
+    "session.declaration": (1, 6),
     "oprf.blinded": (2, 1),
     "oprf.evaluated": (2, 2),
     "hint.seed": (3, 1),
@@ -42,7 +43,7 @@ NUMBERS: Final = {
     "release.signature": (10, 8),
     "oprf.correction": (11, 1),
 }
-"""Protocol and type of each message. In an opening the comparison's steps are named release.comparison.…"""
+"""Protocol and type of each message. In an opening those of comparison and equality are named release.STEP."""
 
 
 class Sent(NamedTuple):
@@ -52,9 +53,14 @@ class Sent(NamedTuple):
     payload: bytes
 
 
+def number_of(step: str) -> tuple[int, int]:
+    """Protocol and type of a step's message."""
+    return NUMBERS[step] if step in NUMBERS else NUMBERS[step.removeprefix("release.")]
+
+
 def frame(step: str, sequence: int, payload: bytes) -> bytes:
     """version u8 | protocol u8 | type u16 | sequence u32 | length u64 | payload, little endian."""
-    protocol, kind = NUMBERS[step.removeprefix("release.") if step.startswith("release.comparison") else step]
+    protocol, kind = number_of(step)
     header = bytes([1, protocol]) + kind.to_bytes(2, "little") + sequence.to_bytes(4, "little")
     return header + len(payload).to_bytes(8, "little") + payload
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from tools.slow.aes import encrypt
@@ -28,10 +30,14 @@ def encode(keys: list[bytes], data: bytes) -> int:
     return int.from_bytes(codeword[: WIDTH // 8], "little")
 
 
+@cache
+def _block(key: bytes, number: int) -> int:
+    """A block of a key's stream: AES of its number, little endian, 128 bits."""
+    return int.from_bytes(encrypt(key, number.to_bytes(16, "little")), "little")
+
+
 def _stream_bit(key: bytes, index: int) -> int:
-    """Bit `index` of a key's stream: AES of the block counter, little endian, 128 bits a block."""
-    block = int.from_bytes(encrypt(key, (index // GROUP).to_bytes(16, "little")), "little")
-    return block >> index % GROUP & 1
+    return _block(key, index // GROUP) >> index % GROUP & 1
 
 
 def receiver_row(keys: list[tuple[bytes, bytes]], index: int) -> int:
@@ -39,15 +45,14 @@ def receiver_row(keys: list[tuple[bytes, bytes]], index: int) -> int:
     return sum(_stream_bit(pair[0], index) << column for column, pair in enumerate(keys))
 
 
-def correction(keys: list[tuple[bytes, bytes]], codes: list[bytes], queries: list[bytes]) -> bytes:
+def correction(keys: list[tuple[bytes, bytes]], codes: list[bytes], queries: Sequence[bytes]) -> bytes:
     """The receiver's message for bins 0, 1, …; bins that fill up the last group have the codeword zero."""
     groups = -(-len(queries) // GROUP)
     codewords = [encode(codes, query) for query in queries] + [0] * (groups * GROUP - len(queries))
     message = b""
     for group in range(groups):
-        counter = group.to_bytes(16, "little")
         for column, pair in enumerate(keys):
-            left, right = (int.from_bytes(encrypt(key, counter), "little") for key in pair)
+            left, right = (_block(key, group) for key in pair)
             chosen = sum((codewords[group * GROUP + bit] >> column & 1) << bit for bit in range(GROUP))
             message += (left ^ right ^ chosen).to_bytes(16, "little")
     return message

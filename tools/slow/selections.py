@@ -1,4 +1,4 @@
-"""What is built on transfers: equality, multiplexer, comparison; both sides at once."""
+"""What is built on transfers: equality, conjunction, multiplexer, comparison; both sides at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from tools.slow.frames import Sent
 from tools.slow.transfers import Batch, Transfers
 
-__all__ = ["compare", "equal", "select"]
+__all__ = ["compare", "conjoin", "equal", "select"]
 
 WORD: Final = 1 << 64
 _HALF: Final = 1 << 63
@@ -23,19 +23,42 @@ def _packed(bits: Sequence[int], size: int) -> list[int]:
     return [sum(bit << place for place, bit in enumerate(row[at : at + 4])) for row in rows for at in range(0, size, 4)]
 
 
-def equal(transfers: Transfers, a: Sequence[int], b: Sequence[int]) -> tuple[list[int], list[int], Messages]:
-    """XOR shares of [a = b] for words; the exposure side is the sender."""
-    own = [word >> shift & 15 for word in a for shift in range(0, 64, 4)]
-    choices = [word >> shift & 15 for word in b for shift in range(0, 64, 4)]
+def equal(
+    transfers: Transfers, a: Sequence[int], b: Sequence[int], *, width: int = 64
+) -> tuple[list[int], list[int], Messages]:
+    """XOR shares of [a = b] for numbers of `width` bits; the exposure side is the sender."""
+    count = -(-width // 4)  # chunks a number
+    own = [word >> shift & 15 for word in a for shift in range(0, 4 * count, 4)]
+    choices = [word >> shift & 15 for word in b for shift in range(0, 4 * count, 4)]
     sent: Messages = []
-    for count in (16, 4, 1):
+    while True:
         masks = transfers.random_bits(len(own))
         batch = transfers.extend(choices)
         masked, opened = batch.tables([[1 << v ^ _FULL * bit] for v, bit in zip(own, masks, strict=True)])
         sent += [(1, Sent("equality.correction", batch.correction)), (0, Sent("equality.tables", masked))]
         received = [bits[0] for bits in opened]
+        if count == 1:
+            return masks, received, sent
         own, choices = _packed(masks, count), _packed([bit ^ 1 for bit in received], count)
-    return masks, received, sent
+        count = -(-count // 4)
+
+
+def conjoin(
+    transfers: Transfers, first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]
+) -> tuple[list[int], list[int], Messages]:
+    """XOR shares of "all bits of the row are 1": the rows are equal when one side's are complemented."""
+    sent: Messages = []
+    while (width := len(first[0])) > 1:
+        columns: list[list[list[int]]] = [[], []]
+        for at in range(0, width, 64):
+            a = [sum(bit << place for place, bit in enumerate(row[at : at + 64])) for row in first]
+            b = [sum((bit ^ 1) << place for place, bit in enumerate(row[at : at + 64])) for row in second]
+            one, other, messages = equal(transfers, a, b, width=min(64, width - at))
+            columns[0].append(one)
+            columns[1].append(other)
+            sent += messages
+        first, second = ([list(row) for row in zip(*held, strict=True)] for held in columns)
+    return [row[0] for row in first], [row[0] for row in second], sent
 
 
 def _correlate(batch: Batch, correlation: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[list[int]]]:

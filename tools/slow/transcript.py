@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-__all__ = ["Frame", "chain", "digest"]
+from tools.slow.frames import Sent, frame
+
+__all__ = ["Frame", "chain", "digest", "numbered"]
 
 _LABEL: Final = b"cleanroom/transcript/v1"
 
@@ -19,8 +21,18 @@ class Frame(NamedTuple):
     data: bytes
 
 
-def _entry(frame: Frame) -> bytes:
-    return hashlib.sha256(frame.data).digest() + len(frame.data).to_bytes(8, "little") + frame.step.encode()
+def numbered(sent: Iterable[tuple[int, Sent]], before: Sequence[Frame] = ()) -> list[Frame]:
+    """Frames of messages, (side, message); each direction is numbered on from the frames before."""
+    counts = [sum(earlier.sender == side for earlier in before) for side in (0, 1)]
+    frames = []
+    for side, (step, payload) in sent:
+        frames.append(Frame(side, step, frame(step, counts[side], payload)))
+        counts[side] += 1
+    return frames
+
+
+def _entry(one: Frame) -> bytes:
+    return hashlib.sha256(one.data).digest() + len(one.data).to_bytes(8, "little") + one.step.encode()
 
 
 def digest(frames: Sequence[Frame]) -> bytes:
@@ -28,9 +40,9 @@ def digest(frames: Sequence[Frame]) -> bytes:
     ends = []
     for sender in (0, 1):
         end = hashlib.sha256(_LABEL + bytes([sender])).digest()
-        for frame in frames:
-            if frame.sender == sender:
-                end = hashlib.sha256(end + _entry(frame)).digest()
+        for one in frames:
+            if one.sender == sender:
+                end = hashlib.sha256(end + _entry(one)).digest()
         ends.append(end)
     return hashlib.sha256(_LABEL + ends[0] + ends[1]).digest()
 
@@ -39,7 +51,7 @@ def chain(frames: Sequence[Frame]) -> list[bytes]:
     """The chain after each frame, in the order of the side that keeps the record."""
     end = hashlib.sha256(_LABEL + b"order").digest()
     found = []
-    for frame in frames:
-        end = hashlib.sha256(end + bytes([frame.sender]) + _entry(frame)).digest()
+    for one in frames:
+        end = hashlib.sha256(end + bytes([one.sender]) + _entry(one)).digest()
         found.append(end)
     return found

@@ -15,7 +15,20 @@ from tools.slow.aes import encrypt, xor
 from tools.slow.frames import Sent, pieces
 from tools.slow.streams import Streams, keystream
 
-__all__ = ["Batch", "Transfers", "multiply", "multiply_128"]
+__all__ = [
+    "Batch",
+    "Transfers",
+    "challenge",
+    "extend_receiver",
+    "extend_sender",
+    "fold",
+    "ggm",
+    "leaf_digests",
+    "multiply",
+    "multiply_128",
+    "stream_of",
+    "tmmo",
+]
 
 TREES: Final = 32
 DEPTH: Final = 4
@@ -68,6 +81,20 @@ def ggm(root: bytes) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
     return sums, nodes
 
 
+def tmmo(key: bytes, first: int, rows: Sequence[int], choices: Sequence[int], blocks: int) -> list[bytes]:
+    """H of each row under (transfer, choice, block), transfers counted from `first`: blocks × 16 bytes a row."""
+    out = [b""] * len(rows)
+    inner = encrypt(key, b"".join(row.to_bytes(16, "little") for row in rows))
+    for block in range(blocks):
+        tweaks = b"".join(
+            (first + place).to_bytes(8, "little") + block.to_bytes(4, "little") + choice.to_bytes(4, "little")
+            for place, choice in enumerate(choices)
+        )
+        hashed = pieces(xor(encrypt(key, xor(inner, tweaks)), inner), 16)
+        out = [one + other for one, other in zip(out, hashed, strict=True)]
+    return out
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """One batch of transfers: the receiver's message, its rows V, the sender's rows Q."""
@@ -80,28 +107,19 @@ class Batch:
     hash_key: bytes
     first: int
 
-    def _hashes(self, rows: Sequence[int], choices: Sequence[int], blocks: int) -> list[bytes]:
-        """H of each row under (transfer, choice, block): blocks × 16 bytes a row."""
-        out = [b""] * len(rows)
-        inner = encrypt(self.hash_key, b"".join(row.to_bytes(16, "little") for row in rows))
-        for block in range(blocks):
-            tweaks = b"".join(
-                (self.first + place).to_bytes(8, "little") + block.to_bytes(4, "little") + choice.to_bytes(4, "little")
-                for place, choice in enumerate(choices)
-            )
-            hashed = pieces(xor(encrypt(self.hash_key, xor(inner, tweaks)), inner), 16)
-            out = [one + other for one, other in zip(out, hashed, strict=True)]
-        return out
-
     def receiver_keys(self, words: int) -> list[list[int]]:
         """The chosen key of each transfer."""
-        return [_words(key, words) for key in self._hashes(self.received, self.choices, -(-words // 2))]
+        return [
+            _words(key, words) for key in tmmo(self.hash_key, self.first, self.received, self.choices, -(-words // 2))
+        ]
 
     def sender_keys(self, choice: int, words: int) -> list[list[int]]:
         """The key of one choice of each transfer."""
         shift = sum(multiply(choice, element) << 4 * place for place, element in enumerate(self.delta))
         rows = [row ^ shift for row in self.sent]
-        return [_words(key, words) for key in self._hashes(rows, [choice] * len(rows), -(-words // 2))]
+        return [
+            _words(key, words) for key in tmmo(self.hash_key, self.first, rows, [choice] * len(rows), -(-words // 2))
+        ]
 
     def tables(self, tables: Sequence[Sequence[int]]) -> tuple[bytes, list[list[int]]]:
         """Masks tables of sixteen messages; returns what is sent and the bits that the receiver opens."""
@@ -142,14 +160,13 @@ class Transfers:
         trees = [ggm(root) for root in pieces(keystream(receiver.key("ot", label, direction="receiver"), 512), 16)]
         self._leaves = [leaves for _, leaves in trees]
         sums = b"".join(side for levels, _ in trees for pair in levels for side in pair)
-        digests = [
-            [sha256(b"cleanroom/ot/leaf/v1" + domain + bytes([tree]) + leaf).digest() for leaf in leaves]
-            for tree, leaves in enumerate(self._leaves)
+        self._shifted = [  # leaf y ⊕ Δ at position y; the sender lacks leaf Δ
+            [bytes(16), *(leaves[y ^ delta] for y in range(1, LEAVES))]
+            for leaves, delta in zip(self._leaves, self.delta, strict=True)
         ]
-        everything = b"".join(digest for row in digests for digest in row)
-        self._setup = sha256(b"cleanroom/ot/leaves/v1" + domain + everything).digest()
+        digests, self._setup = leaf_digests(domain, self._leaves)
         masked = xor(sums, base_ot.sender_keys(base_key, domain, self.elements))
-        self.tree_sums = masked + b"".join(xor(*row) for row in digests) + self._setup
+        self.tree_sums = masked + digests + self._setup
         self._hash_key = sha256(b"cleanroom/ot/hash/v1" + domain).digest()[:16]
         self._block = self._transfer = self._drawn = self._masked = 0
 
@@ -178,40 +195,126 @@ class Transfers:
         key = self._receiver.key("ot", self._label, direction="receiver-masks")
         mask = pieces(keystream(key, self._masked + 16 * width)[self._masked :], 16)
         self._masked += 16 * width
-        x = [
-            sum((choice >> p & 1) << place for place, choice in enumerate(choices))
-            | int.from_bytes(mask[p], "little") << GROUP * (groups - 1)
-            for p in range(width)
-        ]
-        corrections, v_columns, q_columns = [], [], []
-        for leaves, delta in zip(self._leaves, self.delta, strict=True):
-            u, v, q = ([0] * DEPTH for _ in range(3))
-            for number, leaf in enumerate(leaves):
-                stream = _stream(leaf, first, width, groups)
-                u = _sum(u, stream)
-                v = _sum(v, scale(number, stream))
-                q = _sum(q, scale(number ^ delta, stream))  # leaf Δ, which the sender lacks, counts zero times
-            c = [u[p] ^ x[p] for p in range(width)]
-            corrections.append(c)
-            v_columns.append(v)
-            q_columns.append(_sum(q, scale(delta, c + [0] * (DEPTH - width))))
-        correction = b"".join(_block(c[p], group) for group in range(groups) for c in corrections for p in range(width))
-        body = self._setup + first.to_bytes(8, "little") + bytes([width]) + correction
-        challenge = int.from_bytes(sha256(b"cleanroom/ot/challenge/v1" + body).digest()[:16], "little")
-        hashed = [_fold(challenge, plane, groups) for plane in x]
-        hashed += [_fold(challenge, plane, groups) for column in v_columns for plane in column]
+        message, received = extend_receiver(
+            self._leaves, setup=self._setup, first=first, choices=choices, width=width, mask=mask
+        )
+        sent = extend_sender(
+            self._shifted, self.delta, setup=self._setup, first=first, width=width, message=message, count=len(choices)
+        )
         return Batch(
-            correction=correction + b"".join(hashed),
+            correction=message,
             choices=list(choices),
-            received=_rows(v_columns, len(choices)),
-            sent=_rows(q_columns, len(choices)),
+            received=received,
+            sent=sent,
             delta=self.delta,
             hash_key=self._hash_key,
             first=transfer,
         )
 
 
-def _stream(leaf: bytes, first: int, width: int, groups: int) -> Column:
+def leaf_digests(domain: bytes, trees: Sequence[Sequence[bytes]]) -> tuple[bytes, bytes]:
+    """What checks the trees: the XOR of each tree's leaf digests, one after the other, and the digest of all."""
+    digests = [
+        [sha256(b"cleanroom/ot/leaf/v1" + domain + bytes([tree]) + leaf).digest() for leaf in leaves]
+        for tree, leaves in enumerate(trees)
+    ]
+    everything = b"".join(digest for row in digests for digest in row)
+    return b"".join(xor(*row) for row in digests), sha256(b"cleanroom/ot/leaves/v1" + domain + everything).digest()
+
+
+def challenge(setup: bytes, first: int, width: int, correction: bytes) -> int:
+    """The key of a batch's universal hash."""
+    body = setup + first.to_bytes(8, "little") + bytes([width]) + correction
+    return int.from_bytes(sha256(b"cleanroom/ot/challenge/v1" + body).digest()[:16], "little")
+
+
+def extend_receiver(
+    leaves: Sequence[Sequence[bytes]],
+    *,
+    setup: bytes,
+    first: int,
+    choices: Sequence[int],
+    width: int,
+    mask: Sequence[bytes],
+) -> tuple[bytes, list[int]]:
+    """The receiver's message of a batch, and its rows V.
+
+    Args:
+        leaves: sixteen of each tree.
+        setup: the digest of all leaves.
+        first: the batch's first block of the leaves' streams.
+        choices: of `width` bits.
+        width: 1 or 4.
+        mask: the choices of the last group, which is no transfer: 16 bytes a bit.
+    """
+    groups = -(-len(choices) // GROUP) + 1
+    x = [
+        sum((choice >> p & 1) << place for place, choice in enumerate(choices))
+        | int.from_bytes(mask[p], "little") << GROUP * (groups - 1)
+        for p in range(width)
+    ]
+    corrections, columns = [], []
+    for tree in leaves:
+        u, v = [0] * DEPTH, [0] * DEPTH
+        for number, leaf in enumerate(tree):
+            stream = stream_of(leaf, first, width, groups)
+            u, v = _sum(u, stream), _sum(v, scale(number, stream))
+        corrections.append([u[p] ^ x[p] for p in range(width)])
+        columns.append(v)
+    correction = b"".join(_block(c[p], group) for group in range(groups) for c in corrections for p in range(width))
+    key = challenge(setup, first, width, correction)
+    planes = x + [plane for column in columns for plane in column]
+    return correction + b"".join(fold(key, plane, groups) for plane in planes), _rows(columns, len(choices))
+
+
+def extend_sender(
+    leaves: Sequence[Sequence[bytes]],
+    delta: Sequence[int],
+    *,
+    setup: bytes,
+    first: int,
+    width: int,
+    message: bytes,
+    count: int,
+) -> list[int]:
+    """The sender's rows Q of a batch.
+
+    Args:
+        leaves: of each tree leaf y ⊕ Δ at position y; position 0 is not read.
+        delta: Δ of each tree.
+        setup: the digest of all leaves.
+        first: the batch's first block of the leaves' streams.
+        width: 1 or 4.
+        message: the receiver's.
+        count: transfers.
+
+    Raises:
+        ValueError: the message does not pass its check.
+    """
+    groups = -(-count // GROUP) + 1
+    blocks = [int.from_bytes(block, "little") for block in pieces(message, 16)]
+    sent, checks = blocks[: groups * TREES * width], blocks[groups * TREES * width :]
+    key = challenge(setup, first, width, message[: 16 * len(sent)])
+    told = checks[:width] + [0] * (DEPTH - width)
+    columns = []
+    for tree, (own, element) in enumerate(zip(leaves, delta, strict=True)):
+        q = [0] * DEPTH
+        for y in range(1, LEAVES):
+            q = _sum(q, scale(y, stream_of(own[y], first, width, groups)))
+        c = [
+            sum(sent[(group * TREES + tree) * width + p] << GROUP * group for group in range(groups))
+            for p in range(width)
+        ]
+        q = _sum(q, scale(element, c + [0] * (DEPTH - width)))
+        expected = _sum(checks[width + DEPTH * tree : width + DEPTH * (tree + 1)], scale(element, told))
+        if [int.from_bytes(fold(key, plane, groups), "little") for plane in q] != expected:
+            raise ValueError("the correction does not pass its consistency check")
+        columns.append(q)
+    return _rows(columns, count)
+
+
+def stream_of(leaf: bytes, first: int, width: int, groups: int) -> Column:
+    """A leaf's stream from block `first` on, as elements of `width` bits."""
     counters = b"".join((first + number).to_bytes(16, "little") for number in range(groups * width))
     blocks = pieces(encrypt(leaf, counters), 16)
     planes = [int.from_bytes(b"".join(blocks[p::width]), "little") for p in range(width)]
@@ -226,7 +329,7 @@ def _block(plane: int, group: int) -> bytes:
     return (plane >> GROUP * group & (1 << GROUP) - 1).to_bytes(16, "little")
 
 
-def _fold(key: int, plane: int, groups: int) -> bytes:
+def fold(key: int, plane: int, groups: int) -> bytes:
     """Hashes a plane by Horner's rule, first group first."""
     total = 0
     for group in range(groups):
@@ -237,4 +340,5 @@ def _fold(key: int, plane: int, groups: int) -> bytes:
 def _rows(columns: Sequence[Column], count: int) -> list[int]:
     """Columns to rows of 128 bits: element j in bits 4j to 4j + 3."""
     planes = [plane for column in columns for plane in column]
-    return [sum((plane >> place & 1) << bit for bit, plane in enumerate(planes)) for place in range(count)]
+    digits = [f"{plane:0{count}b}"[::-1][:count] for plane in reversed(planes)]  # highest bit of a row first
+    return [int("".join(row), 2) for row in zip(*digits, strict=True)]

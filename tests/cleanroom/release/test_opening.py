@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,14 +24,11 @@ from cleanroom.release.noise import draw_noise
 from cleanroom.release.opening import Opening
 from cleanroom.release.terms import ReleaseTerms, terms_of
 from cleanroom.release.verdicts import Compare
-from cleanroom.vectors import check_file
 from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, SALES_7, make_agreement
 from tests.harness import Run, Tamper, run_pair
 from tests.protocols.ot_pairs import ot_pair
 
 SESSION = bytes(range(32))
-ROOT = Path(__file__).parents[3]
-VECTORS = ROOT / "tests/vectors/release/v1/opening.json"
 METRICS = (MATCHED, BUYERS, ORDERS, SALES_7)  # and a hidden gate, column 4
 # three groups: the second has too few buyers, the third too few people with a purchase in 7 days
 TRUTH = np.array(
@@ -375,24 +369,6 @@ def test_many_cells_go_in_chunks_and_sizes_follow_the_public_shape() -> None:
     assert commitments == [2**20, 35_000 * 32 - 2**20] * 2
     again, _, _ = open_pair(terms, truth=truth + 5, seeds=(b"1" * 32, b"2" * 32))
     assert again.lengths() == run.lengths()
-
-
-def test_golden_bytes() -> None:
-    assert check_file("release/v1/opening.json").vectors == 4 * 2
-
-
-def test_the_golden_file_is_what_its_generator_writes() -> None:
-    assert runpy.run_path(str(ROOT / "tools/release_vectors.py"))["vectors"]() == json.loads(VECTORS.read_text())
-
-
-def test_the_golden_inputs_are_the_ones_of_these_tests() -> None:
-    vectors = json.loads(VECTORS.read_text())
-    terms = make_terms()
-    assert (tuple(vectors["gates"]), tuple(vectors["declared"])) == (terms.gates, terms.declared)
-    rng = np.random.default_rng(5)
-    first = rng.integers(0, 2**64, TRUTH.shape, dtype=np.uint64)
-    assert vectors["shares_exposure"] == [[f"{int(word):016x}" for word in row] for row in first]
-    assert vectors["truth"] == TRUTH.tolist()
 
 
 @pytest.mark.parametrize("recipients", [("media", "shop"), ("shop",)])

@@ -44,14 +44,30 @@ CHANGES = {
         ("bins", 0, "output_of_the_query_of_the_bin_before"),
         ("session_id",),
     ],
-    "ot/v1/transcripts.json": [("runs", 4, "frames", 1, "sha256"), ("runs", 2, "outputs", 1)],
-    "private_join/v1/gaussian.json": [("frames", 30, "sha256"), ("values", 0, 0), ("exposure", "keys", 0)],
-    "private_join/v1/no_overlap.json": [("session_id",), ("seeds", 1)],
-    "private_join/v1/none.json": [("frames", -1, "sha256"), ("passed", 0, 0), ("outcome", "values", 0, 0)],
-    "private_join/v1/sole_recipient.json": [("noises", 1, 0, 1), ("frames", 0, "bytes")],
+    "ot/v1/run.json": [("frames", 30, "sha256"), ("outputs", "mux", 1), ("outputs", "conjunction", 0)],
+    "private_join/v1/ecdh_gaussian.json": [
+        ("frames", 30, "sha256"),
+        ("values", 0, 0),
+        ("exposure", 0, "key"),
+        ("outcome", 20, "values", 0),
+        ("sides", "exposure", "noise", 0, 0),
+        ("sides", "outcome", "eligible", 1),
+        ("sides", "outcome", "signing_key"),
+        ("canonical",),
+        ("terms", "scales", 1),
+        ("record", "passed"),
+        ("sealed",),
+    ],
+    "private_join/v1/kkrt_none.json": [
+        ("frames", -1, "sha256"),
+        ("passed", 0, 0),
+        ("session_id",),
+        ("sides", "outcome", "seed"),
+    ],
+    "release/v1/conjunction.json": [("frames", -1, "sha256"), ("passed", 0, 0)],
+    "release/v1/differences.json": [("frames", -1, "sha256"), ("passed", 1, 0), ("terms", "min_people")],
     "release/v1/gaussian.json": [("frames", 5, "sha256"), ("values", 0, 0), ("terms", "min_people")],
     "release/v1/none.json": [("frames", 4, "sha256"), ("terms", "writer")],
-    "release/v1/opening.json": [("cases", "none", "messages", 5, "sha256"), ("cases", "gaussian", "passed", 0, 0)],
     "release/v1/sole_recipient.json": [("frames", 4, "from"), ("noise", "exposure", 0, 0)],
     "ristretto255/rfc9496/encodings.json": [
         ("multiples_of_generator", 15),
@@ -92,7 +108,7 @@ def changed(value: Any) -> Any:
     """Another value of the same kind and length; Any: JSON."""
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return value + 1
     if value[-1:].isalnum():
         return value[:-1] + ("1" if value[-1] != "1" else "2")

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from cleanroom.vectors import check_file, refusal_paths
+from cleanroom.vectors.pairs import run_scene
 from cleanroom.vectors.refusals import SCENES, refused
-from tools.recipes import faults
+from tools.recipes.fault import Edit, applied
+from tools.recipes.faults import VALID
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 PATHS = list(refusal_paths())
@@ -32,26 +34,26 @@ def test_every_fault_of_a_message_is_refused_as_its_file_says(step: str) -> None
 
 
 def test_every_message_of_the_valid_files_has_refusals() -> None:
-    """Comparisons, transfers and the join's first message are in no file that refusals are made from yet."""
     steps = {frame["step"] for valid in SCENES for frame in load(valid)["frames"]}
     assert steps == set(STEPS)
-    assert set(SCENES) == set(faults.VALID)
+    assert set(SCENES) == set(VALID)
 
 
 def test_each_differs_from_the_valid_frame_by_the_one_named_mutation() -> None:
-    """The mutation is applied here to the slow implementation's frame; nothing but the place that it names differs."""
+    """The mutation is applied here to the frame of the valid file; nothing but the place that it names differs."""
     seen: set[str] = set()
-    for valid, (frames_of, steps) in faults.VALID.items():
+    for valid, (_, steps) in VALID.items():
+        frames = run_scene(SCENES[valid](load(valid))).frames
         for step in steps:
-            (frame, *_) = [one for one in frames_of() if one.step == step]
+            frame = next(data for _, name, data in frames if name == step)
             for path in [path for path in PATHS if path.split("/")[3] == step and load(path)["valid"] == valid]:
                 content = load(path)
-                edits = [faults.Edit(e["at"], e["remove"], bytes.fromhex(e["insert"])) for e in content["edits"]]
-                faulty = faults.applied(edits, frame.data)
-                assert faulty != frame.data
+                edits = [Edit(e["at"], e["remove"], bytes.fromhex(e["insert"])) for e in content["edits"]]
+                faulty = applied(edits, frame)
+                assert faulty != frame
                 assert len(edits) == (2 if content["fault"].startswith("one_item") else 1)
-                if len(edits) == 1 and len(faulty) == len(frame.data):
-                    changed = [at for at, (a, b) in enumerate(zip(faulty, frame.data, strict=True)) if a != b]
+                if len(edits) == 1 and len(faulty) == len(frame):
+                    changed = [at for at, (a, b) in enumerate(zip(faulty, frame, strict=True)) if a != b]
                     start, length = edits[0].at, len(edits[0].insert)
                     assert all(start <= at < start + length for at in changed)
                 seen.add(path)
