@@ -14,7 +14,7 @@ from cleanroom.agreement.completeness import Verdict
 from cleanroom.agreement.load import parse_agreement
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution.rows import Lookups, Rows
-from cleanroom.declarations import DECLARATION_PURPOSE
+from cleanroom.declared import DECLARATION_PURPOSE, Declared
 from cleanroom.execute import Executed, RunInputs, execute
 from cleanroom.identity import signed_bytes
 from cleanroom.plan import plan_of
@@ -22,7 +22,6 @@ from cleanroom.prepare import Prepared
 from cleanroom.protocols.transcript import Direction, Transcript
 from cleanroom.release.signatures import SIGNATURE_PURPOSE, Sign
 from cleanroom.release.terms import terms_of
-from cleanroom.self_check import Declared
 from cleanroom.transcripts import TRANSCRIPT_PURPOSE, verify_transcript
 from cleanroom.vectors.joins import frames_hold
 from cleanroom.vectors.openings import terms_entry
