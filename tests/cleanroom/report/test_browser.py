@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from cleanroom.report import RunFiles, render_report
-from tests.cleanroom.report.samples import sample_agreement, sample_files
+from cleanroom.report import RunFiles, Spend, render_report
+from tests.cleanroom.report.samples import full_agreement, full_files, sample_agreement, sample_files
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
@@ -80,6 +81,60 @@ def test_the_policy_lets_no_other_script_run(tmp_path: Path) -> None:
     dom, complaints = opened(page, tmp_path, width=1200)
     assert "stranger" not in attributes(dom)
     assert "Content Security Policy" in complaints
+
+
+HOSTILE = ('</script><img src=x onerror="document.documentElement.dataset.error=1">', "<b>粗</b>&amp;" + "长" * 90)
+
+
+def whole_page(language: str) -> str:
+    """Every section that a release can have, with hostile names of groups, and costs."""
+    run = RunFiles.of(full_files(full_agreement(groups=("note-1", "note-2", "note-3", "note-4", *HOSTILE))))
+    by_group = {group: Decimal(5000) for group in run.groups}
+    spend = Spend(by_group=by_group, dated=True, other_lines=0, outside_lines=0)
+    page = render_report([run], language=language, spend={run.session: spend})
+    return re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # the probe is a script of its own
+
+
+@pytest.mark.parametrize(
+    ("language", "shown", "hidden"), [("zh", "匹配人数", "matched people"), ("en", "matched people", "匹配人数")]
+)
+def test_charts_speak_the_language_that_the_page_shows(tmp_path: Path, language: str, shown: str, hidden: str) -> None:
+    dom, complaints = opened(whole_page(language), tmp_path, width=1200)
+    drawn = "".join(re.findall(r"<text[^>]*>(.*?)</text>", dom))
+    assert complaints == ""
+    assert shown in drawn
+    assert hidden not in drawn
+    assert "error" not in attributes(dom)
+
+
+def test_the_switch_changes_page_and_charts(tmp_path: Path) -> None:
+    probe = """<script>window.addEventListener("load", function () {
+      setTimeout(function () {
+        const root = document.documentElement;
+        const seen = function (of) {
+          return Array.from(document.querySelectorAll("main [lang='" + of + "']:not(.both)")).filter(
+            function (one) { return one.offsetParent !== null; }).length;
+        };
+        root.dataset.before = seen("zh-CN") > 50 && seen("en") === 0;
+        document.querySelector("label[for=en]").click();
+        root.dataset.after = seen("en") > 50 && seen("zh-CN") === 0;
+        root.dataset.requests = performance.getEntriesByType("resource").length;
+      }, 2000);
+    });</script></body>"""
+    dom, complaints = opened(whole_page("zh").replace("</body>", probe), tmp_path, width=1200)
+    found = attributes(dom)
+    assert complaints == ""
+    assert (found["before"], found["after"], found["requests"]) == ("true", "true", "0")
+    assert re.search(r'<html[^>]*lang="en"', dom)
+    assert "matched people" in "".join(re.findall(r"<text[^>]*>(.*?)</text>", dom))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_whole_page_fits_a_phone_whatever_groups_are_called(tmp_path: Path, language: str) -> None:
+    dom, complaints = opened(whole_page(language).replace("</body>", PROBE), tmp_path, width=500)
+    assert complaints == ""
+    assert attributes(dom)["wide"] == "0"
+    assert "error" not in attributes(dom)
 
 
 def test_a_phone_needs_no_sideways_scrolling(tmp_path: Path) -> None:

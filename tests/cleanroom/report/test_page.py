@@ -13,8 +13,10 @@ import pytest
 
 from cleanroom.agreement.model import Agreement, Noise
 from cleanroom.errors import DataError, UsageError
+from cleanroom.release.table import Status
 from cleanroom.report import RunFiles, render_report, write_report
-from tests.cleanroom.report.samples import sample_agreement, sample_files
+from cleanroom.report.page import MAX_FIGURES, MAX_GROUPS
+from tests.cleanroom.report.samples import full_agreement, full_files, sample_agreement, sample_files
 
 
 def other_partner() -> Agreement:
@@ -108,6 +110,95 @@ def test_errors_hold_the_truth_19_times_of_20_under_each_noise(noise: Noise, fac
     bars = next(figure for figure in figures if figure["id"].endswith("funnel"))["data"][0]["error_x"]
     assert bars["visible"] is (noise is not Noise.NONE)
     assert bars["array"][0] == round(factor * run.cells["c0", "matched"].std_error, 4)
+
+
+def test_many_groups_stay_readable_and_the_file_bounded() -> None:
+    names = tuple(f"note {'x' * 40} {k}" for k in range(700))
+    run = RunFiles.of(full_files(full_agreement(groups=names, windows=(7, 15, 30))))
+    page = render_report([run])
+    shown = min(MAX_GROUPS, MAX_FIGURES // len(run.metrics))
+    assert f"the first {shown} of 700 groups" in page
+    assert len(page.encode()) < 20_000_000
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    assert max(len(trace["y"]) for figure in figures for trace in figure["data"]) <= 12
+    assert max(len(figure["data"]) for figure in figures) <= 8
+
+
+def test_sections_come_in_the_order_in_which_people_ask() -> None:
+    run = RunFiles.of(full_files(full_agreement(frequency=(1, 2, 4))))
+    names = re.findall(r'<section id="run-0-at-(\w+)"', render_report([run]))
+    assert names == [
+        *("headline", "funnel", "roi", "growth", "credit", "frequency", "crosstab", "suppressed", "quality", "figures"),
+        *("adding", "privacy", "own", "signed", "reading"),
+    ]
+
+
+def test_credited_columns_have_a_sum_and_counts_of_people_none() -> None:
+    run = RunFiles.of(full_files())
+    part = render_report([run]).split('id="run-0-at-credit"')[1].split("</section>")[0]
+    total = part.split('class="total"')[1]
+    shown = [run.cells[group, "orders_credit"].value for group in run.groups]
+    expected = math.fsum(value for value in shown if value is not None)
+    figures = re.findall(r'<td class="number[^"]*">\s*([^<]+?)<', total)
+    assert figures[0] == f"{expected:,.2f}"
+    assert [text for text in re.findall(r">\s*(–)\s*<", total)] == ["–", "–"]
+
+
+def test_one_partner_twice_is_not_called_across_partners() -> None:
+    first = RunFiles.of(sample_files())
+    again = RunFiles.of(sample_files(sample_agreement(name="spring"), session=b"\x33" * 32, seed=2))
+    page = outside_scripts(render_report([first, again]))
+    assert "2 of these are runs with one partner" in page
+    beside = page.split('id="both-at-beside"')[1].split("</section>")[0]
+    assert "across partners" not in beside
+
+
+def test_other_definitions_are_flagged_and_only_like_metrics_stand_together() -> None:
+    agreement = other_partner()
+    metrics = tuple(replace(one, cap=20) if one.name == "orders_15d" else one for one in agreement.metrics)
+    other = RunFiles.of(sample_files(replace(agreement, metrics=metrics), session=b"\x33" * 32))
+    page = render_report([RunFiles.of(sample_files()), other])
+    assert "do not share one definition" in page
+    shared = page.split('id="both-at-shared"')[1].split("</section>")[0]
+    assert "orders_15d" not in shared
+    assert "buyers_15d" in shared
+    assert "do not share one definition" not in render_report(
+        [RunFiles.of(sample_files()), RunFiles.of(sample_files(other_partner(), session=b"\x33" * 32))]
+    )
+
+
+def test_groups_that_are_not_eligible_are_named() -> None:
+    run = RunFiles.of(sample_files())
+    cells = {
+        key: replace(cell, units=None, value=None, status=Status.NOT_ELIGIBLE) if key[0] == "c1" else cell
+        for key, cell in run.cells.items()
+    }
+    page = render_report([replace(run, cells=cells)])
+    assert (
+        "1 groups do not fulfil the agreed rules of eligibility, and none of their figures were computed: c1." in page
+    )
+    assert "不符合准入" in page
+
+
+def test_completeness_and_samples_are_said_and_scaled() -> None:
+    run = RunFiles.of(sample_files())
+    metrics = tuple(replace(one, sampling=0.5) if one.name == "matched" else one for one in run.metrics)
+    page = render_report([replace(run, metrics=metrics, verdicts={"media": "complete", "shop": "failure"})])
+    assert "a sample of 50 % of the people: matched" in page
+    assert "未通过" in page
+    value = run.cells["c0", "matched"].value
+    assert value is not None and f"everybody: about {round(2 * value):,} ±" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "currency", "language"), [("x", "CNY", "zh-CN"), ("x", "EUR", "en"), ("春", "EUR", "zh-CN")]
+)
+def test_the_first_language_is_the_agreements_or_the_one_asked_for(name: str, currency: str, language: str) -> None:
+    run = replace(RunFiles.of(sample_files()), name=name, currency=currency)
+    assert f'<html lang="{language}">' in render_report([run])
+    assert '<html lang="en">' in render_report([run], language="en")
+    with pytest.raises(UsageError, match="zh and en"):
+        render_report([run], language="fr")
 
 
 def test_a_report_of_nothing_is_refused() -> None:
