@@ -41,7 +41,8 @@ _MICROSECONDS: Final = {
     "mux": 0.35,  # a bin, and as much again for every six columns
     "ciphertext": 800.0,  # a column of a block of bins, both sides
     "weigh": 190.0,  # a block of bins under a target
-    "weight": 0.3,  # a weight of a row, padding too
+    "weight": 0.11,  # a weight of a bin, padding too
+    "weight column": 0.03,  # the same, for every column, of whatever family
     "answer target": 1500.0,
     "set-up": 250_000.0,  # once: connection, handshake, base transfers, signatures
 }
@@ -55,6 +56,8 @@ _STREAM_BYTES: Final = 64 * _MEGABYTE
 _STREAM_BIN_BYTES: Final = 100
 _ROW_BYTES: Final = oprf_kkrt.WIDTH // 8
 """What the outcome side keeps of a bin in profile kkrt."""
+_PADDED_BYTES: Final = 64
+"""A padded weight, while it is sorted."""
 _TARGET_BYTES: Final = 3 * DEGREE * 8
 
 
@@ -143,7 +146,9 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
         oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
     transfers = n_bins * (cost["decode"] + cost["equality"] + cost["mux"] * (1 + columns / 6))
     sums = blocks * (columns * cost["ciphertext"] + shape.targets * cost["weigh"])
-    sums += shape.targets * cost["answer target"] + n_bins * shape.entries_per_bin * cost["weight"]
+    sums += shape.targets * cost["answer target"] + n_bins * shape.entries_per_bin * (
+        cost["weight"] + columns * cost["weight column"]
+    )
     return (cost["set-up"] + scale * (oprf + transfers + sums)) / 1e6
 
 
@@ -154,7 +159,8 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
     table = int(3.3 * parameters.rows_outcome) * words
     if role is Role.EXPOSURE:
         hint = n_bins * (26 + 32 + 3 * words) + table
-        sums = n_bins * 3 * words + shape.targets * _TARGET_BYTES
+        padded = min(n_bins * shape.entries_per_bin, max(1 << 20, DEGREE * shape.entries_per_bin))
+        sums = n_bins * 3 * words + shape.targets * _TARGET_BYTES + padded * _PADDED_BYTES
     else:
         hint = n_bins * words + 3 * parameters.rows_outcome * (26 + words) + table
         if parameters.oprf is Oprf.KKRT:

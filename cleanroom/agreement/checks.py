@@ -133,7 +133,12 @@ def noise_bound(agreement: Agreement, *, columns: int, cap: int) -> int:
 
 def agreement_warnings(agreement: Agreement) -> tuple[str, ...]:
     """What is allowed but should be meant: one line each, naming the key."""
-    return (*_time_warnings(agreement), *_release_warnings(agreement), *_sampling_warnings(agreement))
+    return (
+        *_time_warnings(agreement),
+        *_credit_warnings(agreement),
+        *_release_warnings(agreement),
+        *_sampling_warnings(agreement),
+    )
 
 
 def _time_warnings(agreement: Agreement) -> list[str]:
@@ -155,6 +160,24 @@ def _time_warnings(agreement: Agreement) -> list[str]:
         if _not_after(party.certificate_pem).date() < agreement.valid_until:
             found.append(f"parties.{party.name}.certificate: expires before valid_until")
     return found
+
+
+def _credit_warnings(agreement: Agreement) -> list[str]:
+    """A touch earns for a whole window from its own tick on, so one window holds the touches of one tick alone."""
+    windows = [metric.window_ticks for metric in agreement.metrics if metric.credit and metric.window_ticks is not None]
+    if not windows or agreement.release.max_windows > 1:
+        return []
+    exposure = agreement.exposure
+    last_touch = exposure.end - timedelta(microseconds=1)
+    later = _ticks_until_end(agreement.time, exposure.start) - _ticks_until_end(agreement.time, last_touch)
+    if later == 0:
+        return []
+    # w windows side by side hold all that touches up to (w - 1) windows after the first one earn in
+    enough = max(-(-later // window) + 1 for window in windows)
+    return [
+        "release.max_windows: 1 lets a person earn credit by the touches of the first touch's tick alone; "
+        f"{enough} would let every touch earn, for {enough} times the noise on credited figures"
+    ]
 
 
 def _sampling_warnings(agreement: Agreement) -> list[str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.runs import changes, distinct, expand
-from cleanroom.attribution.touched import Touched
+from cleanroom.attribution.touched import Tally, Touched
 
 __all__ = ["Credited", "Impulses", "breakpoints", "credited"]
 
@@ -92,7 +92,7 @@ class Credited:
         return owner[best], group[best], start[best], length[best]
 
 
-def credited(agreement: Agreement, touches: Touched, *, window: int, horizon: int) -> Iterator[Credited]:
+def credited(agreement: Agreement, touches: Touched, *, window: int, horizon: int, tally: Tally) -> Iterator[Credited]:
     """Yields the credit of some persons' touches for outcomes within `window` ticks after them, some persons at a time.
 
     Args:
@@ -100,15 +100,18 @@ def credited(agreement: Agreement, touches: Touched, *, window: int, horizon: in
         touches: of whole persons.
         window: X, how long a touch may earn.
         horizon: ticks; nothing is earned from it on.
+        tally: counts what the bounds on windows and touches drop.
     """
     order = np.lexsort((touches.tick, touches.owner))  # stable: the order of time within a tick
     owner, tick = touches.owner[order], touches.tick[order]
     group, event = touches.group[order], touches.event[order]
     kept = _in_windows(owner, tick, window, agreement.release.max_windows, horizon)
+    tally.over_windows[window] = tally.over_windows.get(window, 0) + int((~kept).sum())
     owner, tick, group, event = owner[kept], tick[kept], group[kept], event[kept]
     limit = agreement.exposure.max_touches
     if limit is not None:
         kept = _first_and_latest(owner, limit)
+        tally.over_touches[window] = tally.over_touches.get(window, 0) + int((~kept).sum())
         owner, tick, group, event = owner[kept], tick[kept], group[kept], event[kept]
     offsets = _offsets(agreement, window)
     per_touch = len(offsets) * (1 if limit is None or not _shared(agreement) else limit)

@@ -43,6 +43,8 @@ class ExposureSummary:
     capped_memberships: int  # dropped by max_groups_per_person
     capped_people: int
     bandless_memberships: int  # that count, with fewer touches than the first frequency band begins at
+    over_windows: int  # touches that earn nothing by max_windows, under the credit window that drops most
+    over_touches: int  # touches that earn nothing by max_touches, likewise
     lookups: int  # distinct keys
     bound: int  # the agreed maximum of keys
 
@@ -80,7 +82,7 @@ def prepare_lookups(
     total = 0
     parts: list[_Part] = []
     for touches in touched(agreement, batches, group_cap_key, tally):
-        for part in _parts(agreement, plan, touches, horizon):
+        for part in _parts(agreement, plan, touches, horizon, tally):
             total += len(part.keys)
             if total <= bound:
                 parts.append(part)
@@ -97,6 +99,8 @@ def prepare_lookups(
         capped_memberships=tally.capped_memberships,
         capped_people=tally.capped_people,
         bandless_memberships=tally.bandless_memberships,
+        over_windows=max(tally.over_windows.values(), default=0),
+        over_touches=max(tally.over_touches.values(), default=0),
         lookups=total,
         bound=bound,
     )
@@ -122,7 +126,7 @@ def lookup_counts(
     for touches in touched(agreement, batches, group_cap_key, Tally()):
         members = len(distinct(_members(touches)[0])) if plan.has(FamilyKind.MEMBER) else 0
         by_size = dict.fromkeys(sizes, 0)
-        for impulses in _impulses(agreement, plan, touches, horizon):
+        for impulses in _impulses(agreement, plan, touches, horizon, Tally()):
             for size in sizes:
                 merged = _merged(impulses, size)
                 by_size[size] += int(changes(merged.owner, merged.tick).sum())
@@ -136,7 +140,7 @@ def event_positions(agreement: Agreement, via: tuple[str, ...] | None) -> tuple[
     return None if via is None else tuple(agreement.exposure.events.index(event) for event in via)
 
 
-def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int) -> Iterator[_Part]:
+def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[_Part]:
     """The keys of one batch: members, then a level of the tree at a time."""
     if plan.has(FamilyKind.MEMBER):
         owner, group = _members(touches)
@@ -149,7 +153,7 @@ def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int) -> 
             weight=np.ones(len(owner), dtype=np.int64),
         )
     tree = tree_of(agreement)
-    for impulses in _impulses(agreement, plan, touches, horizon):
+    for impulses in _impulses(agreement, plan, touches, horizon, tally):
         for level, size in enumerate(tree):
             merged = _merged(impulses, size)
             first = np.flatnonzero(changes(merged.owner, merged.tick)) if len(merged.owner) else merged.owner
@@ -174,7 +178,7 @@ def _members(touches: Touched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return pairs // groups, pairs % groups
 
 
-def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int) -> Iterator[Impulses]:
+def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Impulses]:
     """The weights of all families of the tree, whole persons at a time, with targets for groups."""
     windows = [
         _aimed(_anchors(agreement, touches, family), plan, position)
@@ -189,7 +193,7 @@ def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int) 
     collected = windows
     for window in sorted(earning):
         own = [family for family in plan.families if family.window_ticks == window]
-        for part in credited(agreement, touches, window=window, horizon=horizon):
+        for part in credited(agreement, touches, window=window, horizon=horizon, tally=tally):
             for via in dict.fromkeys(family.via for family in own):
                 earned = part.of(event_positions(agreement, via))
                 position = plan.families.index(Family(kind=FamilyKind.CREDIT, via=via, window_ticks=window))

@@ -215,13 +215,19 @@ class _Firsts:
 
 
 class _Source:
-    """The outcomes that some values look at, as seen from every place."""
+    """The outcomes that some values look at, as seen from every place.
+
+    Looking places up is what costs, so it is done once for all values that look at the same stretch of time.
+    """
 
     def __init__(self, frame: Frame, at: Ints, money: Ints, counts: Ints, places: Ints) -> None:
         self._at, self._money, self._counts, self._places = at, money, counts, places
         self._stride = frame.stride
         self._base = places - places % frame.stride
         self._limit = self._base + frame.horizon  # outcomes of the same person end here, windows too
+        self._here: Ints | None = None
+        self._windows: dict[tuple[int, Period], Ints] = {}
+        self._to_come: tuple[Ints, Ints] | None = None
 
     def figure(self, value: RowValue) -> Ints:
         """One value at every place."""
@@ -233,23 +239,32 @@ class _Source:
 
     def _window(self, value: RowValue, period: Period) -> Ints:
         window = value.window_ticks or 0
+        if self._here is None:
+            self._here = np.searchsorted(self._at, self._places, side="left")
+        low = high = self._here
+        if (window, period) not in self._windows:
+            if period is Period.AFTER:
+                other = np.minimum(self._places + window, self._limit)
+            else:
+                other = np.maximum(self._places - window, self._base)
+            self._windows[window, period] = np.searchsorted(self._at, other, side="left")
         if period is Period.AFTER:
-            first, last = self._places, np.minimum(self._places + window, self._limit)
+            high = self._windows[window, period]
         else:
-            first, last = np.maximum(self._places - window, self._base), self._places
-        low = np.searchsorted(self._at, first, side="left")
-        high = np.searchsorted(self._at, last, side="left")
+            low = self._windows[window, period]
         total = _totals(self._money if value.measure is Measure.SUM else self._counts, value.cap)
-        figure: Ints = np.minimum(total[high] - total[low], value.cap).astype(np.int64)
+        figure: Ints = np.minimum(total[high] - total[low], value.cap).astype(np.int64, copy=False)
         return figure
 
     def _suffix(self, value: RowValue) -> Ints:
         amounts = self._money if value.measure is Measure.SUM else self._counts
         at, clipped = _clipped(self._at, amounts, value.cap, value.window_ticks or 0, self._stride)
+        if self._to_come is None:  # the ticks with an outcome are the same for every value
+            low = np.searchsorted(at, self._places, side="left")
+            self._to_come = low, np.searchsorted(at, self._limit, side="left")
+        low, high = self._to_come
         total = np.concatenate([np.zeros(1, dtype=clipped.dtype), np.cumsum(clipped)])
-        low = np.searchsorted(at, self._places, side="left")
-        high = np.searchsorted(at, self._limit, side="left")
-        figure: Ints = (total[high] - total[low]).astype(np.int64)
+        figure: Ints = (total[high] - total[low]).astype(np.int64, copy=False)
         return figure
 
 
@@ -261,7 +276,7 @@ def _totals(value: Ints, cap: int) -> NDArray[Any]:
     clipped = np.minimum(value, cap)
     wide = int(clipped.max(initial=0)) * len(clipped) >= _INT64_LIMIT
     total: NDArray[Any] = np.zeros(len(value) + 1, dtype=np.object_ if wide else np.int64)
-    total[1:] = np.cumsum(clipped.astype(total.dtype))
+    total[1:] = np.cumsum(clipped.astype(total.dtype, copy=False))
     return total
 
 

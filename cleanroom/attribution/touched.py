@@ -69,6 +69,8 @@ class Tally:
     capped_memberships: int = 0
     capped_people: int = 0
     bandless_memberships: int = 0
+    over_windows: dict[int, int] = field(default_factory=dict)  # credit window in ticks -> touches
+    over_touches: dict[int, int] = field(default_factory=dict)
 
 
 def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: bytes, tally: Tally) -> Iterator[Touched]:

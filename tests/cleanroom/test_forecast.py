@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cleanroom import forecast as module
-from cleanroom.agreement.model import Agreement, Noise, Role
+from cleanroom.agreement.model import Agreement, Noise, Profile, Role
 from cleanroom.execute import join_parameters
 from cleanroom.forecast import Forecast, forecast, traffic
 from cleanroom.plan import plan_of
+from cleanroom.protocols import private_join
+from cleanroom.protocols.seeds import Streams
+from tests.cleanroom.attribution.funnel import joined, prepared, random_funnel
 from tests.cleanroom.release.worlds import make_agreement
+from tests.harness import run_pair
+from tests.protocols.test_traffic import sent
 
 
 def agreement_of(rows_exposure: int, rows_outcome: int, groups: int = 3) -> Agreement:
@@ -95,3 +101,40 @@ def test_suppressed_figures_save_their_openings() -> None:
     cells = plan.groups * len(agreement.metrics)
     for full, empty in zip(most, none, strict=True):
         assert full.bytes - empty.bytes == 40 * cells + 16  # the message's header goes as well
+
+
+@pytest.mark.parametrize("credit", ["last_touch", "linear"])
+def test_bytes_are_those_of_a_join_with_credit_labels_and_bands(credit: str) -> None:
+    funnels = (random_funnel(seed) for seed in range(2000))
+    funnel = next(
+        each
+        for each in funnels
+        if each.agreement.labels_in_use
+        and each.agreement.exposure.frequency is not None
+        and each.agreement.exposure.credit == credit
+        and any(metric.credit for metric in each.agreement.metrics)
+        and {touch[0] for touch in each.touches} & {part[0] for part in each.parts}
+    )
+    choice = replace(funnel.agreement.protocol, max_rows_exposure=1024, max_rows_outcome=4096, profile=Profile.KKRT)
+    funnel = replace(funnel, agreement=replace(funnel.agreement, protocol=choice))
+    plan = plan_of(funnel.agreement)
+    lookups, rows = prepared(funnel, plan)
+    parameters = join_parameters(funnel.agreement, plan)
+    assert len(lookups) and len(rows) and len(plan.families) > 2
+    one, other = (Streams(seed=bytes([number]) * 32, session_id=bytes(32)) for number in (1, 2))
+    run = run_pair(
+        private_join.exposure(
+            parameters=parameters,
+            keys=lookups.keys,
+            indptr=lookups.indptr,
+            target=lookups.target,
+            weight=lookups.weight,
+            streams=one,
+        ),
+        private_join.outcome(parameters=parameters, keys=rows.keys, values=rows.values.view(np.uint64), streams=other),
+    )
+    stated = traffic(funnel.agreement, plan)
+    for step in private_join.traffic(parameters):
+        assert sent(run, step) == stated[step], step
+    opened = plan.combined(run.first.shares + run.second.shares).view(np.int64)
+    assert opened.tolist() == joined(funnel, plan).tolist()

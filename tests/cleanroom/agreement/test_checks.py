@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
+import numpy as np
 import opendp.prelude as dp
 import pytest
 
 from cleanroom.agreement import agreement_warnings, checks
+from cleanroom.attribution.credit import _in_windows
 from cleanroom.errors import AgreementError
 from cleanroom.plan import plan_of
 from tests.cleanroom.agreement.samples import Desk
@@ -130,3 +134,28 @@ def test_midnight_is_midnight_of_the_zone(desk: Desk) -> None:
         ("end = 2018-01-01T00:00:00Z", "end = 2018-01-01T00:00:00+08:00"),
     ]
     assert agreement_warnings(desk.load(shanghai, *moved)) == ()
+
+
+@pytest.mark.parametrize(("days", "enough"), [(1, None), (2, 2), (16, 2), (17, 3)])
+def test_one_window_of_credit_is_warned_about(desk: Desk, days: int, enough: int | None) -> None:
+    """Touches of that many days can all earn within so many windows of 15 days: a plain count says so."""
+    agreement = desk.load()
+    start = agreement.time.start + timedelta(days=3)
+    exposure = replace(agreement.exposure, credit="linear", start=start, end=start + timedelta(days=days))
+    credited = replace(agreement.metrics[1], credit=True)
+    assert credited.window_ticks == 15
+    agreement = replace(agreement, exposure=exposure, metrics=(agreement.metrics[0], credited))
+    found = [warning for warning in agreement_warnings(agreement) if warning.startswith("release.max_windows")]
+    assert len(found) == (enough is not None)
+    ticks = np.arange(days)
+    owner, horizon = np.zeros(days, dtype=np.int64), 365
+    if enough is None:
+        assert _in_windows(owner, ticks, 15, 1, horizon).all()
+        return
+    assert f"; {enough} would let every touch earn" in found[0]
+    assert _in_windows(owner, ticks, 15, enough, horizon).all()
+    assert not _in_windows(owner, ticks, 15, enough - 1, horizon).all()
+    enlarged = replace(agreement, release=replace(agreement.release, max_windows=2))
+    assert not any(warning.startswith("release.max_windows") for warning in agreement_warnings(enlarged))
+    plain = replace(agreement, metrics=agreement.metrics[:1])
+    assert not any(warning.startswith("release.max_windows") for warning in agreement_warnings(plain))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from cleanroom.agreement.model import Label, Period
 from cleanroom.agreement.words import describe
 from cleanroom.errors import AgreementError
 from tests.cleanroom.agreement.samples import Desk
@@ -102,6 +105,39 @@ def test_identifiers_and_instants(desk: Desk) -> None:
     assert "people are matched by phone (rule e164, country CN, as md5)" in counted
     assert "touches of kind mail, note or ad from" in counted
     assert "at 1 agreed time only" in counted
+
+
+def test_credit_bands_labels_and_kinds_are_explained(desk: Desk) -> None:
+    agreement = desk.load()
+    credit = replace(
+        agreement.exposure,
+        events=("click", "like", "read"),
+        credit="time_decay",
+        credit_step_ticks=2,
+        max_touches=5,
+        priority=(("click",), ("like",)),
+        frequency=(1, 2, 4),
+    )
+    metrics = (
+        replace(agreement.metrics[1], name="credited", credit=True, via=("click", "like"), by="customer"),
+        replace(agreement.metrics[1], name="earlier", period=Period.BEFORE),
+    )
+    agreement = replace(
+        agreement,
+        exposure=credit,
+        outcome=replace(agreement.outcome, labels=(Label(column="customer", values=("new", "old")),)),
+        metrics=metrics,
+        release=replace(agreement.release, max_windows=3),
+    )
+    counted = _sections(describe(agreement))["What is counted"]
+    assert "each group is split by how often a person was touched in it: 1, 2-3 or 4+ times" in counted
+    assert "a touch's weight halves for every 2 ticks that it is older" in counted
+    assert "only those of the highest kind present share it: click, then like, then read" in counted
+    assert "earn credit in at most 3 disjoint windows; later touches are dropped" in counted
+    assert "a person's first and latest 4 touches may earn credit" in counted
+    assert "outcomes carry the label customer: 2 values (new, old); other values belong to none" in counted
+    assert "credited to the group's touches of kind click or like within 15d before them, for each customer" in counted
+    assert "before, within 15d of a person's first touch in the group" in counted
 
 
 def test_lines_are_short(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -216,6 +217,50 @@ def test_the_cap_slides() -> None:
     assert sum(credits(one_person("last_touch", cap=150, ticks=3))) == 1 + 100 + 150
 
 
+PAGE = Path(__file__).resolve().parents[3] / "docs/explanation/attribution.md"
+RULES = {
+    "last touch": {"credit": "last_touch"},
+    "last touch, clicks first": {"credit": "last_touch", "priority": (("click",),)},
+    "first touch": {"credit": "first_touch"},
+    "linear": {"credit": "linear"},
+    "position": {"credit": "position"},
+    "time decay, a step of 3 days": {"credit": "time_decay", "credit_step_ticks": 3},
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_example_of_the_page_is_computed_so(rule: str) -> None:
+    """One person, three touches (day 0 by A, a click on day 3 by B, day 6 by C), orders of 100 and 50 on days 6, 8."""
+    (row,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {rule} |")]
+    stated = [float(cell) for cell in row.split("|")[2:6]]
+    base = one_person("linear", ticks=7)
+    agreement = replace(
+        base.agreement,
+        exposure=replace(base.agreement.exposure, groups=("A", "B", "C"), max_touches=None, **RULES[rule]),
+    )
+    start, day = us(agreement.time.start), 86_400_000_000
+    touches = [(person(1), start + 3 * at * day, at, int(at == 1)) for at in range(3)]
+    parts = [(person(1), 0, start + at * day, value, -1, ()) for at, value in ((6, 10_000), (8, 5_000))]
+    figures = credits(replace(base, agreement=agreement, touches=touches, parts=parts))
+    unit = agreement.exposure.credit_unit * 100
+    assert [round(figure / unit, 2) for figure in [*figures, sum(figures)]] == stated
+
+
+def test_what_earns_nothing_is_counted() -> None:
+    """Of touches on days 0, 4 and 8 one window of ten days holds one, two hold all; one touch leaves one."""
+    for funnel, dropped in (
+        (one_person("first_touch", windows=1), (2, 0)),
+        (one_person("first_touch", windows=2), (0, 0)),
+        (one_person("first_touch", limit=1), (0, 2)),
+        (one_person("linear", limit=2), (0, 1)),
+        (one_person("linear", windows=1, limit=1), (2, 0)),
+    ):
+        _, summary = exposure.prepare_lookups(
+            funnel.agreement, plan_of(funnel.agreement), touch_batches(funnel), group_cap_key=KEY
+        )
+        assert (summary.over_windows, summary.over_touches) == dropped
+
+
 def test_credits_add_up_whatever_the_model() -> None:
     """Over groups to all that is credited, over kinds of touches to the credit of all kinds."""
     for seed in range(200):
@@ -268,7 +313,7 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (touched, 'count, side="right") - 1', 'count, side="left") - 1'),
     (functions, "min(touch_end + max(windows, default=0), clock.horizon)", "touch_end"),
     (functions, "low, high = tick + 1, tick + window + 1", "low, high = tick, tick + window"),
-    (functions, "np.maximum(self._places - window, self._base), self._places", "self._places - window, self._places"),
+    (functions, "np.maximum(self._places - window, self._base)", "self._places - window"),
     (functions, "np.maximum(at - window + 1, base)", "np.maximum(at - window, base)"),
     (functions, "cap - (so_far[-1] - so_far[begin])", "cap - so_far[-1]"),
     (functions, "figure * figure", "figure"),
