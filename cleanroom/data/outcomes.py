@@ -306,7 +306,8 @@ class _Reader:
         optional = [ACCOUNT, "event_id"]
         if outcome.value is not None:
             (needed if summed else optional).append(outcome.value)
-        check_names(binding, tuple(needed), tuple(optional), ("event",))
+        unused = {label.column for label in outcome.labels} - set(needed)  # no metric asks for them: not read
+        check_names(binding, tuple(needed), (*optional, *sorted(unused)), ("event",))
         self.names = tuple(dict.fromkeys([*needed, *(name for name in optional if name in binding.columns)]))
         self._value = outcome.value if outcome.value in self.names else None
         self._events = outcome.events

@@ -57,7 +57,10 @@ def facts_columns(agreement: Agreement, party: str) -> tuple[str, ...]:
 def _passes(rule: EligibilityRule, column: Field, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     values = [None if value is None else value.strip() for value in _texts(column).to_pylist()]
     if rule.test in (RuleTest.IS, RuleTest.ONE_OF):
-        return np.array([value in rule.values for value in values], dtype=np.bool_)
+        accepted = set(rule.values)
+        return np.array(
+            [value is not None and not accepted.isdisjoint(_spellings(value)) for value in values], dtype=np.bool_
+        )
     bound = rule.bound if rule.bound is not None else Decimal(0)
     found = np.zeros(len(values), dtype=np.bool_)
     for row, value in enumerate(values):
@@ -68,6 +71,12 @@ def _passes(rule: EligibilityRule, column: Field, counted: NDArray[np.bool_]) ->
             raise column.fault("expected a number", row)
         found[row] = number >= bound if rule.test is RuleTest.AT_LEAST else number <= bound
     return found
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    """A fact as it is written, and a truth value in lower case as well: text files hold True, TRUE or true."""
+    lower = value.lower()
+    return (value, lower) if lower in ("true", "false") else (value,)
 
 
 def _number(text: str) -> Decimal | None:

@@ -17,6 +17,12 @@ from cleanroom.agreement import load_agreement, sign_agreement
 from cleanroom.identity import new_identity
 from cleanroom.simulate.exposures import TOUCH_EVENTS
 from cleanroom.simulate.folder import new_folder
+from cleanroom.simulate.full_papers import (
+    FULL_AGREEMENT_FILE,
+    FULL_BINDING_FILE,
+    full_agreement_text,
+    full_binding_text,
+)
 from cleanroom.simulate.ledgers import Manifest, campaigns_csv, sampling_csv, spend_csv
 from cleanroom.simulate.outcomes import OUTCOME_EVENTS
 from cleanroom.simulate.papers import BINDING_FILE, agreement_text, binding_text
@@ -144,11 +150,16 @@ def _write_papers(parameters: Parameters, folder: Path) -> None:
     for party in PARTIES:
         shutil.copyfile(folder / party / "identity" / f"{party}.crt", folder / f"{party}.crt")
         _write_text(folder / party / BINDING_FILE, binding_text(parameters, party))
-    path = folder / "agreement.toml"
-    _write_text(path, agreement_text(parameters))
-    agreement = load_agreement(path)
-    for identity in identities:
-        sign_agreement(path, agreement, identity)
+        _write_text(folder / party / FULL_BINDING_FILE, full_binding_text(party))
+    for name, text in (
+        ("agreement.toml", agreement_text(parameters)),
+        (FULL_AGREEMENT_FILE, full_agreement_text(parameters)),
+    ):
+        path = folder / name
+        _write_text(path, text)
+        agreement = load_agreement(path)
+        for identity in identities:
+            sign_agreement(path, agreement, identity)
 
 
 class _RowFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Iterator
@@ -33,11 +34,11 @@ def simulated(scene: Scene, *options: str, people: int = 1500) -> Ended:
     return scene.command("simulate", *arguments).ended()
 
 
-def checked(scene: Scene, party: str) -> Ended:
+def checked(scene: Scene, party: str, agreement: str = "agreement.toml", binding: str = "binding.toml") -> Ended:
     world = scene.root / "world"
     return scene.command(
-        *("data", "check", "--agreement", str(world / "agreement.toml"), "--party", party, "--json"),
-        *("--data", str(world / party / "binding.toml")),
+        *("data", "check", "--agreement", str(world / agreement), "--party", party, "--json"),
+        *("--data", str(world / party / binding)),
     ).ended()
 
 
@@ -54,6 +55,27 @@ def test_the_data_check_accepts_a_world(scene: Scene, match: str) -> None:
         assert facts["source"]["rows"] == rows
         assert facts["trees"][0]["fits"] is True
         assert facts["source"]["kept"] > 0
+
+
+def test_the_full_agreement_asks_for_lists_that_are_there(scene: Scene) -> None:
+    assert simulated(scene, "--sample", "0.5").code == 0
+    with (scene.root / "world" / "media" / "campaigns.csv").open(encoding="utf-8") as lines:
+        campaigns = list(csv.DictReader(lines))
+    failing = [row["campaign_id"] for row in campaigns if row["verified"] != "true" or int(row["account_notes"]) < 20]
+    assert 0 < len(failing) < len(campaigns)
+    manifest = scene.root / "world" / "shop" / "manifest.csv"
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    busy = next(place for place, line in enumerate(lines) if line.endswith(tuple("123456789")))
+    lines[busy] += "00"  # a hundred times what was delivered
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for party, verdict, shut in (("media", "complete", failing), ("shop", "failure", [])):
+        found = checked(scene, party, "full.toml", "full-binding.toml")
+        assert found.code == 0, found.stderr
+        facts = json.loads(found.stdout)
+        assert facts["completeness"]["verdict"] == verdict
+        assert facts["not_eligible"] == shut
+        assert facts["trees"][0]["fits"] is True
+        assert len(facts["identifiers"]) == 7
 
 
 def test_an_agreement_without_faults_or_warnings(scene: Scene) -> None:

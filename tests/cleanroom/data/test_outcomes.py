@@ -138,7 +138,7 @@ def test_merged_values_that_do_not_fit() -> None:
         _kernels.merge_lines(line[:, :6].copy())
 
 
-LABELLED = OUTCOME_COLUMNS + '\ntier = "tier"\nkind = "kind"'
+LABELLED = OUTCOME_COLUMNS + '\ntier = "tier"\nkind = "kind"\ncolour = "tier"'
 
 
 def labelled_parts(folder: Path, body: str) -> tuple[OutcomeData, list[tuple[int, int, list[int]]]]:

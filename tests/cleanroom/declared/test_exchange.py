@@ -30,7 +30,7 @@ rules = [
     {party = "media", fact = "category", one_of = ["beauty", "sports"]},
 ]
 """
-GOOD = "campaign,verified,notes,category\nspring,true,30,beauty\ntiny,true,99,sports\nother,false,0,none\n"
+GOOD = "campaign,verified,notes,category\nspring,True,30,beauty\ntiny,true,99,sports\nother,false,0,none\n"
 SCORES = "campaign,score\ntiny,4.9\nspring,4.50\n"
 
 
@@ -98,7 +98,7 @@ def test_a_failure_marks_the_release_where_that_is_agreed(tmp_path: Path) -> Non
     [
         (GOOD, SCORES, ["spring", "tiny"]),
         (GOOD.replace("30", "29"), SCORES, ["tiny"]),
-        (GOOD.replace("spring,true", "spring,false"), SCORES, ["tiny"]),
+        (GOOD.replace("spring,True", "spring,false"), SCORES, ["tiny"]),
         (GOOD.replace("sports", "food"), SCORES, ["spring"]),
         (GOOD, SCORES.replace("4.9", "4.49"), ["spring"]),
         (GOOD, "campaign,score\nspring,5\n", ["spring"]),  # a group that a list does not name fails
