@@ -7,14 +7,17 @@ import json
 import math
 import re
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from cleanroom.agreement.lift import Comparison, Denominator, Design, Lift
 from cleanroom.agreement.model import Agreement, Noise
 from cleanroom.errors import DataError, UsageError
+from cleanroom.lift import LiftStatus
 from cleanroom.release.table import Status
-from cleanroom.report import RunFiles, render_report, write_report
+from cleanroom.report import RunFiles, lift_of, render_report, write_report
 from cleanroom.report.page import MAX_FIGURES, MAX_GROUPS
 from tests.cleanroom.report.samples import full_agreement, full_files, sample_agreement, sample_files
 
@@ -165,6 +168,29 @@ def test_other_definitions_are_flagged_and_only_like_metrics_stand_together() ->
     assert "do not share one definition" not in render_report(
         [RunFiles.of(sample_files()), RunFiles.of(sample_files(other_partner(), session=b"\x33" * 32))]
     )
+
+
+def test_lift_stands_with_its_interval_or_the_reason_why_not() -> None:
+    agreement = full_agreement(groups=("c01/test", "c01/control", "x", "c02/test", "c02/control"), windows=(15,))
+    names = tuple(metric.name for metric in agreement.metrics if metric.name in ("search_15d", "gmv_15d"))
+    lift = Lift(
+        design=Design.RANDOMISED,
+        denominator=Denominator.MATCHED,
+        confidence=Decimal("0.95"),
+        metrics=names,
+        comparisons=(
+            Comparison(name="c01", test=("c01/test",), control=("c01/control",), test_share=None),
+            Comparison(name="c02", test=("c02/control",), control=("c02/test",), test_share=None),
+        ),
+    )
+    run = RunFiles.of(full_files(replace(agreement, lift=lift)))
+    rows = {(row.comparison, row.metric): row for row in lift_of(run)}
+    assert rows["c01", "search_15d"].status is LiftStatus.ESTIMATED
+    assert rows["c02", "search_15d"].status is LiftStatus.SUPPRESSED
+    part = render_report([run]).split('id="run-0-at-lift"')[1].split("</section>")[0]
+    assert f"{rows['c01', 'search_15d'].incremental:+,.0f}" in part
+    assert f"{rows['c01', 'search_15d'].incremental_low:+,.0f} …" in part
+    assert "suppressed" in part
 
 
 def test_groups_that_are_not_eligible_are_named() -> None:
