@@ -4,7 +4,7 @@
 //! holds V, the sender Q = V + u·Δ, u being the receiver's choice. F16 is GF(2)[α] / (α⁴ + α + 1) and an element is a
 //! nibble whose bit b is the coefficient of α^b. The streams are bit-sliced: one AES block is one coefficient of 128
 //! consecutive transfers. The last group of a batch has random choices; it masks the batch's consistency check, a
-//! universal hash of U, V and Q. `protocols/ot.py` tells the protocol, `protocols/reference/ot.py` computes the same.
+//! universal hash of U, V and Q. `protocols/ot.py` tells the protocol, `tools/slow/transfers.py` computes the same.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
