@@ -12,8 +12,11 @@ use pyo3::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256, Sha512};
+use std::mem::take;
 use subtle::{Choice, ConditionallySelectable};
 use zeroize::Zeroizing;
+
+use crate::wipe::Wiped;
 
 const POINT: usize = 32;
 const KEY: usize = 16;
@@ -22,12 +25,12 @@ fn bad(message: &'static str) -> PyErr {
     PyValueError::new_err(message)
 }
 
-fn generator(key: &[u8]) -> PyResult<ChaCha20Rng> {
-    let seed: [u8; 32] = key.try_into().map_err(|_| bad("key is 32 bytes"))?;
-    Ok(ChaCha20Rng::from_seed(*Zeroizing::new(seed)))
+fn generator(key: &[u8]) -> PyResult<Wiped<ChaCha20Rng>> {
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().map_err(|_| bad("key is 32 bytes"))?);
+    Ok(Wiped::new(ChaCha20Rng::from_seed(*seed)))
 }
 
-fn wide(rng: &mut ChaCha20Rng) -> Zeroizing<[u8; 64]> {
+fn wide(rng: &mut Wiped<ChaCha20Rng>) -> Zeroizing<[u8; 64]> {
     let mut bytes = Zeroizing::new([0u8; 64]);
     rng.fill_bytes(bytes.as_mut());
     bytes
@@ -56,19 +59,26 @@ fn hash_to_point(domain: &[u8], index: usize, slot: u8, element: &[u8]) -> Ristr
     RistrettoPoint::from_uniform_bytes(&digest.into())
 }
 
-fn derive_key(domain: &[u8], index: usize, slot: u8, messages: [&[u8]; 2], shared: &RistrettoPoint) -> [u8; KEY] {
-    let secret = Zeroizing::new(shared.compress().to_bytes());
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(b"cleanroom/base-ot/key/v1")
-        .chain_update(domain)
-        .chain_update((index as u32).to_le_bytes())
-        .chain_update([slot])
-        .chain_update(messages[0])
-        .chain_update(messages[1])
-        .chain_update(secret.as_ref())
-        .finalize()
-        .into();
-    let mut key = [0u8; KEY];
+fn derive_key(
+    domain: &[u8],
+    index: usize,
+    slot: u8,
+    messages: [&[u8]; 2],
+    shared: RistrettoPoint,
+) -> Zeroizing<[u8; KEY]> {
+    let secret = Zeroizing::new(Zeroizing::new(shared).compress().to_bytes());
+    let mut state = Wiped::new(
+        Sha256::new()
+            .chain_update(b"cleanroom/base-ot/key/v1")
+            .chain_update(domain)
+            .chain_update((index as u32).to_le_bytes())
+            .chain_update([slot])
+            .chain_update(messages[0])
+            .chain_update(messages[1]),
+    );
+    state.update(secret.as_ref());
+    let digest: Zeroizing<[u8; 32]> = Zeroizing::new(state.finalize_reset().into());
+    let mut key = Zeroizing::new([0u8; KEY]);
     key.copy_from_slice(&digest[..KEY]);
     key
 }
@@ -119,12 +129,13 @@ fn sender_message(key: &[u8], count: usize) -> PyResult<Vec<u8>> {
     Ok(message)
 }
 
-fn sender_keys(key: &[u8], domain: &[u8], elements: &[u8]) -> PyResult<Vec<u8>> {
+/// What is wiped unless all of it is handed out.
+fn sender_keys(key: &[u8], domain: &[u8], elements: &[u8]) -> PyResult<Zeroizing<Vec<u8>>> {
     if elements.len() % (2 * POINT) != 0 {
         return Err(bad("elements are two of 32 bytes for each transfer"));
     }
     let scalars = sender_scalars(key, elements.len() / (2 * POINT))?;
-    let mut keys = Vec::with_capacity(scalars.len() * 2 * KEY);
+    let mut keys = Zeroizing::new(Vec::with_capacity(scalars.len() * 2 * KEY));
     for (index, (pair, scalar)) in elements.chunks_exact(2 * POINT).zip(scalars.iter()).enumerate() {
         let encoded = [&pair[..POINT], &pair[POINT..]];
         let points = [decode(encoded[0])?, decode(encoded[1])?];
@@ -133,23 +144,29 @@ fn sender_keys(key: &[u8], domain: &[u8], elements: &[u8]) -> PyResult<Vec<u8>> 
             if blinded.is_identity() {
                 return Err(bad("an element is the identity"));
             }
-            keys.extend_from_slice(&derive_key(domain, index, slot as u8, encoded, &(scalar * blinded)));
+            keys.extend_from_slice(derive_key(domain, index, slot as u8, encoded, scalar * blinded).as_ref());
         }
     }
     Ok(keys)
 }
 
-fn receiver_keys(key: &[u8], domain: &[u8], choices: &[u8], own: &[u8], elements: &[u8]) -> PyResult<Vec<u8>> {
+fn receiver_keys(
+    key: &[u8],
+    domain: &[u8],
+    choices: &[u8],
+    own: &[u8],
+    elements: &[u8],
+) -> PyResult<Zeroizing<Vec<u8>>> {
     check_choices(choices)?;
     if own.len() != choices.len() * 2 * POINT || elements.len() != choices.len() * POINT {
         return Err(bad("64 own bytes and 32 of the peer for each choice"));
     }
-    let mut keys = Vec::with_capacity(choices.len() * KEY);
+    let mut keys = Zeroizing::new(Vec::with_capacity(choices.len() * KEY));
     for (index, ((scalar, _), &bit)) in receiver_draws(key, choices.len())?.iter().zip(choices).enumerate() {
         let sent = &own[index * 2 * POINT..(index + 1) * 2 * POINT];
         let element = decode(&elements[index * POINT..(index + 1) * POINT])?;
         let messages = [&sent[..POINT], &sent[POINT..]];
-        keys.extend_from_slice(&derive_key(domain, index, bit, messages, &(scalar * element)));
+        keys.extend_from_slice(derive_key(domain, index, bit, messages, scalar * element).as_ref());
     }
     Ok(keys)
 }
@@ -183,7 +200,7 @@ fn base_ot_sender_keys<'py>(
     domain: &[u8],
     elements: &[u8],
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    Ok(py.detach(|| sender_keys(key, domain, elements))?.into_pyarray(py))
+    Ok(take(&mut *py.detach(|| sender_keys(key, domain, elements))?).into_pyarray(py))
 }
 
 /// The chosen key of each transfer, from the sender's elements.
@@ -197,7 +214,7 @@ fn base_ot_receiver_keys<'py>(
     elements: &[u8],
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
     let choices = choices.as_slice().map_err(|_| bad("choices are contiguous"))?;
-    Ok(py.detach(|| receiver_keys(key, domain, choices, own, elements))?.into_pyarray(py))
+    Ok(take(&mut *py.detach(|| receiver_keys(key, domain, choices, own, elements))?).into_pyarray(py))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -212,6 +229,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
 
     #[test]
     fn keys_agree_at_the_choice_and_only_there() {
@@ -226,6 +244,34 @@ mod tests {
             assert_eq!(own, at(usize::from(bit)));
             assert_ne!(own, at(1 - usize::from(bit)));
         }
+    }
+
+    #[test]
+    fn scalars_and_keys_are_wiped_also_where_a_later_element_is_refused() {
+        let (receiver, sender) = ([1; 32], [2; 32]);
+        let mut sent = receiver_message(&receiver, b"domain", &[1, 0]).unwrap();
+        let mut answer = sender_message(&sender, 2).unwrap();
+        let both = sender_keys(&sender, b"domain", &sent).unwrap();
+        let chosen = receiver_keys(&receiver, b"domain", &[1, 0], &sent, &answer).unwrap();
+        let drawn = receiver_draws(&receiver, 1).unwrap()[0].0.to_bytes();
+        let scalar = sender_scalars(&sender, 1).unwrap()[0].to_bytes();
+        assert_eq!(freed_with(&drawn, || receiver_message(&receiver, b"domain", &[1, 0])), 0);
+        assert_eq!(freed_with(&scalar, || sender_message(&sender, 2)), 0);
+        for spoilt in [false, true] {
+            if spoilt {
+                sent[3 * POINT..].fill(0xff);
+                answer[POINT..].fill(0xff);
+            }
+            for needle in [&both[..KEY], &scalar] {
+                assert_eq!(freed_with(needle, || drop(sender_keys(&sender, b"domain", &sent))), 0);
+            }
+            for needle in [&chosen[..KEY], &drawn] {
+                let keys = || drop(receiver_keys(&receiver, b"domain", &[1, 0], &sent, &answer));
+                assert_eq!(freed_with(needle, keys), 0);
+            }
+        }
+        assert!(sender_keys(&sender, b"domain", &sent).is_err());
+        assert!(receiver_keys(&receiver, b"domain", &[1, 0], &sent, &answer).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! AES block is 128 consecutive bins of a column. `protocols/oprf_kkrt.py` tells the protocol and
 //! `tools/slow/kkrt.py` computes the same.
 
-use aes::cipher::{BlockEncrypt, KeyInit};
+use aes::cipher::BlockEncrypt;
 use aes::{Aes128Enc, Block};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -16,7 +16,8 @@ use sha2::compress256;
 use sha2::digest::generic_array::{typenum::U64, GenericArray};
 use zeroize::Zeroizing;
 
-use crate::ot::transpose_64;
+use crate::ot::{schedules, transpose_64};
+use crate::wipe::{redacted, Wiped};
 
 const WIDTH: usize = 448;
 const WORDS: usize = WIDTH / 64;
@@ -78,12 +79,6 @@ fn row_at(bytes: &[u8]) -> Row {
     row
 }
 
-fn schedules(keys: &[u8]) -> PyResult<Vec<Aes128Enc>> {
-    keys.chunks_exact(KEY)
-        .map(|key| Aes128Enc::new_from_slice(key).map_err(|_| bad("an AES key is 16 bytes")))
-        .collect()
-}
-
 /// C: the CBC-MAC of the padded input, then the block under four keys, cut to 448 bits.
 struct Code {
     keys: Vec<Aes128Enc>,
@@ -99,7 +94,7 @@ impl Code {
 
     /// Codewords of at most `GROUP` inputs.
     fn encode(&self, inputs: &[u8], codewords: &mut [Row]) {
-        let mut chained = [Block::default(); GROUP];
+        let mut chained = Wiped::new([Block::default(); GROUP]);
         let chained = &mut chained[..codewords.len()];
         for (block, input) in chained.iter_mut().zip(inputs.chunks_exact(INPUT)) {
             block.copy_from_slice(&input[..KEY]);
@@ -111,7 +106,7 @@ impl Code {
             }
         }
         self.keys[0].encrypt_blocks(chained);
-        let mut blocks = [Block::default(); GROUP];
+        let mut blocks = Wiped::new([Block::default(); GROUP]);
         let blocks = &mut blocks[..codewords.len()];
         for (part, key) in self.keys[1..].iter().enumerate() {
             blocks.copy_from_slice(chained);
@@ -237,6 +232,8 @@ struct Extension {
     first: u64,
 }
 
+redacted!(Extension);
+
 impl Extension {
     /// The correction and the outputs of the bins from 128 · `first` on.
     fn receive(&self, code: &Code, hash: &Hash, inputs: &[u8], size: usize) -> (Vec<u8>, Vec<u8>) {
@@ -332,7 +329,7 @@ impl Extension {
 }
 
 fn column_words(key: &Aes128Enc, first: u64, words: &mut [[u64; 2]]) {
-    let mut blocks = [Block::default(); TASK_GROUPS];
+    let mut blocks = Wiped::new([Block::default(); TASK_GROUPS]);
     let blocks = &mut blocks[..words.len()];
     stream(key, first, blocks);
     for (words, block) in words.iter_mut().zip(blocks.iter()) {
@@ -351,9 +348,9 @@ fn evaluate(code: &Code, hash: &Hash, rows: &[u8], mask: &Row, points: (&[u8], &
             for (row, &bin) in held.iter_mut().zip(bins) {
                 *row = row_at(&rows[bin as usize * ROW..][..ROW]);
             }
-            let mut codewords = [[0u64; WORDS]; GROUP];
+            let mut codewords = Zeroizing::new([[0u64; WORDS]; GROUP]);
             code.encode(inputs, &mut codewords[..bins.len()]);
-            let each = held.iter_mut().zip(&codewords).zip(bins.iter().zip(outputs.chunks_exact_mut(size)));
+            let each = held.iter_mut().zip(codewords.iter()).zip(bins.iter().zip(outputs.chunks_exact_mut(size)));
             for ((row, codeword), (&bin, out)) in each {
                 for ((word, code), mask) in row.iter_mut().zip(codeword).zip(mask) {
                     *word ^= code & mask;
@@ -498,10 +495,36 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
     use sha2::{Digest, Sha256};
 
     fn bytes(count: usize, salt: usize) -> Vec<u8> {
         (0..count).map(|index| ((index + salt).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    }
+
+    /// The first column of 128 bins, as it lies in a task's columns, read off the rows.
+    fn first_column(rows: &[u8]) -> [u8; KEY] {
+        let bits = rows.chunks_exact(ROW).take(GROUP).enumerate();
+        bits.fold(0u128, |column, (bin, row)| column | u128::from(row[0] & 1) << bin).to_le_bytes()
+    }
+
+    #[test]
+    fn stream_keys_columns_and_rows_are_wiped() {
+        // far from the bytes of other tests, which run beside this one
+        let (keys, code, prefix) = (bytes(2 * WIDTH * KEY, 99_991), bytes(CODE_KEYS * KEY, 5), bytes(PREFIX, 7));
+        let extension = |keys: &[u8]| Extension { streams: schedules(keys).unwrap(), first: 2 };
+        assert_eq!(format!("{:?}", extension(&keys)), "Extension(..)");
+        assert_eq!(freed_with(&keys, || drop(extension(&keys))), 0);
+        let (code, hash) = (Code::new(&code).unwrap(), Hash::new(&prefix).unwrap());
+        let inputs = bytes(GROUP * INPUT, 11);
+        let mut own = vec![[0u64; 2]; 1];
+        column_words(&schedules(&keys).unwrap()[0], 2, &mut own);
+        let own = [own[0][0].to_le_bytes(), own[0][1].to_le_bytes()].concat();
+        assert_eq!(freed_with(&own, || extension(&keys).receive(&code, &hash, &inputs, 16)), 0);
+        let (correction, _) = extension(&keys).receive(&code, &hash, &inputs, 16);
+        let mask = [0x5555_5555_5555_5555; WORDS];
+        let send = || extension(&keys[..WIDTH * KEY]).send(&mask, &correction);
+        assert_eq!(freed_with(&first_column(&send()), send), 0);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod rows;
 mod sort;
 mod text;
 mod universal;
+mod wipe;
 
 #[pymodule]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {

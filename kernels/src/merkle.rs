@@ -10,6 +10,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::wipe::{redacted, Wiped};
+
 type Hash = [u8; 32];
 
 /// Leaves of a subtree that one thread hashes at a time: a power of two, so that subtrees are nodes of the whole tree.
@@ -17,24 +19,30 @@ const SUBTREE: usize = 1024;
 const BLOCK: usize = 64;
 const LABEL: &[u8] = b"cleanroom/merkle/v1";
 
-/// HMAC-SHA-256 (RFC 2104) with both pads hashed once. The states depend on the key; `sha2` cannot wipe them.
+/// HMAC-SHA-256 (RFC 2104) with both pads hashed once.
 struct Mac {
-    inner: Sha256,
-    outer: Sha256,
+    inner: Wiped<Sha256>,
+    outer: Wiped<Sha256>,
 }
+
+redacted!(Mac);
 
 impl Mac {
     fn new(key: &[u8; 32]) -> Self {
         let mut pad = Zeroizing::new([0x36; BLOCK]);
         pad.iter_mut().zip(key).for_each(|(pad, key)| *pad ^= key);
-        let inner = Sha256::new().chain_update(pad.as_slice());
+        let inner = Wiped::new(Sha256::new().chain_update(pad.as_slice()));
         pad.iter_mut().for_each(|pad| *pad ^= 0x36 ^ 0x5c);
-        Mac { inner, outer: Sha256::new().chain_update(pad.as_slice()) }
+        Mac { inner, outer: Wiped::new(Sha256::new().chain_update(pad.as_slice())) }
     }
 
     fn salt(&self, index: u64) -> Hash {
-        let inner = self.inner.clone().chain_update(LABEL).chain_update(index.to_le_bytes()).finalize();
-        self.outer.clone().chain_update(inner).finalize().into()
+        let mut inner = Wiped::new(self.inner.clone());
+        inner.update(LABEL);
+        inner.update(index.to_le_bytes());
+        let mut outer = Wiped::new(self.outer.clone());
+        outer.update(inner.finalize_reset());
+        outer.finalize_reset().into()
     }
 }
 
@@ -118,6 +126,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::{dropped, holds};
 
     fn recursive(leaves: &[Hash]) -> Hash {
         match leaves {
@@ -127,6 +136,31 @@ mod tests {
                 node(&recursive(&leaves[..split]), &recursive(&leaves[split..]))
             }
         }
+    }
+
+    #[test]
+    fn the_blinding_key_s_states_are_wiped() {
+        let key = *b"a key of thirty-two bytes, as is";
+        // what the states hold of the key: eight words in the machine's order
+        let state = |pad: u8| -> [u32; 8] {
+            let mut block = [pad; BLOCK];
+            block.iter_mut().zip(&key).for_each(|(byte, key)| *byte ^= key);
+            let mut state = sha256_start();
+            sha2::compress256(&mut state, &[block.into()]);
+            state
+        };
+        let (before, after) = dropped(Mac::new(&key));
+        for pad in [0x36, 0x5c] {
+            let state = state(pad).map(u32::to_ne_bytes).concat();
+            assert!(holds(&before, &state));
+        }
+        assert!(after.iter().all(|&byte| byte == 0));
+        assert_eq!(format!("{:?}", Mac::new(&key)), "Mac(..)");
+    }
+
+    /// FIPS 180-4, section 5.3.3.
+    fn sha256_start() -> [u32; 8] {
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]
     }
 
     #[test]

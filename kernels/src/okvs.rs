@@ -14,6 +14,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::wipe::Wiped;
+
 use crate::cuckoo::{reduce, word_at};
 use crate::rows::in_row_order;
 
@@ -159,7 +161,7 @@ fn sort_by_start(seed: &[u8], keys: &[u8], width: usize, shape: Shape) -> (Vec<u
 
 /// The fill stream as little-endian words: every position that no row decides holds its bytes.
 fn fill(out: &mut [u64], key: &[u8; FILL_KEY_BYTES]) {
-    let mut generator = ChaCha20Rng::from_seed(*key);
+    let mut generator = Wiped::new(ChaCha20Rng::from_seed(*key));
     let mut bytes = Zeroizing::new(vec![0u8; 8 << 13]);
     for out in out.chunks_mut(1 << 13) {
         let bytes = &mut bytes[..8 * out.len()];
@@ -237,8 +239,8 @@ fn okvs_encode<'py>(
     let (value_rows, words) = values.as_array().dim();
     let shape = Shape::new(starts, band, words)?;
     let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
-    let mut fill_key: [u8; FILL_KEY_BYTES] =
-        fill_key.try_into().map_err(|_| PyValueError::new_err("the fill key is 32 bytes"))?;
+    let fill_key: Zeroizing<[u8; FILL_KEY_BYTES]> =
+        Zeroizing::new(fill_key.try_into().map_err(|_| PyValueError::new_err("the fill key is 32 bytes"))?);
     if width == 0 || rows != value_rows || rows >= u32::MAX as usize || seed.len() != SEED_BYTES {
         return Err(PyValueError::new_err("keys n × L bytes, values n × w words, n below 2^32 - 1, seed 16 bytes"));
     }
@@ -247,7 +249,6 @@ fn okvs_encode<'py>(
         fill(&mut out, &fill_key);
         solve(&mut out, seed, keys, width, values, shape)
     });
-    fill_key.zeroize();
     if !solved {
         out.zeroize();
         return Ok(None);

@@ -18,6 +18,7 @@ use subtle::{Choice, ConditionallySelectable};
 use zeroize::Zeroizing;
 
 use crate::universal;
+use crate::wipe::{redacted, Wiped};
 
 create_exception!(_kernels, CheckError, PyValueError, "A correction does not pass its consistency check.");
 
@@ -66,6 +67,15 @@ fn key_of(bytes: &[u8]) -> PyResult<Aes128Enc> {
     Aes128Enc::new_from_slice(bytes).map_err(|_| bad("an AES key is 16 bytes"))
 }
 
+/// Key schedules in a vector that does not grow: one that moves leaves them behind.
+pub(crate) fn schedules(keys: &[u8]) -> PyResult<Vec<Aes128Enc>> {
+    let mut schedules = Vec::with_capacity(keys.len() / SEED);
+    for key in keys.chunks_exact(SEED) {
+        schedules.push(key_of(key)?);
+    }
+    Ok(schedules)
+}
+
 fn xor(left: &Node, right: &Node) -> Node {
     let mut out = *left;
     out.iter_mut().zip(right).for_each(|(out, right)| *out ^= right);
@@ -81,8 +91,8 @@ fn array_node(bytes: &[u8]) -> Node {
 /// The two children of a node: its AES encryptions of the blocks 0 and 1.
 fn children(node: &Node) -> [Node; 2] {
     let cipher = Aes128Enc::new(node.into());
-    let mut blocks = [block_of(0), block_of(1)];
-    cipher.encrypt_blocks(&mut blocks);
+    let mut blocks = Wiped::new([block_of(0), block_of(1)]);
+    cipher.encrypt_blocks(&mut blocks[..]);
     [blocks[0].into(), blocks[1].into()]
 }
 
@@ -133,12 +143,14 @@ struct Leaves {
     keys: Vec<Aes128Enc>,
 }
 
+redacted!(Leaves);
+
 impl Leaves {
     fn new(bytes: &[u8]) -> PyResult<Self> {
         if bytes.len() != TREES * LEAVES * SEED {
             return Err(bad("leaves are 32 x 16 x 16 bytes"));
         }
-        Ok(Self { keys: bytes.chunks_exact(SEED).map(key_of).collect::<PyResult<_>>()? })
+        Ok(Self { keys: schedules(bytes)? })
     }
 
     /// S_b = Σ of the streams of leaves whose index has bit b, for the four b, and the sum of all streams.
@@ -153,7 +165,7 @@ impl Leaves {
         sums: &mut [Words; DEPTH],
         total: &mut Words,
     ) {
-        let mut blocks = [Block::default(); TASK_WORDS / 2];
+        let mut blocks = Wiped::new([Block::default(); TASK_WORDS / 2]);
         let blocks = &mut blocks[..counters.len()];
         let keys = &self.keys[tree * LEAVES..(tree + 1) * LEAVES];
         for (stream, key) in streams.iter_mut().zip(keys).skip(usize::from(punctured)) {
@@ -314,13 +326,16 @@ fn rows_of(matrix: &[Planes]) -> Vec<u8> {
 fn extend_receiver(leaves: &Leaves, binding: &Binding<'_>, choices: &[u8], mask: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let width = binding.width;
     let correction_bytes = TREES * width * ROW;
-    let mut chosen: Vec<_> = choices.chunks(GROUP).map(choice_planes).collect();
-    let mut masking = [[0u64; 2]; DEPTH];
-    read_planes(&mut masking, mask);
-    chosen.push(masking);
+    let mut chosen = Zeroizing::new(vec![[[0u64; 2]; DEPTH]; choices.len().div_ceil(GROUP) + 1]);
+    for (planes, choices) in chosen.iter_mut().zip(choices.chunks(GROUP)) {
+        *planes = choice_planes(choices);
+    }
+    if let Some(masking) = chosen.last_mut() {
+        read_planes(masking, mask);
+    }
     let mut message = vec![0u8; chosen.len() * correction_bytes + check_bytes(width)];
     let (correction, check) = message.split_at_mut(chosen.len() * correction_bytes);
-    let mut matrix = vec![[[0u64; 2]; PLANES]; chosen.len()];
+    let mut matrix = Zeroizing::new(vec![[[0u64; 2]; PLANES]; chosen.len()]);
     correction
         .par_chunks_mut(TASK_GROUPS * correction_bytes)
         .zip(matrix.par_chunks_mut(TASK_GROUPS))
@@ -356,7 +371,7 @@ fn extend_sender(leaves: &Leaves, delta: &[u8], binding: &Binding<'_>, message: 
     let width = binding.width;
     let correction_bytes = TREES * width * ROW;
     let (correction, check) = message.split_at(message.len() - check_bytes(width));
-    let mut matrix = vec![[[0u64; 2]; PLANES]; correction.len() / correction_bytes];
+    let mut matrix = Zeroizing::new(vec![[[0u64; 2]; PLANES]; correction.len() / correction_bytes]);
     matrix.par_chunks_mut(TASK_GROUPS).zip(correction.par_chunks(TASK_GROUPS * correction_bytes)).enumerate().for_each(
         |(task, (matrix, correction))| {
             let here = matrix.len();
@@ -375,7 +390,7 @@ fn extend_sender(leaves: &Leaves, delta: &[u8], binding: &Binding<'_>, message: 
             }
         },
     );
-    let hashed = universal::hash(binding.challenge(correction), &matrix);
+    let hashed = Zeroizing::new(universal::hash(binding.challenge(correction), &matrix));
     let (hashed_choices, hashed_rows) = check.split_at(width * ROW);
     let mut difference = 0;
     for (tree, expected) in hashed_rows.chunks_exact(DEPTH * ROW).enumerate() {
@@ -430,9 +445,9 @@ fn mask_tables(cipher: &Aes128Enc, rows: &[u8], delta: &[u8], index: u64, bits: 
         |(task, (tables, rows))| {
             let first = index + (task * HASH_BATCH) as u64;
             let count = tables.len() / bits;
-            let mut blocks = [Block::default(); HASH_BATCH * LEAVES];
+            let mut blocks = Wiped::new([Block::default(); HASH_BATCH * LEAVES]);
             let blocks = &mut blocks[..count * LEAVES];
-            let mut pads = [0u64; HASH_BATCH * LEAVES];
+            let mut pads = Zeroizing::new([0u64; HASH_BATCH * LEAVES]);
             for (keys, row) in blocks.chunks_exact_mut(LEAVES).zip(rows.chunks_exact(ROW)) {
                 let word = row_word(row);
                 for (key, offset) in keys.iter_mut().zip(offsets.iter()) {
@@ -472,22 +487,24 @@ fn hash_rows(cipher: &Aes128Enc, rows: &[u8], index: u64, choices: &[u8], words:
         .enumerate()
         .for_each(|(task, (out, (rows, choices)))| {
             let first = index + (task * GROUP) as u64;
-            let mut inner: Vec<Block> =
-                rows.chunks_exact(ROW).take(choices.len()).map(|row| block_of(row_word(row))).collect();
-            cipher.encrypt_blocks(&mut inner);
-            let mut outer = Vec::with_capacity(parts * choices.len());
-            for (position, (block, &choice)) in inner.iter().zip(choices).enumerate() {
-                for part in 0..parts {
-                    let tweak = tweak(first + position as u64, choice, part as u32);
-                    outer.push(block_of(word_of(block) ^ tweak));
-                }
+            let mut inner = Wiped::new([Block::default(); GROUP]);
+            let inner = &mut inner[..choices.len()];
+            for (block, row) in inner.iter_mut().zip(rows.chunks_exact(ROW)) {
+                *block = block_of(row_word(row));
             }
-            cipher.encrypt_blocks(&mut outer);
-            for ((out, inner), outer) in out.chunks_exact_mut(words).zip(&inner).zip(outer.chunks_exact(parts)) {
-                for (pair, outer) in out.chunks_mut(2).zip(outer) {
+            cipher.encrypt_blocks(inner);
+            let mut outer = Wiped::new([Block::default(); GROUP]);
+            let outer = &mut outer[..choices.len()];
+            for part in 0..parts {
+                for (position, (outer, (inner, &choice))) in outer.iter_mut().zip(inner.iter().zip(choices)).enumerate()
+                {
+                    *outer = block_of(word_of(inner) ^ tweak(first + position as u64, choice, part as u32));
+                }
+                cipher.encrypt_blocks(outer);
+                for (out, (inner, outer)) in out.chunks_exact_mut(words).zip(inner.iter().zip(outer.iter())) {
                     let value = word_of(inner) ^ word_of(outer);
-                    pair[0] = value as u64;
-                    if let Some(high) = pair.get_mut(1) {
+                    out[2 * part] = value as u64;
+                    if let Some(high) = out.get_mut(2 * part + 1) {
                         *high = (value >> 64) as u64;
                     }
                 }
@@ -695,6 +712,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
 
     #[test]
     fn transpose_moves_every_bit() {
@@ -729,6 +747,39 @@ mod tests {
                 assert_eq!(rebuilt[y * SEED..][..SEED], leaves[(y ^ delta) * SEED..][..SEED]);
             }
         }
+    }
+
+    /// The first plane of a batch, as it lies in the matrix, read off its rows.
+    fn first_plane(rows: &[u8]) -> [u8; ROW] {
+        let bits = rows.chunks_exact(ROW).take(GROUP).enumerate();
+        bits.fold(0u128, |plane, (index, row)| plane | u128::from(row[0] & 1) << index).to_le_bytes()
+    }
+
+    #[test]
+    fn trees_streams_and_matrices_are_wiped_also_where_the_check_fails() {
+        let key = [3u8; SEED];
+        let (mut sums, mut leaves) = ([0u8; 128], [0u8; 256]);
+        let below = children(&key)[0];
+        assert_eq!(freed_with(&below, || expand_tree(&key, &mut sums, &mut leaves)), 0);
+        let held: Vec<u8> = (0..TREES * LEAVES * SEED).map(|value| (value * 37 % 251) as u8).collect();
+        assert_eq!(format!("{:?}", Leaves::new(&held).unwrap()), "Leaves(..)");
+        assert_eq!(freed_with(&held, || drop(Leaves::new(&held).unwrap())), 0);
+
+        let binding = Binding { setup: &[5; 32], first: 9, width: DEPTH };
+        let (choices, mask) = (vec![6u8; 2 * GROUP], (0..DEPTH as u8 * ROW as u8).collect::<Vec<_>>());
+        let receive = || extend_receiver(&Leaves::new(&held).unwrap(), &binding, &choices, &mask);
+        let (mut message, rows) = receive();
+        for needle in [&first_plane(&rows)[..], &mask] {
+            assert_eq!(freed_with(needle, receive), 0);
+        }
+        let delta = [0u8; TREES]; // no difference: then the sender may hold all leaves
+        let send = |message: &[u8]| extend_sender(&Leaves::new(&held).unwrap(), &delta, &binding, message);
+        let rows = send(&message).unwrap();
+        assert_eq!(freed_with(&first_plane(&rows), || send(&message)), 0);
+        let end = message.len() - 1;
+        message[end] ^= 1;
+        assert!(send(&message).is_err());
+        assert_eq!(freed_with(&first_plane(&rows), || drop(send(&message))), 0);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use sha2::{Digest, Sha512};
 use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::wipe::Wiped;
+
 const ELEMENT: usize = 32;
 const SCALAR: usize = 32;
 const HASH: usize = 64;
@@ -117,14 +119,14 @@ impl Expander {
 
     /// `out` is at most 255 hashes long: callers check it.
     fn expand(&self, message: &[&[u8]], out: &mut [u8]) {
-        let mut state = self.padded.clone();
+        let mut state = Wiped::new(self.padded.clone());
         for part in message {
             state.update(part);
         }
         state.update((out.len() as u16).to_be_bytes());
         state.update([0]);
         state.update(&self.dst_prime);
-        let mut first: [u8; HASH] = state.finalize().into();
+        let mut first: [u8; HASH] = state.finalize_reset().into();
         let mut previous = [0; HASH];
         for (index, piece) in out.chunks_mut(HASH).enumerate() {
             for (previous, first) in previous.iter_mut().zip(first) {
@@ -189,10 +191,20 @@ where
     })
 }
 
+/// A batch of secrets, in memory that is wiped whether or not all of them are well formed, and never moved.
+fn wiped_batch<T: Zeroize>(values: impl Iterator<Item = Result<T, Fault>>) -> Result<Zeroizing<Vec<T>>, Fault> {
+    let mut batch = Zeroizing::new(Vec::with_capacity(BATCH));
+    for value in values {
+        batch.push(value?);
+    }
+    Ok(batch)
+}
+
 /// Encodes `scalars[i] * points[i]`. Consumes both: they are wiped afterwards.
-fn multiply_and_encode(points: Vec<RistrettoPoint>, scalars: Vec<Scalar>) -> Vec<CompressedRistretto> {
-    let mut points = Zeroizing::new(points);
-    let scalars = Zeroizing::new(scalars);
+fn multiply_and_encode(
+    mut points: Zeroizing<Vec<RistrettoPoint>>,
+    scalars: Zeroizing<Vec<Scalar>>,
+) -> Vec<CompressedRistretto> {
     let mut half = Scalar::from(2u64).invert();
     for (point, scalar) in points.iter_mut().zip(scalars.iter()) {
         let mut halved = scalar * half;
@@ -264,7 +276,7 @@ fn ristretto_scalars<'py>(py: Python<'py>, key: &[u8], first: u64, count: usize)
     let out = py.detach(|| {
         let mut out = vec![0; count * SCALAR];
         in_batches(&mut out, SCALAR, |rows, out| {
-            let mut rng = ChaCha20Rng::from_seed(*key);
+            let mut rng = Wiped::new(ChaCha20Rng::from_seed(*key));
             rng.set_word_pos((u128::from(first) + rows.start as u128) * WORDS_PER_SCALAR);
             let mut wide = Zeroizing::new([0; 64]);
             for slot in out.chunks_exact_mut(SCALAR) {
@@ -291,8 +303,8 @@ fn ristretto_from_uniform<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; uniform.count * ELEMENT];
         in_batches(&mut out, ELEMENT, |rows, out| {
-            let points = rows.map(|row| RistrettoPoint::from_uniform_bytes(&uniform.fixed(row))).collect::<Vec<_>>();
-            let ones = vec![Scalar::ONE; points.len()];
+            let points = wiped_batch(rows.map(|row| Ok(RistrettoPoint::from_uniform_bytes(&uniform.fixed(row)))))?;
+            let ones = Zeroizing::new(vec![Scalar::ONE; points.len()]);
             write_elements(out, &multiply_and_encode(points, ones));
             Ok(())
         })?;
@@ -313,8 +325,8 @@ fn ristretto_multiply<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; elements.count * ELEMENT];
         in_batches(&mut out, ELEMENT, |rows, out| {
-            let scalars = rows.clone().map(|row| decode_scalar(scalars.fixed(row))).collect::<Result<Vec<_>, _>>()?;
-            let points = rows.map(|row| decode_element(elements.fixed(row))).collect::<Result<Vec<_>, _>>()?;
+            let scalars = wiped_batch(rows.clone().map(|row| decode_scalar(scalars.fixed(row))))?;
+            let points = wiped_batch(rows.map(|row| decode_element(elements.fixed(row))))?;
             write_elements(out, &multiply_and_encode(points, scalars));
             Ok(())
         })?;
@@ -367,8 +379,8 @@ fn oprf_blind<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; inputs.count * ELEMENT];
         in_batches(&mut out, ELEMENT, |rows, out| {
-            let points = rows.clone().map(|row| expander.point(inputs.row(row))).collect::<Result<Vec<_>, _>>()?;
-            let blinds = rows.map(|row| decode_scalar(blinds.fixed(row))).collect::<Result<Vec<_>, _>>()?;
+            let points = wiped_batch(rows.clone().map(|row| expander.point(inputs.row(row))))?;
+            let blinds = wiped_batch(rows.map(|row| decode_scalar(blinds.fixed(row))))?;
             write_elements(out, &multiply_and_encode(points, blinds));
             Ok(())
         })?;
@@ -392,9 +404,8 @@ fn oprf_finalize<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; inputs.count * HASH];
         in_batches(&mut out, HASH, |rows, out| {
-            let points = rows.clone().map(|row| decode_element(elements.fixed(row))).collect::<Result<Vec<_>, _>>()?;
-            let mut inverses =
-                rows.clone().map(|row| decode_scalar(blinds.fixed(row))).collect::<Result<Vec<_>, _>>()?;
+            let points = wiped_batch(rows.clone().map(|row| decode_element(elements.fixed(row))))?;
+            let mut inverses = wiped_batch(rows.clone().map(|row| decode_scalar(blinds.fixed(row))))?;
             Scalar::batch_invert(&mut inverses);
             write_hashes(out, inputs, rows, &multiply_and_encode(points, inverses));
             Ok(())
@@ -419,8 +430,8 @@ fn oprf_evaluate<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; inputs.count * HASH];
         in_batches(&mut out, HASH, |rows, out| {
-            let points = rows.clone().map(|row| expander.point(inputs.row(row))).collect::<Result<Vec<_>, _>>()?;
-            let keys = rows.clone().map(|row| decode_scalar(keys.fixed(row))).collect::<Result<Vec<_>, _>>()?;
+            let points = wiped_batch(rows.clone().map(|row| expander.point(inputs.row(row))))?;
+            let keys = wiped_batch(rows.clone().map(|row| decode_scalar(keys.fixed(row))))?;
             write_hashes(out, inputs, rows, &multiply_and_encode(points, keys));
             Ok(())
         })?;
@@ -480,6 +491,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
 
     #[test]
     fn half_scalar_and_batch_encoding_equal_the_plain_product() {
@@ -488,7 +500,7 @@ mod tests {
                 (1..=count as u64).map(|i| RistrettoPoint::mul_base(&Scalar::from(i * i + 1))).collect();
             let scalars: Vec<_> = (1..=count as u64).map(|i| Scalar::from(3 * i).invert()).collect();
             let expected: Vec<_> = points.iter().zip(&scalars).map(|(p, k)| (p * k).compress()).collect();
-            assert_eq!(multiply_and_encode(points, scalars), expected);
+            assert_eq!(multiply_and_encode(Zeroizing::new(points), Zeroizing::new(scalars)), expected);
         }
     }
 
@@ -503,6 +515,21 @@ mod tests {
         assert_eq!(decode_scalar(order).err(), Some(Fault::Scalar));
         order[0] -= 1;
         assert!(decode_scalar(order).is_ok());
+    }
+
+    #[test]
+    fn batches_are_wiped_when_they_are_used_and_when_an_item_is_refused() {
+        let scalar = Scalar::from(7u64).invert();
+        let bytes = scalar.to_bytes();
+        let batch = |count, last: Result<Scalar, Fault>| {
+            wiped_batch((0..count).map(|_| decode_scalar(bytes)).chain(std::iter::once(last)))
+        };
+        assert_eq!(freed_with(&bytes, || batch(BATCH - 1, Err(Fault::Scalar)).is_err()), 0);
+        let multiply = || {
+            let points = wiped_batch((0..BATCH).map(|_| Ok(RistrettoPoint::mul_base(&Scalar::from(5u64)))));
+            Ok::<_, Fault>(multiply_and_encode(points?, batch(BATCH - 1, Ok(scalar))?))
+        };
+        assert_eq!(freed_with(&bytes, multiply), 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 mod cipher;
 mod ring;
@@ -377,9 +377,11 @@ fn rlwe_encrypt_zeros<'py>(
     });
     let mut rings = Vec::with_capacity(count * ELEMENT);
     let mut constants = Vec::with_capacity(count * keys.len() * LIMBS);
-    for (ring, constant) in parts {
-        rings.extend(ring);
-        constants.extend(constant.into_iter().flatten());
+    for (mut ring, mut constant) in parts {
+        rings.extend_from_slice(&ring);
+        constants.extend_from_slice(constant.as_flattened());
+        ring.zeroize();
+        constant.zeroize();
     }
     Ok((cube(py, (count, LIMBS, DEGREE), rings)?, cube(py, (count, keys.len(), LIMBS), constants)?))
 }

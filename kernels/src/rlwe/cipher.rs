@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::ring::{encode, primes, zero, Element, DEGREE, LIMBS, PRIMES, PRIME_BYTES};
-use super::sample::Stream;
+use super::sample::{KeyStream, Stream};
+use crate::wipe::redacted;
 
 const CIPHERTEXT_BYTES: usize = LIMBS * DEGREE * PRIME_BYTES;
 /// Primes of an answer: the third is divided out.
@@ -36,6 +37,8 @@ pub struct Secret {
     plain: Vec<Vec<i8>>,
     transformed: Vec<Element>,
 }
+
+redacted!(Secret);
 
 impl Secret {
     /// Draws secret j from stream j of `key`.
@@ -160,11 +163,7 @@ pub fn weigh_elements(sum: &mut [u64], elements: &[Element], first_block: u64, w
 /// An encryption of zero under the public key: a * u + e2 (coefficients), and coefficient 0 of pk_j * u + e1 a column.
 ///
 /// Draws u, e2, then one e1 a column, in this order.
-pub fn encrypt_zero(
-    element: &Element,
-    public_key: &[&[u64]],
-    stream: &mut Stream<rand_chacha::ChaCha20Rng>,
-) -> (Vec<u64>, Vec<[u64; LIMBS]>) {
+pub fn encrypt_zero(element: &Element, public_key: &[&[u64]], stream: &mut KeyStream) -> (Vec<u64>, Vec<[u64; LIMBS]>) {
     let mut mask = stream.ternaries();
     let mut error = stream.errors();
     let mut transformed = transform_small(&mask);
@@ -214,4 +213,65 @@ pub fn switch(sum: &[u64], zero_part: &[u64]) -> Vec<u64> {
     }
     element.zeroize();
     out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::wipe::look::freed_with;
+
+    const KEY: [u8; 32] = [9; 32];
+
+    fn bytes_of<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+        values.iter().flat_map(|&value| bytes(value)).collect()
+    }
+
+    /// Two neighbours that stand out: most errors are near zero, and zeros are everywhere.
+    fn two_of(errors: &[i64]) -> Vec<u8> {
+        let far = |pair: &&[i64]| pair[0].abs() > 5 && pair[1].abs() > 5 && pair[0] != pair[1];
+        bytes_of(errors.windows(2).find(far).unwrap(), i64::to_le_bytes)
+    }
+
+    #[test]
+    fn secrets_are_wiped_in_both_forms() {
+        let secret = Secret::draw(&KEY, 2);
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+        let plain = bytes_of(&secret.plain[1][..16], |x| x.to_le_bytes());
+        let transformed = bytes_of(&secret.transformed[1][2][..2], u64::to_le_bytes);
+        for needle in [plain, transformed] {
+            assert_eq!(freed_with(&needle, || drop(Secret::draw(&KEY, 2))), 0);
+        }
+    }
+
+    #[test]
+    fn encryptions_wipe_errors_masks_and_messages() {
+        let secret = Secret::draw(&KEY, 1);
+        let element = public_element(&KEY, 0);
+        let error = two_of(&Stream::open(&KEY, 5).errors());
+        let message = vec![0x0123_4567_89ab_cdef; DEGREE];
+        let encoded = bytes_of(&encode(message[0])[..2], u64::to_le_bytes);
+        for needle in [&error, &encoded] {
+            let encrypt = || secret.encrypt(&element, 0, Stream::open(&KEY, 5).errors(), Some(&message));
+            assert_eq!(freed_with(needle, encrypt), 0);
+        }
+        let mut stream = Stream::open(&KEY, 7);
+        let mask = bytes_of(&stream.ternaries()[..16], |x| x.to_le_bytes());
+        let error = two_of(&stream.errors());
+        let public = vec![1u64; LIMBS * DEGREE];
+        for needle in [mask, error] {
+            assert_eq!(freed_with(&needle, || encrypt_zero(&element, &[&public], &mut Stream::open(&KEY, 7))), 0);
+        }
+    }
+
+    #[test]
+    fn weights_are_wiped() {
+        let (bins, weights) = ([DEGREE as i64 - 1, DEGREE as i64 - 2], [-0x0123_4567_89ab, -0x0fed_cba9_8765]);
+        let needle = bytes_of(&[-weights[0], -weights[1]], i64::to_le_bytes); // as they lie in the polynomial
+        let mut sum = vec![0; LIMBS * DEGREE];
+        let elements = [public_element(&KEY, 1)];
+        let weighted = Weighted { bins: &bins[..], weights: &weights[..] };
+        let weigh = || weigh_elements(&mut sum, &elements, 0, &weighted);
+        assert_eq!(freed_with(&needle, weigh), 0);
+    }
 }

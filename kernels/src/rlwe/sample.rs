@@ -7,6 +7,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroize;
 
+use crate::wipe::{redacted, Wiped};
+
 use super::ring::{primes, Element, Prime, DEGREE, PRIME_BYTES};
 
 const BUFFER: usize = 1024;
@@ -21,10 +23,15 @@ pub struct Stream<R: RngCore> {
     at: usize,
 }
 
-impl Stream<ChaCha20Rng> {
+/// A stream of a secret key, or of a public seed.
+pub type KeyStream = Stream<Wiped<ChaCha20Rng>>;
+
+redacted!(KeyStream);
+
+impl KeyStream {
     /// Opens stream `number` of `key`.
     pub fn open(key: &[u8; 32], number: u64) -> Self {
-        let mut rng = ChaCha20Rng::from_seed(*key);
+        let mut rng = Wiped::new(ChaCha20Rng::from_seed(*key));
         rng.set_stream(number);
         Stream::new(rng)
     }
@@ -106,6 +113,7 @@ impl<R: RngCore> Drop for Stream<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wipe::look::{dropped, holds};
 
     /// Yields the bytes of a list, then zeros.
     struct Fixed(Vec<u8>);
@@ -136,6 +144,18 @@ mod tests {
         bytes.extend(&prime.p.to_le_bytes()[..7]);
         bytes.extend(&(prime.p - 1).to_le_bytes()[..7]);
         assert_eq!(Stream::new(Fixed(bytes)).residue(prime), prime.p - 1);
+    }
+
+    #[test]
+    fn a_stream_wipes_its_key_and_its_buffer() {
+        let key = *b"a key of thirty-two bytes, as is";
+        let mut stream = Stream::open(&key, 3);
+        stream.ternary();
+        let drawn = stream.buffer[..16].to_vec();
+        let (before, after) = dropped(stream);
+        assert!(holds(&before, &key) && holds(&before, &drawn));
+        assert!(!holds(&after, &key[..16]) && !holds(&after, &drawn));
+        assert_eq!(format!("{:?}", Stream::open(&key, 3)), "KeyStream(..)");
     }
 
     #[test]
