@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from typing import Final
 from cleanroom.agreement.legal import delete_by
 from cleanroom.agreement.model import Agreement, Measure, Noise, PartyEntry
 from cleanroom.errors import BudgetError, CleanroomError, UsageError
+from cleanroom.ledger_rows import EPOCH, DamagedRowError, amount, day, file_name, key, moment, name, period, rho
 from cleanroom.plan import plan_of
 from cleanroom.release.accounting import PrivacyCost, composed_epsilon
 
@@ -51,7 +52,6 @@ _REFUSALS: Final = {
 """What SQLite's result codes mean to the owner of a ledger; those not here are named as they are."""
 _ALL_TIME: Final = (-(2**63), 2**63 - 1)
 """The period of what does not depend on time, in microseconds since the epoch."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SCHEMA: Final = """
 CREATE TABLE charges (
@@ -360,13 +360,13 @@ class Ledger:
             files = self._db.execute(
                 "SELECT name, data FROM release_files WHERE release = ? ORDER BY rowid", (row[0],)
             ).fetchall()
-        return StoredRelease(
-            session_id=row[1],
-            own_root=own_root,
-            peer_root=peer_root,
-            stored_at=_EPOCH + timedelta(microseconds=row[2]),
-            files={name: data for name, data in files},
-        )
+            return StoredRelease(
+                session_id=key(row[1]),
+                own_root=own_root,
+                peer_root=peer_root,
+                stored_at=moment(row[2]),
+                files={file_name(file): data for file, data in files},
+            )
 
     def kept(self) -> tuple[KeptRun, ...]:
         """Returns the stored runs, oldest first."""
@@ -376,15 +376,15 @@ class Ledger:
                 " WHERE release = releases.id AND name = ?) FROM releases ORDER BY stored_at, id",
                 (_PRIVATE_FILE,),
             ).fetchall()
-        return tuple(
-            KeptRun(
-                session_id=session,
-                stored_at=_EPOCH + timedelta(microseconds=stored_at),
-                keep_until=None if keep_until is None else date.fromisoformat(keep_until),
-                private=bool(private),
+            return tuple(
+                KeptRun(
+                    session_id=key(session),
+                    stored_at=moment(stored_at),
+                    keep_until=day(keep_until),
+                    private=bool(private),
+                )
+                for session, stored_at, keep_until, private in rows
             )
-            for session, stored_at, keep_until, private in rows
-        )
 
     def prune(self, sessions: Iterable[bytes], *, releases: bool) -> None:
         """Removes the private file of stored runs, or all that is stored of them; charges are never removed.
@@ -483,12 +483,12 @@ class Ledger:
                 " WHERE partner = ? AND noise = 'none' AND period_start < ? AND period_end > ?",
                 (partner.fingerprint, end, start),
             ).fetchall()
-            for agreement_hash, name, earlier_own, earlier_peer, earlier_start in overlapping:
+            for agreement_hash, earlier, earlier_own, earlier_peer, earlier_start in overlapping:
                 same = agreement_hash == agreement.hash and earlier_own == own_root
                 if not same or (peer_root is not None and earlier_peer != peer_root):
                     timeless = _ALL_TIME[0] in (start, earlier_start)
                     raise BudgetError(
-                        f"release.noise: a run without noise ({name!r}) over an overlapping period was made with"
+                        f"release.noise: a run without noise ({earlier!r}) over an overlapping period was made with"
                         f" {partner.name}; exact figures of two such runs could be subtracted"
                         + ("; matched people are counted over all time" if timeless else "")
                     )
@@ -518,28 +518,28 @@ class Ledger:
         ).fetchone()
         limit = None
         if row is not None:
-            period = timedelta(microseconds=row[2])
-            limit = Limit(epsilon=Decimal(row[0]), delta=Decimal(row[1]), period=period, exact=bool(row[3]))
-        period = DEFAULT_PERIOD if limit is None else limit.period
+            limit = Limit(epsilon=amount(row[0]), delta=amount(row[1]), period=period(row[2]), exact=row[3] == 1)
+        within = DEFAULT_PERIOD if limit is None else limit.period
         charges = self._db.execute(
             "SELECT partner_name, noise, epsilon, delta, charged_at, rho FROM charges WHERE partner = ? ORDER BY id",
             (partner,),
         ).fetchall()
         # a charge dated after now (a clock that was set back) counts: it must not become free
-        recent = [charge for charge in charges if charge[4] > _microseconds(now - period)]
+        since = _microseconds(now) - within // timedelta(microseconds=1)  # may lie before the year 1
+        recent = [charge for charge in charges if charge[4] > since]
         noised = [charge for charge in recent if charge[1] != Noise.NONE.value]
-        delta = sum((Decimal(charge[3]) for charge in noised), Decimal(0))
-        rho = math.fsum(charge[5] for charge in noised)
+        delta = sum((amount(charge[3]) for charge in noised), Decimal(0))
+        concentrated = math.fsum(rho(charge[5]) for charge in noised)
         return Spending(
-            partner=partner,
-            partner_name=charges[-1][0] if charges else "",
-            epsilon=sum((Decimal(charge[2]) for charge in noised), Decimal(0)),
+            partner=key(partner),
+            partner_name=name(charges[-1][0]) if charges else "",
+            epsilon=sum((amount(charge[2]) for charge in noised), Decimal(0)),
             delta=delta,
-            rho=rho,
-            composed=_composed(rho, delta if limit is None else limit.delta),
+            rho=concentrated,
+            composed=_composed(concentrated, delta if limit is None else limit.delta),
             runs=len(recent),
             runs_without_noise=sum(charge[1] == Noise.NONE.value for charge in charges),
-            period=period,
+            period=within,
             limit=limit,
         )
 
@@ -560,9 +560,11 @@ class Ledger:
     def _faults(self) -> Iterator[None]:
         try:
             yield
+        except (DamagedRowError, UnicodeDecodeError) as error:  # the latter where SQLite quotes what it cannot read
+            raise CleanroomError(f"{self._path}: the ledger refused (it is damaged)") from error
         except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", type(error).__name__)
-            reason = next((words for start, words in _REFUSALS.items() if name.startswith(start)), name)
+            code = getattr(error, "sqlite_errorname", type(error).__name__)
+            reason = next((words for start, words in _REFUSALS.items() if code.startswith(start)), code)
             raise CleanroomError(f"{self._path}: the ledger refused ({reason})") from error
 
 
@@ -586,5 +588,5 @@ def _decimal(amount: float) -> Decimal:
     return Decimal(repr(amount))
 
 
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+def _microseconds(of: datetime) -> int:
+    return (of - EPOCH) // timedelta(microseconds=1)

@@ -43,5 +43,7 @@ def instrumented_kernels() -> Path:
     command = ["cargo", "build", "--release", "--quiet", "--target", host, "--target-dir", str(target)]
     subprocess.run(command, cwd=_KERNELS, env=environment, check=True)
     module = target / "_kernels.abi3.so"
-    shutil.copyfile(target / host / "release" / "lib_kernels.so", module)
+    fresh = module.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(target / host / "release" / "lib_kernels.so", fresh)
+    fresh.replace(module)  # never written in place: another fuzzer may have it mapped
     return module

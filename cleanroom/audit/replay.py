@@ -238,7 +238,7 @@ def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepare
         seed=recorded.seed,
         nonce=own.nonce,
         noise=recorded.noise,
-        build=str(folder.local["build"]),
+        build=str(folder.local.get("build")),
         stored=lambda _root: own.claim if any(own.claim) else None,
         transcript=_Compared(role=folder.role, recorded=transcript, report=run.report),
         sign=lambda _statement: next(signatures, b""),
@@ -325,7 +325,7 @@ def _check_files(run: _Run, side: _Side) -> None:
     for name, data in files.items():
         if folder.files.get(name) != data:
             run.report.add(folder.name(name), "", "is not what the replay writes")
-    where = first_difference(dict(executed.signed.record), folder.local["record"], "record")
+    where = first_difference(dict(executed.signed.record), folder.local.get("record"), "record")
     if where is not None:
         run.report.add(folder.name(LOCAL_FILE), where, "is not what the replay gives")
 

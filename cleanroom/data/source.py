@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,10 @@ BATCH_ROWS: Final = 1 << 17
 _CSV_BLOCK_BYTES: Final = 8 << 20  # also the longest row
 _HEADER_BYTES: Final = 1 << 20
 _PARQUET_MAGIC: Final = b"PAR1"
+_RAGGED: Final = re.compile(r"CSV parse error: (?:Row #([0-9]+): )?Expected [0-9]+ columns, got [0-9]+")
+"""How Arrow says it; what follows is the row's text, which is data. Rows count from the header line.
+
+Its handler of such rows would be simpler, but Arrow decodes the text for it, and shows a row that is not UTF-8."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -167,13 +172,6 @@ def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...],
         return
     last = len(header) - 1
     keys = [f"c{position}" for position in sorted({*positions.values(), last})]
-    ragged: list[int | None] = []
-
-    def on_ragged(row: pa_csv.InvalidRow) -> str:
-        # Its text is data: only the number is kept. Arrow counts the header line too.
-        ragged.append(row.number)
-        return "error"
-
     first_row = 1
     with _Watched(file, packed=packed) as stream:
         try:
@@ -185,7 +183,7 @@ def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...],
                     skip_rows_after_names=1,
                     block_size=_CSV_BLOCK_BYTES,
                 ),
-                parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_ragged),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(
                     include_columns=keys,
                     column_types={key: pa.binary() for key in keys},
@@ -200,12 +198,13 @@ def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...],
                 yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
                 first_row += batch.num_rows
                 stream.last_value = batch.column(f"c{last}")[-1].as_py() or b""
-        except (pa.ArrowException, OSError, ValueError):
+        except (pa.ArrowException, OSError, ValueError) as error:
             if stream.broken:
                 expected = "expected a complete gzip file" if packed else "expected a readable file"
                 raise DataError(f"{origin}, after row {first_row - 1}: {expected}") from None
-            if ragged:
-                row = first_row if ragged[0] is None else ragged[0] - 1
+            ragged = _RAGGED.match(str(error))
+            if ragged is not None:
+                row = first_row if ragged[1] is None else int(ragged[1]) - 1
                 raise DataError(f"{origin}, row {row}: expected {len(header)} columns as in the header") from None
             raise DataError(
                 f"{origin}, row {first_row} or after: expected CSV rows of at most {_CSV_BLOCK_BYTES >> 20} MiB"

@@ -13,7 +13,7 @@ from cleanroom.errors import CleanroomError
 from cleanroom.vectors import groups, joins, openings, people, primitives, sessions, transfers, whole
 from cleanroom.vectors.refusals import refused
 
-__all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_file", "check_vectors", "refusal_paths"]
+__all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_content", "check_file", "check_vectors", "refusal_paths"]
 
 Check: TypeAlias = Callable[[Any], Iterator[tuple[str, bool]]]  # Any: a file's JSON
 """Takes a file's content; yields each vector's name and whether this build gives its answer."""
@@ -73,11 +73,17 @@ def check_file(path: str) -> CheckedFile:
     Raises:
         CleanroomError: this build gives another answer than the file; the message names the first such vector.
     """
-    content = json.loads(_text(path))
+    return check_content(path, _text(path))
+
+
+def check_content(path: str, text: str) -> CheckedFile:
+    """Checks a file by its text; see `check_file`."""
     held = 0
     last = "its first vector"
     other: str | None = None
     try:
+        content = json.loads(text)
+        source = str(content["source"])
         for name, holds in _answers(path, content):
             if not holds:
                 other = name
@@ -89,7 +95,7 @@ def check_file(path: str) -> CheckedFile:
         raise CleanroomError(f"{path}: {other}: this build gives another answer")
     if not held:
         raise CleanroomError(f"{path}: the file holds no vector")
-    return CheckedFile(path=path, source=str(content["source"]), vectors=held, refusal=path not in CHECKS)
+    return CheckedFile(path=path, source=source, vectors=held, refusal=path not in CHECKS)
 
 
 def refusal_paths() -> Iterator[str]:

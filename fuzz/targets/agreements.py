@@ -23,8 +23,16 @@ from fuzz.reader import Reader
 from fuzz.target import Target
 from tests.cleanroom.agreement.refusals import REFUSALS
 from tests.cleanroom.agreement.samples import SAMPLE, Desk, new_desk
+from tests.cleanroom.agreement.test_declared_tables import COMPLETENESS, ELIGIBILITY, SAMPLING
+from tests.cleanroom.agreement.test_legal import TABLE as LEGAL
 
 __all__ = ["AGREEMENT", "CERTIFICATE", "SIGNATURE"]
+
+_LABELS: Final = '[[outcome.labels]]\ncolumn = "channel"\nvalues = ["app", "web"]\n'
+_CREDITS: Final = (
+    'credit = "linear"\nmax_touches = 4\npriority = [["mail"]]\n',
+    'credit = "time_decay"\ncredit_step = "7d"\n',
+)
 
 
 @cache
@@ -109,6 +117,10 @@ def _agreement_seeds() -> Iterator[bytes]:
         for old, new in changes:
             text = text.replace(old, new)
         yield text.encode()
+    for table in (COMPLETENESS, SAMPLING, ELIGIBILITY, LEGAL.removesuffix("[protocol]"), _LABELS):
+        yield SAMPLE.replace("[protocol]", table + "\n[protocol]").encode()
+    for credit in _CREDITS:
+        yield SAMPLE.replace('anchor = "first_touch"\n', "").replace("[outcome]", credit + "\n[outcome]").encode()
 
 
 def _certificate_seeds() -> Iterator[bytes]:

@@ -13,11 +13,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from cleanroom.agreement.model import Noise
+from cleanroom.agreement.completeness import Verdict
+from cleanroom.agreement.model import Noise, Role
+from cleanroom.declared import DECLARATION_PURPOSE, Declaration, declare
 from cleanroom.errors import AgreementError, PeerError
+from cleanroom.identity import signed_bytes
 from cleanroom.protocols import (
     base_ot,
     comparison,
+    conjunction,
     cuckoo,
     equality,
     grouped_sum,
@@ -38,7 +42,9 @@ from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Protocol, encode_frame
 from cleanroom.release import opening
 from fuzz.reader import Reader
 from fuzz.target import Target
+from tests.cleanroom.release.test_document import KEYS
 from tests.cleanroom.release.test_opening import TRUTH, make_terms
+from tests.cleanroom.whole_run import GROUPS, agreement_of
 
 __all__ = ["CASES", "STEPS", "Case"]
 
@@ -113,6 +119,17 @@ def _seal(*, exposure: bool) -> Protocol[Any]:
     )
 
 
+def _declaration(*, exposure: bool) -> Protocol[Any]:
+    key = KEYS["media" if exposure else "shop"]
+    return declare(
+        agreement_of(),
+        role=Role.EXPOSURE if exposure else Role.OUTCOME,
+        session_id=_SESSION,
+        own=Declaration(verdict=Verdict.WARNING, eligible=(True,) * GROUPS, signature=b""),
+        sign=lambda digest: key.sign(signed_bytes(DECLARATION_PURPOSE, digest)),
+    )
+
+
 def _queries() -> mux.Bits:
     return _rng().integers(0, 256, (_BINS, oprf_ecdh.QUERY_BYTES), dtype=np.uint8)
 
@@ -168,6 +185,10 @@ def _words(*shape: int) -> mux.Words:
 
 def _bits() -> mux.Bits:
     return _rng().integers(0, 2, _BINS, dtype=np.uint8)
+
+
+def _shared(*shape: int) -> mux.Bits:
+    return _rng().integers(0, 2, shape, dtype=np.uint8)
 
 
 def _weights() -> Weights:
@@ -246,6 +267,12 @@ CASES: Final = (
     _opening(Noise.GAUSSIAN),
     _opening(Noise.GAUSSIAN, ("shop",)),
     _opening(Noise.NONE),
+    Case(name="declaration", first=lambda: _declaration(exposure=True), second=lambda: _declaration(exposure=False)),
+    Case(
+        name="conjunction",
+        first=lambda: conjunction.sender(_sender(), _shared(3, 66)),
+        second=lambda: conjunction.receiver(_receiver(), _shared(3, 66)),
+    ),
 )
 
 

@@ -270,9 +270,17 @@ fn expand_message_xmd<'py>(
     Ok(PyBytes::new(py, &out))
 }
 
+/// Bins of the largest join, and room: a larger count is a mistake, and its memory would not be there.
+const MAX_SCALARS: usize = 1 << 26;
+/// Bytes of one expanded hash: those of a row with thousands of columns.
+const MAX_EXPANDED: usize = 1 << 16;
+
 #[pyfunction]
 fn ristretto_scalars<'py>(py: Python<'py>, key: &[u8], first: u64, count: usize) -> PyResult<Bound<'py, PyArray2<u8>>> {
     let key = Zeroizing::new(key32(key)?);
+    if count > MAX_SCALARS {
+        return Err(Fault::Shape("at most 2^26 scalars at once").into());
+    }
     let out = py.detach(|| {
         let mut out = vec![0; count * SCALAR];
         in_batches(&mut out, SCALAR, |rows, out| {
@@ -449,8 +457,8 @@ fn expand_hashes<'py>(
     length: usize,
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
     let seeds = Rows::of_width(&seeds, HASH, "seeds are 64 bytes each")?;
-    if length == 0 || u32::try_from(length).is_err() {
-        return Err(Fault::Shape("length is 1 byte to 4 GiB").into());
+    if length == 0 || length > MAX_EXPANDED {
+        return Err(Fault::Shape("length is 1 byte to 64 KiB").into());
     }
     let start = Sha512::new().chain_update(prefix);
     let out = py.detach(|| {

@@ -342,3 +342,56 @@ def test_periods_are_days(text: str) -> None:
 def test_a_limit_must_make_sense(tmp_path: Path, wrong: Limit) -> None:
     with Ledger(tmp_path) as ledger, pytest.raises(UsageError, match="limit"):
         ledger.set_limit(b"s" * 32, wrong)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("charges", "epsilon", "-1"),  # room for more
+        ("charges", "epsilon", "sNaN"),
+        ("charges", "epsilon", None),
+        ("charges", "delta", "1e999999999"),
+        ("charges", "rho", -1.0),
+        ("charges", "partner_name", "a\x1b[2J"),
+        ("limits", "epsilon", "x"),
+        ("limits", "period_us", 0),
+        ("releases", "stored_at", (1 << 63) - 1),
+        ("releases", "keep_until", "2026-02-30"),
+        ("releases", "session", b"short"),
+        ("release_files", "name", "../release.json"),
+    ],
+)
+def test_a_damaged_row_is_said_to_be_damaged(tmp_path: Path, table: str, column: str, value: object) -> None:
+    agreement, cost = world(Noise.GAUSSIAN)
+    partner = partner_of(agreement)
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner.fingerprint, limit("3", delta="0.1"))
+        ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
+        ledger.store(agreement, partner, run=run_of(1), files={"release.json": b"{}"}, now=NOW)
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as database:
+        database.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    database.close()
+    with Ledger(tmp_path) as ledger, pytest.raises(CleanroomError, match=r"the ledger refused \(it is damaged\)$"):
+        ledger.spent_with(partner.fingerprint, now=NOW)
+        ledger.kept()
+        ledger.stored(agreement, partner, own_root=OWN, peer_root=PEER)
+
+
+def test_a_schema_that_is_not_utf_8_is_said_to_be_damaged(tmp_path: Path) -> None:
+    with Ledger(tmp_path):
+        pass
+    path = tmp_path / "ledger.sqlite"
+    data = path.read_bytes()
+    assert data.count(b"CREATE TABLE charges") == 1
+    path.write_bytes(data.replace(b"CREATE TABLE charges", b"CREATE TABL\xff charges"))
+    with pytest.raises(CleanroomError, match="the ledger refused"):
+        Ledger(tmp_path)
+
+
+def test_a_limit_over_more_years_than_there_are(tmp_path: Path) -> None:
+    agreement, cost = world(epsilon=1.0)
+    partner = partner_of(agreement)
+    with Ledger(tmp_path) as ledger:
+        ledger.set_limit(partner.fingerprint, limit("3", days=999_999))
+        ledger.charge(agreement, cost, partner, run=run_of(1), now=NOW)
+        assert ledger.spent_with(partner.fingerprint, now=NOW).runs == 1

@@ -165,6 +165,11 @@ FAULTS: list[tuple[str, Callable[[Path], Binding], str]] = [
     ("no time", csv_of(GOOD + f"{CANARY},,mail,2\n"), "touches.csv, row 2, column sent_at: expected an ISO"),
     ("huge time", csv_of(f"1,{CANARY_NUMBER},{CANARY},2\n"), "touches.csv, row 1, column sent_at: expected an ISO"),
     ("ragged", csv_of(GOOD + f"{CANARY},2017-03-01\n"), "touches.csv, row 2: expected 4 columns as in the header"),
+    (
+        "ragged bytes",
+        csv_of((GOOD + CANARY).encode() + b"\xff,2017-03-01\n"),
+        "touches.csv, row 2: expected 4 columns as in",
+    ),
     ("too wide", csv_of(GOOD + f"1,2,3,4,{CANARY}\n"), "touches.csv, row 2: expected 4 columns as in the header"),
     (
         "open quote",

@@ -1,0 +1,167 @@
+"""A peer that sends messages which are sound, but not here: swapped, again, of another session, or this side's own.
+
+Both profiles; a real process on the other side ends with exit code 5, charges nothing and leaves nothing.
+`tests/cleanroom/test_hostile_peer.py` does the same at every message, in one process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from cleanroom.data import load_binding
+from cleanroom.errors import PeerError
+from cleanroom.flight import Address, connect
+from cleanroom.link import Link
+from cleanroom.node import Side, run, side_of
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES
+from tests.cli.test_faults import checked
+from tests.cli.test_lying_peers import runs_charged
+from tests.cli.world import Scene, free_port
+
+SECONDS = 60
+"""For a run of this world and the end of both sides; it needs some three."""
+
+
+@dataclass(slots=True)
+class Repeater:
+    """The shop's side of a run, which knows what was said in it, and in another session of the same agreement."""
+
+    step: str
+    act: Callable[[Repeater, bytes], list[bytes]]
+    now: str = ""
+    before: dict[str, list[bytes]] = field(default_factory=dict)  # what it sent in the other session, by step
+    sent: dict[str, list[bytes]] = field(default_factory=dict)
+    heard: list[bytes] = field(default_factory=list)
+    held: list[bytes] = field(default_factory=list)
+    acted: int = 0
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        del done, total
+        self.now = step
+
+    def open(self, side: Side, port: int) -> Link:
+        link = connect(
+            Address(f"127.0.0.1:{port}"), identity=side.identity, peer=side.peer_certificate, timeout=SECONDS
+        )
+        send, receive = link.send, link.receive
+
+        def sending(frame: bytes, *, timeout: float) -> None:
+            frames = [*self.held, frame]
+            self.sent.setdefault(self.now, []).append(frame)
+            if self.held:
+                frames = [frame, *self.held]
+                self.held = []
+            elif self.now == self.step and not self.acted:
+                frames = self.act(self, frame)
+                self.acted += 1
+            for each in frames:
+                send(each, timeout=timeout)
+
+        def receiving(*, timeout: float, waiting_for: str) -> bytes:
+            frame: bytes = receive(timeout=timeout, waiting_for=waiting_for)
+            self.heard.append(frame)
+            return frame
+
+        link.send, link.receive = sending, receiving  # type: ignore[method-assign]
+        return link
+
+    def run(self, scene: Scene, port: int) -> None:
+        side = side_of(scene.root / "agreement.toml", party="shop", identity=scene.root / "shop")
+        binding = load_binding(scene.root / "shop.toml")
+        try:
+            run(side, binding, lambda side: self.open(side, port), progress=self.progress, step_timeout=20)
+        except PeerError:
+            return  # the other side has stopped, as it should
+
+
+def swapped(repeater: Repeater, frame: bytes) -> list[bytes]:
+    repeater.held = [frame]  # goes out behind the next one
+    return []
+
+
+def repeated(repeater: Repeater, frame: bytes) -> list[bytes]:
+    """The message before it instead."""
+    frames = [each for frames in repeater.sent.values() for each in frames]
+    return [frames[frames.index(frame) - 1]]
+
+
+def of_another_session(repeater: Repeater, frame: bytes) -> list[bytes]:
+    old = repeater.before[repeater.step][0]
+    assert len(old) == len(frame) and old[:FRAME_HEADER_BYTES] == frame[:FRAME_HEADER_BYTES] and old != frame
+    return [old]
+
+
+def reflected(repeater: Repeater, frame: bytes) -> list[bytes]:
+    """This side's own last message, in its frame."""
+    assert repeater.heard[-1] != frame
+    return [repeater.heard[-1]]
+
+
+def reflected_payload(repeater: Repeater, frame: bytes) -> list[bytes]:
+    """What the other side itself said at this step, as the answer to it."""
+    own = next(each for each in reversed(repeater.heard) if len(each) == len(frame) and each[:4] == frame[:4])
+    return [frame[:FRAME_HEADER_BYTES] + own[FRAME_HEADER_BYTES:]]
+
+
+ACTS: dict[str, tuple[str, Callable[[Repeater, bytes], list[bytes]]]] = {
+    "swapped": ("hint.seed", swapped),
+    "repeated": ("hint.table", repeated),
+    "reflected": ("equality.correction", reflected),
+    "this side's hello": ("session.hello", reflected_payload),
+    "this side's nonce": ("session.nonce", reflected_payload),
+}
+OLD = ("session.nonce", "hint.seed", "equality.correction", "session.confirm")
+PROFILES = ("ecdh", "kkrt")
+
+
+def meet(scene: Scene, repeater: Repeater) -> int:
+    """Runs media as a process against the repeater; returns media's exit code."""
+    port = free_port()
+    media = scene.start("media", "--listen", f"127.0.0.1:{port}", "--step-timeout", "8")
+    faults: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            repeater.run(scene, port)
+        except BaseException as error:  # noqa: BLE001  # handed to the test
+            faults.append(error)
+
+    acting = threading.Thread(target=act, daemon=True)
+    began = time.monotonic()
+    acting.start()
+    ended = media.ended(2 * SECONDS)
+    acting.join(SECONDS)
+    assert not acting.is_alive()
+    assert not faults, faults
+    assert repeater.acted, f"no message of {repeater.step} was sent"
+    assert time.monotonic() - began < 2 * SECONDS
+    if ended.code:
+        line = checked(scene, "media", ended.code, ended)
+        assert "bug" not in line
+    return ended.code
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("what", ACTS)
+def test_a_message_out_of_its_place_is_exit_5(scene: Scene, profile: str, what: str) -> None:
+    scene.agree(profile=profile, noise="gaussian")
+    assert meet(scene, Repeater(*ACTS[what])) == 5
+    assert runs_charged(scene) == 0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_message_of_another_session_is_exit_5(scene: Scene, profile: str) -> None:
+    """The other session is one of the same two parties, on the same agreement and data; it broke off unharmed."""
+    scene.agree(profile=profile, noise="gaussian")
+    recorder = Repeater("session.confirm", lambda repeater, frame: [bytes(len(frame))])
+    assert meet(scene, recorder) == 5
+    for step in OLD:
+        (scene.out("media") / "failure.json").unlink(missing_ok=True)
+        replaying = Repeater(step, of_another_session, before=recorder.sent)
+        assert meet(scene, replaying) == 5, step
+        assert runs_charged(scene) == 0
