@@ -14,7 +14,7 @@ from cleanroom.attribution.exposure import prepare_lookups
 from cleanroom.attribution.outcome import prepare_rows
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.data import Binding, read_exposure, read_outcome
-from cleanroom.declared import Declared, OwnCheck
+from cleanroom.declared import Declared, OwnCheck, bound_root
 from cleanroom.drive import ProgressSink
 from cleanroom.identity import Identity
 from cleanroom.plan import Plan
@@ -85,6 +85,7 @@ def prepare(
         declared = own.declared()
         data, offsets = _encode_lookups(lookups)
         root = merkle_root(key=keys.commitment, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
+        root = bound_root(agreement, root, declared)
         return Prepared(role=role, rows=lookups, input_root=root, counts=counts | declared.counts, declared=declared)
     reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=keys.shared_identifier)
     with closing(reading) as outcomes:
@@ -95,6 +96,7 @@ def prepare(
     offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
     padded = agreement.protocol.rows_outcome
     root = merkle_root(key=keys.commitment, data=data.reshape(-1), offsets=offsets, padded=padded)
+    root = bound_root(agreement, root, declared)
     return Prepared(role=role, rows=rows, input_root=root, counts=counts | declared.counts, declared=declared)
 
 

@@ -20,9 +20,10 @@ from cleanroom.agreement.completeness import Band, Completeness, Verdict
 from cleanroom.agreement.model import Agreement, Resolution, Role
 from cleanroom.attribution.clock import TickClock
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import Units, amounts_of, labels_of, times_of
+from cleanroom.data.columns import Field, Units, amounts_of, labels_of, times_of
 from cleanroom.data.source import stretches
 from cleanroom.data.zones import WallClock
+from cleanroom.errors import DataError
 
 __all__ = ["COLUMNS", "Census", "CheckedCompleteness", "Deviation", "check_completeness"]
 
@@ -89,7 +90,7 @@ class Census:
             day = self._days(times_of(stretch.fields["date"], clock))
             event = labels_of(stretch.fields["event"], self.events)
             counted = np.ones(stretch.rows, dtype=np.bool_)
-            rows = amounts_of(stretch.fields["rows"], Units(0), counted, counted)
+            rows = _row_counts(stretch.fields["rows"], counted)
             inside = (day >= 0) & (day < len(found)) & (event >= 0)
             code = day * len(self.events) + event
             seen = np.zeros(stretch.rows, dtype=np.bool_)
@@ -136,6 +137,14 @@ def check_completeness(rules: Completeness, census: Census, manifest: Binding) -
     return CheckedCompleteness(
         verdict=worst, expected=int(expected.sum()), read=int(census.rows.sum()), deviations=tuple(deviations)
     )
+
+
+def _row_counts(column: Field, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    try:
+        return amounts_of(column, Units(0), counted, counted)
+    except DataError as error:
+        where, _, _ = str(error).rpartition(": ")  # the reader speaks of amounts
+        raise DataError(f"{where}: expected a whole number of rows") from None
 
 
 def _verdict(rules: Completeness, expected: int, read: int) -> Verdict:

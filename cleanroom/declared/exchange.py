@@ -16,6 +16,7 @@ import numpy as np
 
 from cleanroom.agreement.completeness import OnFailure, Verdict
 from cleanroom.agreement.model import Agreement, PartyEntry, Role
+from cleanroom.declared.own import Declared
 from cleanroom.errors import AgreementError, BudgetError, DataError, PeerError
 from cleanroom.identity import read_certificate
 from cleanroom.protocols.traffic import NOTHING, Volume, messages
@@ -27,6 +28,7 @@ __all__ = [
     "Declaration",
     "Declarations",
     "asked",
+    "bound_root",
     "check_declarations",
     "check_may_go_on",
     "declare",
@@ -41,6 +43,7 @@ _SIGNATURE_BYTES: Final = 64
 _MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=6, step="session.declaration")
 MESSAGES: Final = {_MESSAGE.step: _MESSAGE}
 _LABEL: Final = b"cleanroom/declaration/v1"
+_BOUND_LABEL: Final = b"cleanroom/input-and-declaration/v1"
 _VERDICTS: Final = tuple(Verdict)
 
 Sign: TypeAlias = Callable[[bytes], bytes]
@@ -130,6 +133,26 @@ class Declarations:
 def asked(agreement: Agreement) -> bool:
     """Whether the agreement asks for declarations."""
     return agreement.completeness is not None or bool(agreement.eligibility)
+
+
+def bound_root(agreement: Agreement, root: bytes, own: Declared) -> bytes:
+    """The input commitment of a side whose agreement asks for declarations: it binds what is declared, too.
+
+    So a side cannot choose what it declares after it has seen the other's, and data that are unchanged but for what is
+    declared of them are no repeat.
+
+    Args:
+        agreement: the agreement.
+        root: of the prepared rows, 32 bytes.
+        own: what this side found.
+
+    Returns:
+        32 bytes; `root` where the agreement does not ask.
+    """
+    if not asked(agreement):
+        return root
+    draft = Declaration(verdict=own.verdict, eligible=own.eligible, signature=b"")
+    return hashlib.sha256(_BOUND_LABEL + root + draft.encode()).digest()
 
 
 def declare(

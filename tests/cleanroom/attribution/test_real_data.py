@@ -337,3 +337,66 @@ def test_the_raw_lines_give_the_same_through_the_data_package(data: Journey) -> 
     result = join(lookups, rows, plan)
     plain = plain_join(agreement, plan, exposed.batches(), bought.batches(), bought.members(), group_cap_key=KEY)
     assert np.array_equal(result, plain) and result.tolist() == sql(data, agreement, plan)
+
+
+def credited(data: Journey, model: str, days: int, step: int) -> dict[tuple[str, str], int]:
+    """What each model credits to campaigns, from pandas and whole numbers: (orders or sales, campaign) -> units."""
+    touches = data.db.execute(
+        "select distinct household, epoch_us(moment) as us, campaign from touch where year(moment) = 2017"
+    ).df()
+    touches["place"] = touches.campaign.map(CAMPAIGNS.index)
+    touches["day"] = touches.us // (86_400 * 10**6)
+    baskets = data.db.execute(
+        "select household, epoch_us(moment) as us, cents from basket where year(moment) = 2017"
+    ).df()
+    baskets["day"], baskets["basket"] = baskets.us // (86_400 * 10**6), range(len(baskets))
+    pairs = baskets.merge(touches, on="household", suffixes=("", "_touch"))
+    pairs = pairs[(pairs.day_touch <= pairs.day) & (pairs.day < pairs.day_touch + days)]
+    pairs = pairs.sort_values(["basket", "us_touch", "place"])
+    unit = 1 if model in ("first_touch", "last_touch") else 720720
+    total: dict[tuple[str, str], int] = {(kind, campaign): 0 for kind in ("orders", "sales") for campaign in CAMPAIGNS}
+    for _, rows in pairs.groupby("basket"):
+        number = len(rows)
+        if model == "first_touch":
+            weights = [1] + [0] * (number - 1)
+        elif model == "last_touch":
+            weights = [0] * (number - 1) + [1]
+        elif model == "linear":
+            weights = [1] * number
+        elif model == "position":
+            weights = [1] * number if number < 3 else [2 * (number - 2), *[1] * (number - 2), 2 * (number - 2)]
+        else:
+            top = (days - 1) // step
+            weights = [2 ** (top - (now - then) // step) for now, then in zip(rows.day, rows.day_touch, strict=True)]
+        shares = [unit * weight // sum(weights) for weight in weights]
+        shares[-1] += unit - sum(shares)
+        for campaign, cents, share in zip(rows.campaign, rows.cents, shares, strict=True):
+            total["orders", campaign] += share
+            total["sales", campaign] += share * int(cents)
+    return total
+
+
+@pytest.mark.parametrize("model", ["last_touch", "first_touch", "linear", "position", "time_decay"])
+def test_every_credit_model_is_that_of_pandas(data: Journey, model: str) -> None:
+    """The whole year, all campaigns, uncapped; several campaigns of a household begin at one moment."""
+    days, step = 30, 7
+    orders = replace(metric(Measure.EVENTS, ticks=days, cap=1 << 20, name="orders"), credit=True)
+    sales = replace(metric(Measure.SUM, ticks=days, cap=1 << 32, name="sales"), credit=True)
+    agreement = make_agreement(metrics=(orders, sales), groups=CAMPAIGNS, tree=(1, 2, 4))
+    agreement = replace(
+        agreement,
+        exposure=replace(
+            agreement.exposure, credit=model, credit_step_ticks=step if model == "time_decay" else None, max_touches=16
+        ),
+        release=replace(agreement.release, max_windows=400),
+    )
+    plan = plan_of(agreement)
+    touches, outcomes = batches(data, agreement)
+    lookups, _ = prepare_lookups(agreement, plan, touches, group_cap_key=KEY)
+    rows, _ = prepare_rows(agreement, plan, outcomes, [])
+    result = plan.combined(join(lookups, rows, plan).astype(np.int64).view(np.uint64)).view(np.int64)
+    expected = credited(data, model, days, step)
+    for column in (orders, sales):
+        place = [one.name for one in plan.columns].index(column.name)
+        assert result[:, place].tolist() == [expected[column.name, campaign] for campaign in CAMPAIGNS]
+    assert sum(expected["orders", campaign] for campaign in CAMPAIGNS) > 10_000

@@ -129,10 +129,10 @@ def test_random_manifests(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("2017-03-04,order,x\n", "manifest.csv, row 1, column rows: expected an amount"),
-        ("2017-03-04,order,\n", "row 1, column rows: expected an amount, found none"),
-        ("2017-03-04,order,-1\n", "row 1, column rows: expected an amount that is not negative"),
-        ("2017-03-04,order,1.5\n", "row 1, column rows: expected no more digits"),
+        ("2017-03-04,order,x\n", "manifest.csv, row 1, column rows: expected a whole number of rows"),
+        ("2017-03-04,order,\n", "manifest.csv, row 1, column rows: expected a whole number of rows"),
+        ("2017-03-04,order,-1\n", "manifest.csv, row 1, column rows: expected a whole number of rows"),
+        ("2017-03-04,order,1.5\n", "manifest.csv, row 1, column rows: expected a whole number of rows"),
         ("yesterday,order,1\n", "row 1, column date: expected an ISO 8601 time"),
         (
             "2017-03-04,order,1\n2017-03-05,order,1\n2017-03-04,order,1\n",

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cleanroom.agreement import Role, load_agreement
 from cleanroom.agreement.completeness import Verdict
+from cleanroom.data import load_binding
 from cleanroom.declared import Declaration
 from cleanroom.errors import BudgetError, CleanroomError, DataError
+from cleanroom.plan import plan_of
+from cleanroom.prepare import PreparationKeys, prepare
 from tests.cleanroom.audit.runs import AuditedRun, finish_run, sources
 
 COMPLETENESS = """
@@ -159,6 +163,28 @@ def test_a_changed_declaration_is_found(tmp_path: Path) -> None:
         path.write_text(json.dumps(changed))
     found = [f"{fault}" for fault in run.verify("media").faults]
     assert any("release.json" in fault for fault in found)
+
+
+def test_what_is_declared_is_bound_by_the_input_commitment(tmp_path: Path) -> None:
+    """Equal rows with other facts are another input: no stored release stands for them."""
+    roots = []
+    for place, facts in enumerate((GOOD, GOOD.replace("30", "29"), GOOD.replace("30", "31"))):
+        lists = {"media": {"facts": facts}, "shop": {"facts": SCORES}}
+        run = finish(tmp_path / f"run{place}", tables=ELIGIBILITY, **lists)
+        binding = load_binding(run.root / "media.toml")
+        agreement = load_agreement(run.agreement)
+        keys = PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=bytes(32))
+        roots.append(
+            prepare(
+                agreement,
+                plan_of(agreement),
+                role=Role.EXPOSURE,
+                binding=binding,
+                keys=keys,
+                progress=lambda step, done, total: None,
+            ).input_root
+        )
+    assert roots[0] == roots[2] != roots[1]
 
 
 @pytest.mark.parametrize("groups", [1, 7, 8, 9, 200])
