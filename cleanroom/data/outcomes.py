@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -20,9 +19,11 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement, Measure
-from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, held_by, sole_holders
+from cleanroom.attribution.runs import expand
+from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders
 from cleanroom.data.binding import Binding
 from cleanroom.data.columns import Field, Units, amounts_of, labels_of, texts_of, times_of
+from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
     RowCount,
@@ -143,28 +144,25 @@ def read_outcome(
     accounts = reader.accounts
     lines = Spill(_WORDS, memory_bytes=memory_bytes)
     others = Spill(2, memory_bytes=memory_bytes)
-    pending = Spill(_WORDS + 1 + 2 * len(accounts.identifiers), memory_bytes=memory_bytes)
+    pending = PendingRows(_WORDS, time_word=5, identifiers=len(accounts.identifiers), memory_bytes=memory_bytes)
     rows = 0
-    fates = np.zeros(len(_Fate), dtype=np.int64)
+    fates = np.zeros(len(Fate), dtype=np.int64)
     for stretch in stretches(binding, reader.names):
         words, people, fate = reader.read(stretch)
         rows += stretch.rows
         if accounts.linked:
-            known = people.account.any(axis=1)
-            fates += np.bincount(_fate_of(fate, people.status, named=False)[~known], minlength=len(_Fate))
-            marks = (fate << 8 | people.status).astype(np.uint64)[:, None]
-            pending.append(np.concatenate([words, marks, people.held], axis=1)[known])
+            fates += counts_of(pending.append(words, people, fate))
         else:
-            fate = _fate_of(fate, people.status, named=False)
-            fates += np.bincount(fate, minlength=len(_Fate))
+            fate = fate_of(fate, people.status)
+            fates += counts_of(fate)
             _sort_out(words, fate, lines, others)
         if progress is not None:
             progress("read", rows)
     holders = Spill(4, memory_bytes=memory_bytes)
-    for part in pending.parts():
-        words, fate = _of_accounts(part, holders)
-        fates += np.bincount(fate, minlength=len(_Fate))
-        lines.append(words[fate == _Fate.KEPT])
+    for part in pending.settled():
+        append_held(holders, part.account, part.held)
+        fates += counts_of(part.fate)
+        lines.append(part.words[part.fate == Fate.KEPT])
     pending.close()
     outcomes = Spill(_WORDS, memory_bytes=memory_bytes)
     people_seen = Spill(2, memory_bytes=memory_bytes)
@@ -182,9 +180,9 @@ def read_outcome(
         outcomes.append(merged if inside.all() else merged[inside])
     summary = FilterSummary(
         rows=rows,
-        null_identifiers=int(fates[_Fate.NULL]),
-        malformed_identifiers=int(fates[_Fate.MALFORMED]),
-        other_event=int(fates[_Fate.OTHER_EVENT]),
+        null_identifiers=int(fates[Fate.NULL]),
+        malformed_identifiers=int(fates[Fate.MALFORMED]),
+        other_event=int(fates[Fate.OTHER_EVENT]),
         out_of_scope=0,
         out_of_period=out_of_period,
         duplicates=lines.rows - out_of_period - outcomes.rows,
@@ -199,49 +197,15 @@ def read_outcome(
     return OutcomeData(outcomes, _union(people_seen, others, memory_bytes), summary, len(reader.labels))
 
 
-class _Fate(IntEnum):
-    """What becomes of a row before lines are merged."""
-
-    KEPT = 0
-    NULL = 1
-    MALFORMED = 2
-    OTHER_EVENT = 3
-
-
-_UNNAMED: Final = np.array([_Fate.KEPT, _Fate.NULL, _Fate.MALFORMED])
-"""The fate of a row that has no valid identifier, by its status."""
-
-
-def _fate_of(
-    fate: NDArray[np.int64], status: NDArray[np.uint8], *, named: bool | NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """The fate of rows: their event decides only where they, or their accounts, have an identifier."""
-    return np.where(named | (status == VALID), fate, _UNNAMED[status])
-
-
 def _sort_out(words: Words, fate: NDArray[np.int64], lines: Spill, others: Spill) -> None:
     """Appends the lines that are kept, and the people whose row is of another event."""
-    kept = fate == _Fate.KEPT
+    kept = fate == Fate.KEPT
     if kept.all():
         lines.append(words)
         return
     lines.append(words[kept])
-    bystanders = _kernels.sort_rows(np.ascontiguousarray(words[fate == _Fate.OTHER_EVENT, :2]))
+    bystanders = _kernels.sort_rows(np.ascontiguousarray(words[fate == Fate.OTHER_EVENT, :2]))
     others.append(bystanders[differs(bystanders)])
-
-
-def _of_accounts(rows: Words, holders: Spill) -> tuple[Words, NDArray[np.int64]]:
-    """Rows (line, fate and status, held) of whole accounts to lines and fates; what accounts hold goes to `holders`."""
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    starts = differs(rows[:, :2])
-    owner = np.cumsum(starts) - 1
-    held = held_by(owner, rows[:, 5], rows[:, _WORDS + 1 :])
-    append_held(holders, rows[starts, :2], held)
-    marks = rows[:, _WORDS]
-    fate = (marks >> np.uint64(8)).astype(np.int64)
-    return rows[:, :_WORDS], _fate_of(
-        fate, (marks & np.uint64(0xFF)).astype(np.uint8), named=np.asarray(held.any(axis=1))[owner]
-    )
 
 
 def _under_identifiers(
@@ -286,8 +250,7 @@ def _spread(rows: Words) -> Words:
     first = np.cumsum(count) - count
     times = count[owner[~is_key]]
     spread = np.repeat(outcomes, times, axis=0)
-    within = np.arange(len(spread)) - np.repeat(np.cumsum(times) - times, times)
-    spread[:, :2] = keys[np.repeat(first[owner[~is_key]], times) + within, 3:5]
+    spread[:, :2] = keys[expand(first[owner[~is_key]], times), 3:5]
     spread[:, 2] -= np.uint64(1)
     return spread
 
@@ -324,7 +287,7 @@ class _Reader:
         event = labels_of(fields["event"], self._events)
         if self._count is not None:
             self._count(time, event)
-        fate = np.where(event >= 0, _Fate.KEPT, _Fate.OTHER_EVENT)
+        fate = np.where(event >= 0, Fate.KEPT, Fate.OTHER_EVENT)
         # an account's other rows may name it where this row does not
         counted = (people.account.any(axis=1) if self.accounts.named else people.status == VALID) & (event >= 0)
         words = np.zeros((stretch.rows, _WORDS), dtype=np.uint64)

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement
-from cleanroom.data.accounts import ACCOUNT, Accounts, first_held, held_by
+from cleanroom.data.accounts import ACCOUNT, Accounts, first_held
 from cleanroom.data.binding import Binding
 from cleanroom.data.columns import labels_of, times_of
+from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
     RowCount,
-    Words,
     check_invalid,
     check_names,
     differs,
@@ -37,7 +36,6 @@ from cleanroom.data.source import stretches
 from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.data.summary import FilterSummary
 from cleanroom.data.zones import WallClock
-from cleanroom.match_keys.people import VALID
 
 __all__ = ["ExposureData", "TouchBatch", "read_exposure"]
 
@@ -116,8 +114,8 @@ def read_exposure(
     clock = WallClock(zone_of(agreement, binding))
     start, end = micros(agreement.exposure.start), micros(agreement.exposure.end)
     found = Spill(_WORDS, memory_bytes=memory_bytes)
-    pending = Spill(_WORDS + 1 + 2 * len(accounts.identifiers), memory_bytes=memory_bytes)
-    fates = np.zeros(len(_Fate), dtype=np.int64)
+    pending = PendingRows(_WORDS, time_word=2, identifiers=len(accounts.identifiers), memory_bytes=memory_bytes)
+    fates = np.zeros(len(Fate), dtype=np.int64)
     rows = 0
     for stretch in stretches(binding, names):
         people = accounts.read(stretch)
@@ -129,69 +127,40 @@ def read_exposure(
             count(time, event)
         fate = np.select(
             [event < 0, group < 0, (time < start) | (time >= end)],
-            [_Fate.OTHER_EVENT, _Fate.OUT_OF_SCOPE, _Fate.OUT_OF_PERIOD],
-            _Fate.KEPT,
+            [Fate.OTHER_EVENT, Fate.OUT_OF_SCOPE, Fate.OUT_OF_PERIOD],
+            Fate.KEPT,
         )
         words = np.empty((stretch.rows, _WORDS), dtype=np.uint64)
         words[:, :2] = people.account
         words[:, 2] = signed_word(time)
         words[:, 3] = group.astype(np.uint64) << _HALF | event.astype(np.uint64)
         if accounts.named:
-            known = people.account.any(axis=1)
-            own = np.where(people.status == VALID, fate, _UNNAMED[people.status])
-            fates += np.bincount(own[~known], minlength=len(_Fate))
-            marks = (fate << 8 | people.status).astype(np.uint64)[:, None]
-            pending.append(np.concatenate([words, marks, people.held], axis=1)[known])
+            fates += counts_of(pending.append(words, people, fate))
         else:
-            fate = np.where(people.status == VALID, fate, _UNNAMED[people.status])
-            fates += np.bincount(fate, minlength=len(_Fate))
-            kept = fate == _Fate.KEPT
+            fate = fate_of(fate, people.status)
+            fates += counts_of(fate)
+            kept = fate == Fate.KEPT
             found.append(words if kept.all() else words[kept])
         if progress is not None:
             progress("read", rows)
-    for part in pending.parts():
-        named, fate = _under_keys(part)
-        fates += np.bincount(fate, minlength=len(_Fate))
-        found.append(named[fate == _Fate.KEPT])
+    for part in pending.settled():
+        fates += counts_of(part.fate)
+        key = first_held(part.held)[part.owner]
+        found.append(np.concatenate([key, part.words[:, 2:]], axis=1)[part.fate == Fate.KEPT])
     pending.close()
     touches = Spill(_WORDS, memory_bytes=memory_bytes)
     for ordered in found.sorted_parts():
         touches.append(ordered[differs(ordered)])
     summary = FilterSummary(
         rows=rows,
-        null_identifiers=int(fates[_Fate.NULL]),
-        malformed_identifiers=int(fates[_Fate.MALFORMED]),
-        other_event=int(fates[_Fate.OTHER_EVENT]),
-        out_of_scope=int(fates[_Fate.OUT_OF_SCOPE]),
-        out_of_period=int(fates[_Fate.OUT_OF_PERIOD]),
+        null_identifiers=int(fates[Fate.NULL]),
+        malformed_identifiers=int(fates[Fate.MALFORMED]),
+        other_event=int(fates[Fate.OTHER_EVENT]),
+        out_of_scope=int(fates[Fate.OUT_OF_SCOPE]),
+        out_of_period=int(fates[Fate.OUT_OF_PERIOD]),
         duplicates=found.rows - touches.rows,
         kept=touches.rows,
     )
     found.close()
     check_invalid(agreement, binding, summary)
     return ExposureData(touches, summary)
-
-
-class _Fate(IntEnum):
-    """What becomes of a row."""
-
-    KEPT = 0
-    NULL = 1
-    MALFORMED = 2
-    OTHER_EVENT = 3
-    OUT_OF_SCOPE = 4
-    OUT_OF_PERIOD = 5
-
-
-_UNNAMED: Final = np.array([_Fate.KEPT, _Fate.NULL, _Fate.MALFORMED])
-"""The fate of a row whose account has no valid identifier, by the row's own status."""
-
-
-def _under_keys(rows: Words) -> tuple[Words, NDArray[np.int64]]:
-    """Rows (account, time, group and event, fate and status, held) of whole accounts under the account's first key."""
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    owner = np.cumsum(differs(rows[:, :2])) - 1
-    key = first_held(held_by(owner, rows[:, 2], rows[:, _WORDS + 1 :]))[owner]
-    status = (rows[:, _WORDS] & np.uint64(0xFF)).astype(np.int64)
-    fate = np.where(key.any(axis=1), (rows[:, _WORDS] >> np.uint64(8)).astype(np.int64), _UNNAMED[status])
-    return np.concatenate([key, rows[:, 2:_WORDS]], axis=1), fate
