@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cleanroom.agreement import Noise, agreement_warnings, delete_by
+from cleanroom.agreement.checks import FEW_PEOPLE, LARGE_EPSILON
 from cleanroom.handshake import BUILD
 from cleanroom.ledger import LEDGER_FILE, Ledger, Spending
 from cleanroom.machine import core_dumps_off, swap_in_clear
@@ -23,9 +24,6 @@ __all__ = ["PAGE", "Item", "checklist", "checklist_text"]
 
 PAGE: Final = "docs/reference/checklist.md"
 """Says what each item means and what to do about it, a heading each."""
-
-_FEW_PEOPLE: Final = 10
-_LARGE_EPSILON: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +107,16 @@ def _release(side: Side, cost: PrivacyCost) -> Iterator[Item]:
         delta = f", delta {rules.delta:g}" if rules.noise is Noise.GAUSSIAN else ""
         yield Item(
             name="noise",
-            ok=rules.epsilon <= _LARGE_EPSILON,
+            ok=rules.epsilon <= LARGE_EPSILON,
             text=f"{rules.noise.value} of each side; epsilon {rules.epsilon:g}{delta} for the whole release",
         )
     yield Item(
         name="threshold",
-        ok=rules.min_people >= _FEW_PEOPLE,
+        ok=rules.min_people >= FEW_PEOPLE,
         text=f"a figure needs {rules.min_people} people, else only that it is hidden is shown",
     )
     receives = side.peer.name in rules.recipients
-    cells = len(side.agreement.exposure.groups) * len(side.agreement.metrics)
+    cells = side.plan.groups * sum(column.declared for column in side.plan.columns)
     yield Item(
         name="peer learns",
         ok=True,
@@ -176,11 +174,8 @@ def _place(side: Side, out: Path) -> Iterator[Item]:
         ok = os.name != "posix" or not mode & forbidden
         who = "owner's alone" if not mode & 0o077 else f"mode {mode:04o}"
         yield Item(name=name, ok=ok, text=f"{folder}: {who}")
-    yield Item(
-        name="core dumps",
-        ok=core_dumps_off(),
-        text="off" if core_dumps_off() else "not switched off in this process",
-    )
+    off = core_dumps_off()
+    yield Item(name="core dumps", ok=off, text="off" if off else "not switched off in this process")
     swap = swap_in_clear()
     if swap is None:
         yield Item(name="swap", ok=False, text="this machine does not say whether memory is swapped in clear")
