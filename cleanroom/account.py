@@ -113,7 +113,7 @@ def audit_account(
 
 def party_of(agreement: Agreement, role: Role) -> str:
     """The name of the party with a role."""
-    return (agreement.exposure_party if role is Role.EXPOSURE else agreement.outcome_party).name
+    return agreement.of_role(role).name
 
 
 def signed_account(name: str, account: Mapping[str, Any], sign: SignAccount) -> bytes:
@@ -139,7 +139,7 @@ def check_account(name: str, account: Json, agreement: Agreement, role: Role) ->
     Raises:
         AgreementError: the signature is missing or does not hold.
     """
-    party = agreement.exposure_party if role is Role.EXPOSURE else agreement.outcome_party
+    party = agreement.of_role(role)
     certificate = read_certificate(party.certificate_pem, where=f"parties.{party.name}.certificate")
     body = {key: value for key, value in account.items() if key != "signature"}
     try:

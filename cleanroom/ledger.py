@@ -7,10 +7,9 @@ nor a crash after the opening can spend more than is written down. A charge is n
 Charges compose in two ways, and a run is allowed if either stays within the limit: the epsilons and deltas of all runs
 with one partner inside the limit's period, summed exactly as decimals; or their zero-concentrated costs (zCDP), summed
 and converted to the epsilon at the limit's delta by OpenDP, which is tighter from the second or third run on. A run
-without noise has no epsilon: it is recorded with its period, and a second one with
-the same partner over an overlapping period is refused, unless it is the same agreement on the same inputs, which
-opens the same cells again and nothing new. Matched people are counted whatever their times, so a run that counts them
-without noise has all time for its period.
+without noise has no epsilon: it is recorded with its period, and a second one with the same partner over an overlapping
+period is refused, unless it is the same agreement on the same inputs, which opens the same cells again and nothing new.
+Matched people are counted whatever their times, so a run that counts them without noise has all time for its period.
 """
 
 from __future__ import annotations

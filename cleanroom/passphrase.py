@@ -24,14 +24,13 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cleanroom.errors import UsageError
+from cleanroom.regular_file import WITHOUT_WAITING
 
 __all__ = ["ENCRYPTED_MARK", "encrypted_pem", "read_passphrase"]
 
 ENCRYPTED_MARK: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 MAX_BYTES: Final = 1024
 """Of a passphrase."""
-
-_OPENING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 # One of the settings that OWASP's password storage cheat sheet holds to be equal. Those that take more memory (2^15 up)
 # pass the 32 MiB at which OpenSSL refuses to open a key.
@@ -58,7 +57,7 @@ def read_passphrase(path: Path) -> bytes:
     try:
         # /dev/fd goes through /proc, which a process whose memory is closed to others cannot use
         descriptor = re.fullmatch(r"/dev/fd/([0-9]{1,6})", str(path))
-        number = os.open(path, _OPENING) if descriptor is None else os.dup(int(descriptor[1]))
+        number = os.open(path, WITHOUT_WAITING) if descriptor is None else os.dup(int(descriptor[1]))
         with os.fdopen(number, "rb") as file:
             found = os.fstat(file.fileno())
             if os.isatty(file.fileno()) or _is_stdin(found):

@@ -6,8 +6,12 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
-__all__ = ["read_regular"]
+__all__ = ["WITHOUT_WAITING", "read_regular"]
+
+WITHOUT_WAITING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""How to open what may be a named pipe or a device."""
 
 
 def read_regular(path: Path, *, at_most: int) -> bytes:
@@ -22,7 +26,7 @@ def read_regular(path: Path, *, at_most: int) -> bytes:
     Raises:
         OSError: it cannot be read or is no regular file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    descriptor = os.open(path, WITHOUT_WAITING)
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cleanroom.agreement.model import Agreement, Period, Resolution
+from cleanroom.agreement.durations import tick_length
+from cleanroom.agreement.model import Agreement, Period
 from cleanroom.agreement.sampling import sampled_fraction
 
 if TYPE_CHECKING:
     from cleanroom.plan import Column  # the plan imports the agreement, whose checks import this module
 
 __all__ = ["Estimate", "column_fraction", "estimate"]
-
-_TICKS = {
-    Resolution.DAY: timedelta(days=1),
-    Resolution.HOUR: timedelta(hours=1),
-    Resolution.MINUTE: timedelta(minutes=1),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ def column_fraction(agreement: Agreement, column: Column) -> Decimal | None:
         None where periods of different shares meet: then no single number scales the figures.
     """
     exposure, time = agreement.exposure, agreement.time
-    reach = _TICKS[time.resolution] * (column.window_ticks or 0)
+    reach = tick_length(time.resolution) * (column.window_ticks or 0)
     before = column.period is Period.BEFORE or column.change
     start = max(time.start, exposure.start - reach) if before else exposure.start
     end = exposure.end if column.period is Period.BEFORE else min(time.end, exposure.end + reach)

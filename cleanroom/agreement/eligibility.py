@@ -51,9 +51,7 @@ def read_eligibility(table: Table, parties: tuple[str, ...]) -> tuple[Eligibilit
     for position, item in enumerate(items, start=1):
         where = f"{table.key('rules')}[{position}]"
         entry = Table(where, "eligibility.rules", table_of(where, item))
-        party = entry.text("party")
-        if party not in parties:
-            raise entry.fault("party", f"{party!r} is not one of the parties {', '.join(parties)}")
+        party = entry.party("party", parties)
         tests = [test for test in RuleTest if entry.has(test.value)]
         if len(tests) != 1:
             names = ", ".join(test.value for test in RuleTest)

@@ -47,6 +47,11 @@ class Role(Enum):
     EXPOSURE = "exposure"
     OUTCOME = "outcome"
 
+    @property
+    def other(self) -> Role:
+        """The role of the other side."""
+        return Role.OUTCOME if self is Role.EXPOSURE else Role.EXPOSURE
+
 
 class Resolution(Enum):
     """The length of a tick."""
@@ -286,6 +291,10 @@ class Agreement:
     def outcome_party(self) -> PartyEntry:
         """The owner of the outcomes."""
         return self.parties[1]
+
+    def of_role(self, role: Role) -> PartyEntry:
+        """The entry of the party with a role."""
+        return self.exposure_party if role is Role.EXPOSURE else self.outcome_party
 
     def party(self, name: str) -> PartyEntry | None:
         """The entry of a party by its name in the agreement, or None."""

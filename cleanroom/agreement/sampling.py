@@ -35,9 +35,7 @@ def read_sampling(table: Table, parties: tuple[str, ...]) -> tuple[SampledPeriod
     for position, item in enumerate(table.items("periods"), start=1):
         where = f"{table.key('periods')}[{position}]"
         entry = Table(where, "sampling.periods", table_of(where, item))
-        party = entry.text("party")
-        if party not in parties:
-            raise entry.fault("party", f"{party!r} is not one of the parties {', '.join(parties)}")
+        party = entry.party("party", parties)
         start, end = entry.instant("start"), entry.instant("end")
         if not start < end:
             raise entry.fault("end", "expected a time after start")

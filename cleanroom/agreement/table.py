@@ -83,6 +83,13 @@ class Table:
             raise self.fault(name, f"expected one of {_list(choices)}, found {text!r}")
         return text
 
+    def party(self, name: str, parties: tuple[str, ...]) -> str:
+        """The name of one of the agreement's parties."""
+        found = self.text(name)
+        if found not in parties:
+            raise self.fault(name, f"{found!r} is not one of the parties {_list(parties)}")
+        return found
+
     def raw_text(self, name: str) -> str:
         """A text of any form, line breaks included."""
         value = self._values.get(name)

@@ -20,8 +20,8 @@ __all__ = ["LISTS", "Binding", "ColumnName", "Constant", "load_binding"]
 
 _TIME_ZONE: Final = "time_zone"
 LISTS: Final = ("manifest", "spend", "facts")
-_MAX_BYTES: Final = 2**20
 """Sections of a binding that name a further table, each with a path: a binding need not have them."""
+_MAX_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from cleanroom.agreement.completeness import OnFailure, Verdict
-from cleanroom.agreement.model import Agreement, PartyEntry, Role
+from cleanroom.agreement.model import Agreement, Role
 from cleanroom.declared.own import Declared
 from cleanroom.errors import AgreementError, BudgetError, DataError, PeerError
 from cleanroom.identity import read_certificate
@@ -186,9 +186,8 @@ def declare(
         raise PeerError("session.declaration: expected a verdict and a bit a group") from None
     first, second = (signed, peer) if role is Role.EXPOSURE else (peer, signed)
     both = Declarations(exposure=first, outcome=second)
-    other = Role.OUTCOME if role is Role.EXPOSURE else Role.EXPOSURE
     try:
-        _verify(agreement, other, session_id, peer)
+        _verify(agreement, role.other, session_id, peer)
     except AgreementError:
         raise PeerError("session.declaration: the peer's signature does not hold") from None
     return both
@@ -206,8 +205,8 @@ def check_may_go_on(agreement: Agreement, role: Role, both: Declarations) -> Non
     if stops(agreement, both.side(role).verdict):
         raise incomplete()
     if stops(agreement, both.verdict):
-        other = agreement.outcome_party if role is Role.EXPOSURE else agreement.exposure_party
-        raise BudgetError(f"completeness: {other.name} declares that its data failed the agreed check")
+        other = agreement.of_role(role.other).name
+        raise BudgetError(f"completeness: {other} declares that its data failed the agreed check")
 
 
 def stops(agreement: Agreement, verdict: Verdict) -> bool:
@@ -244,7 +243,7 @@ def _statement(agreement: Agreement, role: Role, session_id: bytes, body: bytes)
 
 
 def _verify(agreement: Agreement, role: Role, session_id: bytes, declaration: Declaration) -> None:
-    party: PartyEntry = agreement.exposure_party if role is Role.EXPOSURE else agreement.outcome_party
+    party = agreement.of_role(role)
     certificate = read_certificate(party.certificate_pem, where=f"parties.{party.name}.certificate")
     certificate.verify(
         purpose=DECLARATION_PURPOSE,

@@ -50,7 +50,7 @@ class OwnCheck:
         DataError: the agreement asks for a manifest or for facts, and the binding names none.
         """
         self._agreement = agreement
-        self._party = (agreement.exposure_party if role is Role.EXPOSURE else agreement.outcome_party).name
+        self._party = agreement.of_role(role).name
         rules = agreement.completeness
         self._rules = rules if rules is not None and self._party in rules.parties else None
         self._manifest = self._listed(binding, "manifest", COLUMNS) if self._rules is not None else None

@@ -253,7 +253,7 @@ class _Side:
 
     def __init__(self, role: Role, terms: ReleaseTerms, streams: Streams, words: NDArray[np.uint64]) -> None:
         self.role = role
-        self.other = Role.OUTCOME if role is Role.EXPOSURE else Role.EXPOSURE
+        self.other = role.other
         self.terms = terms
         self.streams = streams
         self.words = words
@@ -298,8 +298,7 @@ class _Side:
     def open(self, message: Message, cells: NDArray[np.int64]) -> Protocol[None]:
         """Opens these cells, public to both sides, to the recipients."""
         for sender in (Role.EXPOSURE, Role.OUTCOME):
-            receiver = Role.OUTCOME if sender is Role.EXPOSURE else Role.EXPOSURE
-            if receiver not in self.terms.recipients:
+            if sender.other not in self.terms.recipients:
                 continue
             for start, stop in chunks(len(cells), CHUNK_BYTES // OPENED_BYTES):
                 part = cells[start:stop]

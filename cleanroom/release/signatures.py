@@ -90,8 +90,7 @@ def sign_release(
     Raises:
         PeerError: the peer's signature does not hold: it signed another release, or with another key.
     """
-    mine = agreement.exposure_party if role is Role.EXPOSURE else agreement.outcome_party
-    peer = agreement.outcome_party if role is Role.EXPOSURE else agreement.exposure_party
+    mine, peer = agreement.of_role(role), agreement.of_role(role.other)
     record = opening_record(agreement, terms, opening, handshake)
     files: dict[str, bytes] = {}
     document: dict[str, Any] = {}

@@ -144,12 +144,12 @@ def _open_bits(bits: Bits, *, role: Role, number: int, streams: Streams, trade: 
     mine = np.packbits(bits, bitorder="little").tobytes()
     key = streams.key(step="release", direction=role.value, purpose="bits salt", attempt=number)
     salt = keystream(key, SALT_BYTES)
-    session_id, other = streams.session_id, Role.OUTCOME if role is Role.EXPOSURE else Role.EXPOSURE
+    session_id = streams.session_id
     commitment = commit_bits(session_id=session_id, role=role, salt=salt, bits=mine)
     committed = yield from trade(BITS_COMMITMENT, commitment, COMMITMENT_BYTES)
     opened = yield from trade(BITS, salt + mine, SALT_BYTES + len(mine))
     their_salt, their_bits = opened[:SALT_BYTES], opened[SALT_BYTES:]
-    expected = commit_bits(session_id=session_id, role=other, salt=their_salt, bits=their_bits)
+    expected = commit_bits(session_id=session_id, role=role.other, salt=their_salt, bits=their_bits)
     if not hmac.compare_digest(committed, expected):
         raise PeerError("release: the opened comparison bits are not the committed ones")
     return bits.astype(np.bool_) ^ unpack_bits(their_bits, bits.size)

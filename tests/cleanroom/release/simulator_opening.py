@@ -79,7 +79,7 @@ def simulated_opening(
         number: of the simulation; another one draws anew.
     """
     rng = np.random.default_rng([3, number])
-    other = Role.OUTCOME if role is Role.EXPOSURE else Role.EXPOSURE
+    other = role.other
     simulated = _Peer(role=other, terms=terms, passed=learned.passed, rng=rng, pair=pair)
     compare, conjoin = own_half(role, pair)
     own = SIDES[role](
