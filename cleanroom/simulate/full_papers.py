@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from cleanroom.simulate.parameters import START, ZONE, Parameters
+from cleanroom.simulate.clauses import head_text, protocol_text, quoted, time_text
+from cleanroom.simulate.parameters import START, Parameters
 from cleanroom.simulate.people import CATEGORIES
 
 __all__ = ["FULL_AGREEMENT_FILE", "FULL_BINDING_FILE", "full_agreement_text", "full_binding_text"]
@@ -17,33 +18,15 @@ __all__ = ["FULL_AGREEMENT_FILE", "FULL_BINDING_FILE", "full_agreement_text", "f
 FULL_AGREEMENT_FILE: Final = "full.toml"
 FULL_BINDING_FILE: Final = "full-binding.toml"
 _IDENTIFIERS: Final = ("phone", "email", "oaid", "idfa", "imei", "mac")
-_MOST_ROWS: Final = 1 << 24
 _WINDOWS: Final = (3, 15)
 
 _AGREEMENT: Final = """\
-version = 1
-name = "synthetic-world-{seed}-full"
-purpose = "Measure the whole funnel of campaigns, on synthetic people"
-valid_until = 2035-12-31
-
-[parties.media]
-role = "exposure"
-certificate = "media.crt"
-
-[parties.shop]
-role = "outcome"
-certificate = "shop.crt"
-
+{head}
 [match]
 identifiers = [{identifiers}, {{type = "caid", version = "20230330"}}]
 max_invalid = 0.5
 
-[time]
-start = {start}
-end = {end}
-resolution = "1d"
-zone = "{zone}"
-
+{time}
 [exposure]
 events = ["click", "like", "save", "comment", "read", "exposure"]
 group_by = "campaign_id"
@@ -90,10 +73,7 @@ max_groups_per_person = {groups_per_person}
 max_windows = 2
 recipients = ["media", "shop"]
 
-[protocol]
-profile = "kkrt"
-max_rows = {{exposure = {rows_exposure}, outcome = {rows_outcome}}}
-"""
+{protocol}"""
 _SAMPLING: Final = """
 [sampling]
 periods = [{{party = "media", start = {start}, end = {end}, fraction = {fraction}}}]
@@ -192,18 +172,18 @@ def full_agreement_text(parameters: Parameters) -> str:
     sampling = _SAMPLING.format(start=first.isoformat(), end=last.isoformat(), fraction=parameters.sample)
     short, long = (min(window, parameters.flight_days) for window in _WINDOWS)
     return _AGREEMENT.format(
-        seed=parameters.seed,
-        identifiers=_quoted(_IDENTIFIERS),
-        start=START.isoformat(),
-        end=parameters.end.isoformat(),
-        zone=ZONE,
-        groups=_quoted(tuple(campaign.name for campaign in plan)),
-        categories=_quoted(CATEGORIES),
+        head=head_text(
+            name=f"synthetic-world-{parameters.seed}-full",
+            purpose="Measure the whole funnel of campaigns, on synthetic people",
+        ),
+        identifiers=quoted(_IDENTIFIERS),
+        time=time_text(parameters),
+        groups=quoted(campaign.name for campaign in plan),
+        categories=quoted(CATEGORIES),
         metrics=_METRICS.format(short=short, long=long),
         sampling=sampling if parameters.sample not in (0, 1) else "",
         groups_per_person=len(plan),
-        rows_exposure=_bound(parameters.people * 8),
-        rows_outcome=_bound(parameters.people * parameters.days),
+        protocol=protocol_text(rows_exposure=parameters.people * 8, rows_outcome=parameters.people * parameters.days),
     )
 
 
@@ -211,11 +191,3 @@ def full_binding_text(party: str) -> str:
     """A side's binding, to stand beside its file."""
     names = (*_IDENTIFIERS, "caid")
     return _BINDINGS[party].format(identifiers="\n".join(f'{name} = "{name}"' for name in names))
-
-
-def _quoted(names: tuple[str, ...]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
-def _bound(rows: int) -> int:
-    return min(_MOST_ROWS, 1 << max(6, (rows - 1).bit_length()))

@@ -8,41 +8,24 @@ from __future__ import annotations
 
 from typing import Final
 
+from cleanroom.simulate.clauses import head_text, protocol_text, quoted, time_text
 from cleanroom.simulate.exposures import ARMS, CONTROL, TEST
 from cleanroom.simulate.identifiers import COVERAGE, MD5_COLUMN
 from cleanroom.simulate.outcomes import STAGES
-from cleanroom.simulate.parameters import START, ZONE, Parameters
+from cleanroom.simulate.parameters import Parameters
 
 __all__ = ["BINDING_FILE", "agreement_text", "binding_text"]
 
 BINDING_FILE: Final = "binding.toml"
-_MOST_ROWS: Final = 1 << 24
 _WINDOW: Final = 15
 
 _AGREEMENT: Final = """\
-version = 1
-name = "synthetic-world-{seed}"
-purpose = "Measure what campaigns add, on synthetic people"
-valid_until = 2035-12-31
-
-[parties.media]
-role = "exposure"
-certificate = "media.crt"
-
-[parties.shop]
-role = "outcome"
-certificate = "shop.crt"
-
+{head}
 [match]
 identifiers = [{identifier}]
 max_invalid = {max_invalid}
 
-[time]
-start = {start}
-end = {end}
-resolution = "1d"
-zone = "{zone}"
-
+{time}
 [exposure]
 events = ["assigned"]
 instants = [{instants}]
@@ -68,10 +51,7 @@ min_people = 50
 max_groups_per_person = {groups_per_person}
 recipients = ["media", "shop"]
 
-[protocol]
-profile = "kkrt"
-max_rows = {{exposure = {rows_exposure}, outcome = {rows_outcome}}}
-"""
+{protocol}"""
 _METRIC: Final = """
 [[metrics]]
 name = "{name}"
@@ -107,19 +87,18 @@ def agreement_text(parameters: Parameters) -> str:
     rows = parameters.people * (len(instants) + 1)
     groups = [f"{campaign.name}/{ARMS[arm]}" for campaign in randomised for arm in (TEST, CONTROL)]
     return _AGREEMENT.format(
-        seed=parameters.seed,
+        head=head_text(
+            name=f"synthetic-world-{parameters.seed}", purpose="Measure what campaigns add, on synthetic people"
+        ),
         identifier=identifier,
         max_invalid=_max_invalid(parameters),
-        start=START.isoformat(),
-        end=parameters.end.isoformat(),
-        zone=ZONE,
+        time=time_text(parameters),
         instants=", ".join(instant.isoformat() for instant in instants),
-        groups=", ".join(f'"{group}"' for group in groups),
-        events=", ".join(f'"{event}"' for event in STAGES),
+        groups=quoted(groups),
+        events=quoted(STAGES),
         metrics=_metrics(min(_WINDOW, parameters.flight_days)),
         groups_per_person=len(randomised),
-        rows_exposure=_bound(rows),
-        rows_outcome=_bound(rows),
+        protocol=protocol_text(rows_exposure=rows, rows_outcome=rows),
     )
 
 
@@ -148,7 +127,3 @@ def _max_invalid(parameters: Parameters) -> float:
     held = min(float(share) for share in COVERAGE[name])
     invalid = 1 - held * (1 - float(parameters.dirt.malformed + parameters.dirt.placeholder))
     return round(min(1.0, invalid + 0.1), 2)
-
-
-def _bound(rows: int) -> int:
-    return min(_MOST_ROWS, 1 << max(6, (rows - 1).bit_length()))
