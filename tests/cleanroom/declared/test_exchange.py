@@ -165,6 +165,18 @@ def test_a_changed_declaration_is_found(tmp_path: Path) -> None:
     assert any("release.json" in fault for fault in found)
 
 
+@pytest.mark.parametrize("party", ["media", "shop"])
+def test_a_replay_shows_facts_that_are_not_those_of_the_run(tmp_path: Path, party: str) -> None:
+    """A side that declared what its list does not say is found out by whoever is given the list."""
+    run = finish(tmp_path / "run", tables=ELIGIBILITY, media={"facts": GOOD}, shop={"facts": SCORES})
+    facts = run.root / f"{party}-facts.csv"
+    facts.write_text(facts.read_text().replace("30", "29").replace("4.9", "4.4"))
+    assert run.verify().faults == []
+    assert [(fault.file.rpartition("/")[2], fault.where) for fault in run.replay().faults] == [
+        ("local.json", "input_root")
+    ]
+
+
 def test_what_is_declared_is_bound_by_the_input_commitment(tmp_path: Path) -> None:
     """Equal rows with other facts are another input: no stored release stands for them."""
     roots = []
