@@ -6,25 +6,19 @@
 from __future__ import annotations
 
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from cleanroom.data import load_binding
-from cleanroom.errors import PeerError
-from cleanroom.flight import Address, connect
-from cleanroom.ledger import Ledger
 from cleanroom.link import Link
-from cleanroom.node import Side, run, side_of
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
+from tests.cli.deviating import DeviatingShop, met_by, runs_charged
 from tests.cli.test_faults import checked
-from tests.cli.world import Scene, Started, free_port
+from tests.cli.world import Scene, Started
 
 Change = Callable[[bytes], list[bytes]]
 MEMORY = 600 << 20
@@ -32,20 +26,15 @@ MEMORY = 600 << 20
 
 
 @dataclass(slots=True)
-class Liar:
-    """The shop's side of a run, with its frames of one step changed on their way out."""
+class Liar(DeviatingShop):
+    """Changes its frames of one step on their way out."""
 
     step: str
     change: Change
     now: str = ""
     lied: int = 0
 
-    def progress(self, step: str, done: int, total: int) -> None:
-        del done, total
-        self.now = step
-
-    def open(self, side: Side, port: int) -> Link:
-        link = connect(Address(f"127.0.0.1:{port}"), identity=side.identity, peer=side.peer_certificate, timeout=60)
+    def tap(self, link: Link) -> None:
         send = link.send
 
         def lying(frame: bytes, *, timeout: float) -> None:
@@ -57,20 +46,6 @@ class Liar:
                 send(each, timeout=timeout)
 
         link.send = lying  # type: ignore[method-assign]
-        return link
-
-    def run(self, scene: Scene, port: int) -> None:
-        side = side_of(scene.root / "agreement.toml", party="shop", identity=scene.root / "shop")
-        try:
-            run(
-                side,
-                load_binding(scene.root / "shop.toml"),
-                lambda side: self.open(side, port),
-                progress=self.progress,
-                step_timeout=20,
-            )
-        except PeerError:
-            return  # the honest side has stopped; who lies in the very last message never hears of it
 
 
 def length_of(frame: bytes, length: int) -> bytes:
@@ -109,29 +84,10 @@ OPENING: dict[str, tuple[str, Change]] = {
 def lied_to(scene: Scene, step: str, change: Change) -> Iterator[Started]:
     """Media as a real process, the shop as a liar in this one."""
     scene.agree()
-    port = free_port()
-    media = scene.start("media", "--listen", f"127.0.0.1:{port}", "--step-timeout", "8")
     liar = Liar(step, change)
-    faults: list[BaseException] = []
-
-    def lie() -> None:
-        try:
-            liar.run(scene, port)
-        except BaseException as error:  # noqa: BLE001  # handed to the test
-            faults.append(error)
-
-    acting = threading.Thread(target=lie, daemon=True)
-    acting.start()
-    yield media
-    acting.join(60)
-    assert not acting.is_alive()
-    assert not faults, faults
+    with met_by(scene, liar) as media:
+        yield media
     assert liar.lied, f"no message of {step} was sent"
-
-
-def runs_charged(scene: Scene) -> int:
-    with Ledger(scene.root / "media") as ledger:
-        return sum(spent.runs for spent in ledger.spending(now=datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("what", LIES)

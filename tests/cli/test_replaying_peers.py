@@ -6,30 +6,22 @@ Both profiles; a real process on the other side ends with exit code 5, charges n
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
-from cleanroom.data import load_binding
-from cleanroom.errors import PeerError
-from cleanroom.flight import Address, connect
 from cleanroom.link import Link
-from cleanroom.node import Side, run, side_of
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
+from tests.cli.deviating import PATIENCE, DeviatingShop, met_by, runs_charged
 from tests.cli.test_faults import checked
-from tests.cli.test_lying_peers import runs_charged
-from tests.cli.world import Scene, free_port
-
-SECONDS = 60
-"""For a run of this world and the end of both sides; it needs some three."""
+from tests.cli.world import Scene
 
 
 @dataclass(slots=True)
-class Repeater:
-    """The shop's side of a run, which knows what was said in it, and in another session of the same agreement."""
+class Repeater(DeviatingShop):
+    """Knows what was said in this run, and in another session of the same agreement."""
 
     step: str
     act: Callable[[Repeater, bytes], list[bytes]]
@@ -40,14 +32,7 @@ class Repeater:
     held: list[bytes] = field(default_factory=list)
     acted: int = 0
 
-    def progress(self, step: str, done: int, total: int) -> None:
-        del done, total
-        self.now = step
-
-    def open(self, side: Side, port: int) -> Link:
-        link = connect(
-            Address(f"127.0.0.1:{port}"), identity=side.identity, peer=side.peer_certificate, timeout=SECONDS
-        )
+    def tap(self, link: Link) -> None:
         send, receive = link.send, link.receive
 
         def sending(frame: bytes, *, timeout: float) -> None:
@@ -68,15 +53,6 @@ class Repeater:
             return frame
 
         link.send, link.receive = sending, receiving  # type: ignore[method-assign]
-        return link
-
-    def run(self, scene: Scene, port: int) -> None:
-        side = side_of(scene.root / "agreement.toml", party="shop", identity=scene.root / "shop")
-        binding = load_binding(scene.root / "shop.toml")
-        try:
-            run(side, binding, lambda side: self.open(side, port), progress=self.progress, step_timeout=20)
-        except PeerError:
-            return  # the other side has stopped, as it should
 
 
 def swapped(repeater: Repeater, frame: bytes) -> list[bytes]:
@@ -121,25 +97,11 @@ PROFILES = ("ecdh", "kkrt")
 
 def meet(scene: Scene, repeater: Repeater) -> int:
     """Runs media as a process against the repeater; returns media's exit code."""
-    port = free_port()
-    media = scene.start("media", "--listen", f"127.0.0.1:{port}", "--step-timeout", "8")
-    faults: list[BaseException] = []
-
-    def act() -> None:
-        try:
-            repeater.run(scene, port)
-        except BaseException as error:  # noqa: BLE001  # handed to the test
-            faults.append(error)
-
-    acting = threading.Thread(target=act, daemon=True)
     began = time.monotonic()
-    acting.start()
-    ended = media.ended(2 * SECONDS)
-    acting.join(SECONDS)
-    assert not acting.is_alive()
-    assert not faults, faults
+    with met_by(scene, repeater) as media:
+        ended = media.ended(2 * PATIENCE)
     assert repeater.acted, f"no message of {repeater.step} was sent"
-    assert time.monotonic() - began < 2 * SECONDS
+    assert time.monotonic() - began < 2 * PATIENCE
     if ended.code:
         line = checked(scene, "media", ended.code, ended)
         assert "bug" not in line
