@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement, Measure
+from cleanroom.attribution.clock import microseconds
 from cleanroom.attribution.runs import expand
 from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders
 from cleanroom.data.binding import Binding
@@ -32,7 +33,6 @@ from cleanroom.data.rows import (
     check_names,
     differs,
     keys_of,
-    micros,
     signed_of,
     signed_word,
     words_of,
@@ -166,7 +166,7 @@ def read_outcome(
     pending.close()
     outcomes = Spill(_WORDS, memory_bytes=memory_bytes)
     people_seen = Spill(2, memory_bytes=memory_bytes)
-    start, end = micros(agreement.time.start), micros(agreement.time.end)
+    start, end = microseconds(agreement.time.start), microseconds(agreement.time.end)
     out_of_period = 0
     for unordered in lines.parts():
         merged = _merge(unordered, binding)

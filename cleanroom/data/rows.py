@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -23,7 +22,6 @@ __all__ = [
     "check_names",
     "differs",
     "keys_of",
-    "micros",
     "signed_of",
     "signed_word",
     "words_of",
@@ -38,7 +36,6 @@ RowCount = Callable[[NDArray[np.int64], NDArray[np.int32]], None]
 
 Words = NDArray[np.uint64]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN: Final = np.uint64(1 << 63)
 
 
@@ -82,11 +79,6 @@ def check_invalid(agreement: Agreement, binding: Binding, summary: FilterSummary
 def zone_of(agreement: Agreement, binding: Binding) -> str:
     """The zone that naive times are read in."""
     return binding.time_zone or agreement.time.zone
-
-
-def micros(time: datetime) -> int:
-    """A time of the agreement as microseconds UTC."""
-    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def words_of(keys: NDArray[np.uint8]) -> Words:

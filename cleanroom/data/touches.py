@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement
+from cleanroom.attribution.clock import microseconds
 from cleanroom.data.accounts import ACCOUNT, Accounts, first_held
 from cleanroom.data.binding import Binding
 from cleanroom.data.columns import labels_of, times_of
@@ -27,7 +28,6 @@ from cleanroom.data.rows import (
     check_names,
     differs,
     keys_of,
-    micros,
     signed_of,
     signed_word,
     zone_of,
@@ -112,7 +112,7 @@ def read_exposure(
     names = tuple(dict.fromkeys((*accounts.names, "time", "event", group_by)))
     check_names(binding, names, (ACCOUNT,), ("event", group_by))
     clock = WallClock(zone_of(agreement, binding))
-    start, end = micros(agreement.exposure.start), micros(agreement.exposure.end)
+    start, end = microseconds(agreement.exposure.start), microseconds(agreement.exposure.end)
     found = Spill(_WORDS, memory_bytes=memory_bytes)
     pending = PendingRows(_WORDS, time_word=2, identifiers=len(accounts.identifiers), memory_bytes=memory_bytes)
     fates = np.zeros(len(Fate), dtype=np.int64)
