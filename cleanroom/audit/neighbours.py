@@ -3,7 +3,8 @@
 The join is linear: the table with a person is the table without, plus what the rows of that person make. So two
 neighbouring inputs, one person added or removed on either side, are any table and that table plus this contribution.
 The person is touched in every group at the first possible moment and does, in every event and in every window, more
-than any cap allows; what the caps of the preparation leave of it is the contribution.
+than any cap allows; what the caps of the preparation leave of it is the contribution. Where people are matched on
+several identifiers, the outcome side's person stands under each, and for each somebody else is touched as above.
 """
 
 from __future__ import annotations
@@ -69,17 +70,21 @@ def contribution(agreement: Agreement, plan: Plan) -> NDArray[np.int64]:
         for at in range(lookups.indptr[number], lookups.indptr[number + 1]):
             position, group = divmod(int(lookups.target[at]), plan.groups)
             cells[group] += np.where(family == position, lookups.weight[at] * row, 0)
-    return plan.combined(cells.view(np.uint64)).view(np.int64)
+    return plan.combined(cells.view(np.uint64)).view(np.int64) * len(agreement.match.identifiers)
 
 
 def unreached(agreement: Agreement, plan: Plan) -> tuple[str, ...]:
-    """Says of which events a cap is too large for the person to pass it: such a cap goes unaudited."""
-    return tuple(
+    """Says what the person does not exhaust, so that it goes unaudited: caps too large to pass, several windows."""
+    notes = [
         f"{event}: the person has {_MOST_EVENTS} of these events and passes no cap above {_MOST_EVENTS - 1}; "
         "that larger ones are kept to is not shown"
         for event in agreement.outcome.events
         if _largest_cap(plan, event) >= _MOST_EVENTS
-    )
+    ]
+    windows = agreement.release.max_windows
+    if windows > 1 and any(column.additive for column in plan.columns):
+        notes.append(f"credit: the person earns in one window; that {windows} keep to their caps is not shown")
+    return tuple(notes)
 
 
 def _events(plan: Plan, event: str) -> int:

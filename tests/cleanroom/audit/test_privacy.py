@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Agreement, Noise
+from cleanroom.agreement.model import Agreement, Identifier, Noise
 from cleanroom.audit import distinguish, neighbours, privacy
 from cleanroom.audit.privacy import audit_privacy, ideal_opening, through_the_opening
 from cleanroom.errors import AgreementError
@@ -71,6 +71,23 @@ def test_a_sound_laplace_release_stays_under_its_promise_and_comes_close() -> No
     found = audit_privacy(laplace(), runs=30_000)
     assert found.faults == ()
     assert 0.6 * found.epsilon < found.found.epsilon <= found.epsilon
+
+
+def matched_on(number: int, agreement: Agreement) -> Agreement:
+    identifiers = tuple(Identifier(type=kind) for kind in ("id", "email", "oaid", "imei")[:number])
+    return replace(agreement, match=replace(agreement.match, identifiers=identifiers))
+
+
+def test_a_person_under_several_identifiers_comes_as_close() -> None:
+    found = audit_privacy(matched_on(3, gaussian()), runs=20_000)
+    assert found.faults == () and (found.groups, found.cells) == (4, 8)
+    assert 0.6 * found.rho < found.found.rho < privacy._ROOM * found.rho
+
+
+def test_noise_for_one_identifier_of_three_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    reaches = accounting._reaches
+    monkeypatch.setattr(accounting, "_reaches", lambda plan: tuple((bound // 3, n) for bound, n in reaches(plan)))
+    assert audit_privacy(matched_on(3, gaussian()), runs=RUNS).faults
 
 
 def half_the_noise(terms: ReleaseTerms) -> NDArray[np.int64]:
