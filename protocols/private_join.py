@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
-from typing import Protocol as Structural
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.errors import PeerError
-from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux, oprf_ecdh, oprf_kkrt
+from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux
 from cleanroom.protocols.ot import OtReceiver, OtSender, receiver_setup, sender_setup, setup_traffic
+from cleanroom.protocols.profiles import Oprf, steps_of
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.traffic import NOTHING, Traffic, messages
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
@@ -36,30 +35,6 @@ _ATTEMPT: Final = struct.Struct("<I")
 _ATTEMPT_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=4, step="bins.attempt")
 _FROM_EXPOSURE: Final = "from exposure"
 _FROM_OUTCOME: Final = "from outcome"
-
-
-class Oprf(Enum):
-    """Which protocol answers the bins' queries. All compute the same functionality with the same leakage."""
-
-    ECDH = "ecdh"
-    KKRT = "kkrt"
-
-
-class _OprfSteps(Structural):
-    """What a module of an OPRF offers."""
-
-    def receiver(
-        self, *, queries: NDArray[np.uint8], output_bytes: int, streams: Streams, bucket: int = 0
-    ) -> Protocol[NDArray[np.uint8]]: ...
-
-    def sender(
-        self, *, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0
-    ) -> Protocol[hint.Evaluator]: ...
-
-    def traffic(self, n_bins: int) -> Traffic: ...
-
-
-_OPRFS: Final[dict[Oprf, _OprfSteps]] = {Oprf.ECDH: oprf_ecdh, Oprf.KKRT: oprf_kkrt}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +123,7 @@ def exposure(
     )
     yield Send(_ATTEMPT_MESSAGE, _ATTEMPT.pack(attempt))
     queries = cuckoo.queries(table, keys, streams.key(step="bins", purpose="dummies"))
-    steps = _OPRFS[parameters.oprf]
+    steps = steps_of(parameters.oprf).oprf
     answers = yield from steps.receiver(queries=queries, output_bytes=parameters.prf_bytes, streams=streams)
     t, z = yield from hint.receiver(
         streams=streams, queries=queries, answers=answers, rows_outcome=parameters.rows_outcome
@@ -172,7 +147,7 @@ def traffic(parameters: JoinParameters) -> dict[str, Traffic]:
     sum_sender, sum_receiver = grouped_sum.traffic(shape=parameters.sum_shape, n_bins=n_bins)
     return {
         "bins": (messages(_ATTEMPT.size), NOTHING),
-        "oprf": _OPRFS[parameters.oprf].traffic(n_bins),
+        "oprf": steps_of(parameters.oprf).oprf.traffic(n_bins),
         "hint": (hint_receiver, hint_sender),
         "ot": (first + second, first + second),
         "equality": equality.traffic(n_bins),
@@ -213,7 +188,7 @@ def outcome(
     (attempt,) = _ATTEMPT.unpack((yield from expect(_ATTEMPT_MESSAGE, _ATTEMPT.size)))
     if attempt >= cuckoo.MAX_ATTEMPTS:
         raise PeerError(f"bins: at most {cuckoo.MAX_ATTEMPTS} attempts are allowed, number {attempt} announced")
-    steps = _OPRFS[parameters.oprf]
+    steps = steps_of(parameters.oprf).oprf
     evaluator = yield from steps.sender(n_bins=n_bins, output_bytes=parameters.prf_bytes, streams=streams)
     targets, masks = yield from hint.sender(
         streams=streams,

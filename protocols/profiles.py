@@ -1,0 +1,72 @@
+"""Profiles of the join: by which protocols it takes the steps that can be taken in several ways.
+
+All profiles compute the same functionality with the same leakage; they differ in assumptions, time and bytes. This is
+the one place that says what a profile is made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+from typing import Protocol as Structural
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.protocols import hint, oprf_ecdh, oprf_kkrt
+from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.traffic import Traffic
+from cleanroom.protocols.wire import Protocol
+
+__all__ = ["Oprf", "OprfSteps", "Steps", "Transfers", "steps_of"]
+
+
+class Oprf(Enum):
+    """Which protocol answers the bins' queries; it names the profile."""
+
+    ECDH = "ecdh"
+    KKRT = "kkrt"
+
+
+class Transfers(Enum):
+    """Which transfers of one in sixteen the equality test runs on."""
+
+    SOFT_SPOKEN = "soft spoken"
+
+
+class OprfSteps(Structural):
+    """What a module of an OPRF offers."""
+
+    def receiver(
+        self, *, queries: NDArray[np.uint8], output_bytes: int, streams: Streams, bucket: int = 0
+    ) -> Protocol[NDArray[np.uint8]]:
+        """Asks one query a bin; returns the answers, bins × output_bytes bytes."""
+        ...
+
+    def sender(self, *, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0) -> Protocol[hint.Evaluator]:
+        """Answers; returns the PRF at any (bin, input)."""
+        ...
+
+    def traffic(self, n_bins: int) -> Traffic:
+        """What receiver and sender send."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What a profile is made of."""
+
+    oprf: OprfSteps
+    transfers: Transfers
+
+
+_STEPS: Final[dict[Oprf, Steps]] = {
+    Oprf.ECDH: Steps(oprf=oprf_ecdh, transfers=Transfers.SOFT_SPOKEN),
+    Oprf.KKRT: Steps(oprf=oprf_kkrt, transfers=Transfers.SOFT_SPOKEN),
+}
+
+
+def steps_of(oprf: Oprf) -> Steps:
+    """Returns what a profile is made of."""
+    return _STEPS[oprf]
