@@ -2,9 +2,9 @@
 
 Functionality: both sides input additive shares modulo 2^64 of x < 2^63 and the same public t <= 2^63; they get bits
 whose XOR is [x >= t]. Used on gates when nothing is released but what passes them.
-Security: semi-honest, in the 1-of-16 transfer model of `ot`, which holds the receiver to one choice a transfer; either
-side can make a comparison come out otherwise. What each learns: nothing; every bit that the receiver gets is masked
-with a fresh bit of the sender's, and that bit is the sender's share.
+Security: semi-honest, in the 1-of-16 transfer model, where a receiver has one choice a transfer; either side can make
+a comparison come out otherwise. What each learns: nothing; every bit that the receiver gets is masked with a fresh bit
+of the sender's, and that bit is the sender's share.
 Rounds: one exchange for the chunks and one for each of four levels of the tree, for each slice.
 Bytes: 20 a transfer, 31 transfers a number: 620 bytes.
 Source: Rathee et al., "CrypTFlow2", ePrint 2020/1002, section 3 (comparison by a tree, and the most significant
@@ -27,7 +27,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols.ot import OtReceiver, OtSender, TableMessages, receive_tables, send_tables, table_traffic
+from cleanroom.protocols.ot import SOFT_SPOKEN
+from cleanroom.protocols.tables import (
+    TableMessages,
+    TransferReceiver,
+    TransferSender,
+    receive_tables,
+    send_tables,
+    table_traffic,
+)
 from cleanroom.protocols.traffic import Traffic, total
 from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, chunks
 
@@ -54,7 +62,9 @@ def traffic(count: int) -> Traffic:
     """What sender and receiver send for `count` numbers."""
     levels = [CHUNKS >> level for level in range(CHUNKS.bit_length())]
     steps = [
-        table_traffic(count=(stop - start) * nodes, bits=2) for start, stop in chunks(count, SLICE) for nodes in levels
+        table_traffic(SOFT_SPOKEN, count=(stop - start) * nodes, bits=2)
+        for start, stop in chunks(count, SLICE)
+        for nodes in levels
     ]
     return total(sender for sender, _ in steps), total(receiver for _, receiver in steps)
 
@@ -96,7 +106,7 @@ def _node_tables(high: Bits, low: Bits, masks: Bits) -> NDArray[np.uint16]:
     return np.stack([less, equal], axis=1) ^ -masks.astype(np.uint16)
 
 
-def sender(ot: OtSender, shares: Words, threshold: int) -> Protocol[Bits]:
+def sender(ot: TransferSender, shares: Words, threshold: int) -> Protocol[Bits]:
     """Runs the sender's side.
 
     Args:
@@ -146,7 +156,7 @@ def sender(ot: OtSender, shares: Words, threshold: int) -> Protocol[Bits]:
     return results
 
 
-def receiver(ot: OtReceiver, shares: Words, threshold: int) -> Protocol[Bits]:
+def receiver(ot: TransferReceiver, shares: Words, threshold: int) -> Protocol[Bits]:
     """Runs the receiver's side.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.protocols import equality
-from cleanroom.protocols.ot import OtReceiver, OtSender
+from cleanroom.protocols.tables import TransferReceiver, TransferSender
 from cleanroom.protocols.traffic import Traffic, total
 from cleanroom.protocols.wire import Protocol, chunks
 
@@ -34,7 +34,7 @@ def traffic(count: int, *, width: int) -> Traffic:
     return total(first for first, _ in steps), total(second for _, second in steps)
 
 
-def sender(ot: OtSender, bits: Bits) -> Protocol[Bits]:
+def sender(ot: TransferSender, bits: Bits) -> Protocol[Bits]:
     """Runs the sender's side.
 
     Args:
@@ -52,7 +52,7 @@ def sender(ot: OtSender, bits: Bits) -> Protocol[Bits]:
     return bits[:, 0]
 
 
-def receiver(ot: OtReceiver, bits: Bits) -> Protocol[Bits]:
+def receiver(ot: TransferReceiver, bits: Bits) -> Protocol[Bits]:
     """Runs the receiver's side; see `sender`."""
     while bits.shape[1] > 1:
         blocks = []

@@ -1,11 +1,11 @@
 """Equality of shared secrets: XOR shares of [a_i = b_i] for vectors of numbers of up to 64 bits.
 
 Functionality: the sender inputs a, the receiver b; they get bits s and r with s_i XOR r_i = [a_i = b_i].
-Security: semi-honest, in the 1-of-16 transfer model of `ot`, which holds the receiver to one choice a transfer; either
-side can make an equality come out otherwise. What each learns: nothing; every bit that the receiver gets is masked with
-a fresh bit of the sender's, and that bit is the sender's share.
+Security: semi-honest, in the 1-of-16 transfer model, where a receiver has one choice a transfer; either side can make
+an equality come out otherwise. What each learns: nothing; every bit that the receiver gets is masked with a fresh bit
+of the sender's, and that bit is the sender's share.
 Rounds: one exchange a layer (three for 64 bits) for each slice of `SLICE` numbers.
-Bytes: 18 a transfer; a number of 64 bits takes 16 + 4 + 1 = 21 transfers, 378 bytes.
+Bytes: those of 21 transfers for a number of 64 bits (16 + 4 + 1), which are 378 from `ot`.
 Source: Couteau, ePrint 2016/544; Chandran, Gupta and Shah, "Circuit-PSI with linear complexity", ePrint 2021/034.
 
 Each number is cut into 4-bit chunks. For a chunk the sender offers the table m XOR [a = v] over the sixteen v and the
@@ -25,7 +25,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols.ot import OtReceiver, OtSender, TableMessages, receive_tables, send_tables, table_traffic
+from cleanroom.protocols.ot import SOFT_SPOKEN
+from cleanroom.protocols.tables import (
+    Source,
+    TableMessages,
+    TransferReceiver,
+    TransferSender,
+    receive_tables,
+    send_tables,
+    table_traffic,
+)
 from cleanroom.protocols.traffic import Traffic, total
 from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, chunks
 
@@ -59,10 +68,10 @@ def transfers(width: int) -> int:
     return sum(layers(width))
 
 
-def traffic(count: int, *, width: int = WIDTH) -> Traffic:
+def traffic(count: int, *, width: int = WIDTH, source: Source = SOFT_SPOKEN) -> Traffic:
     """What sender and receiver send for `count` numbers."""
     steps = [
-        table_traffic(count=(stop - start) * layer, bits=1)
+        table_traffic(source, count=(stop - start) * layer, bits=1)
         for start, stop in chunks(count, SLICE)
         for layer in layers(width)
     ]
@@ -99,7 +108,7 @@ def _report(done: int, total: int) -> Callable[[int], Progress]:
     return lambda more: Progress("equality", done + more, total)
 
 
-def sender(ot: OtSender, values: NDArray[np.uint64], *, width: int = WIDTH) -> Protocol[Bits]:
+def sender(ot: TransferSender, values: NDArray[np.uint64], *, width: int = WIDTH) -> Protocol[Bits]:
     """Runs the sender's side.
 
     Args:
@@ -135,7 +144,7 @@ def sender(ot: OtSender, values: NDArray[np.uint64], *, width: int = WIDTH) -> P
     return shares
 
 
-def receiver(ot: OtReceiver, values: NDArray[np.uint64], *, width: int = WIDTH) -> Protocol[Bits]:
+def receiver(ot: TransferReceiver, values: NDArray[np.uint64], *, width: int = WIDTH) -> Protocol[Bits]:
     """Runs the receiver's side.
 
     Args:

@@ -1,13 +1,13 @@
 """Oblivious transfer extension: any number of 1-of-16 or 1-of-2 random transfers from 128 base transfers.
 
 Functionality: for each transfer the receiver chooses x in F16 (or in F2) and gets a key; the sender can compute the
-key of every x. On top of it `send_tables` / `receive_tables` transfer short messages: bits of 1-of-16 tables.
+key of every x. With 4-bit choices it is a source of transfers for `tables`.
 Security: malicious, in the random-oracle and ideal-cipher models, from endemic base transfers; with a receiver that
 cheats and passes with probability 2^-c, c bits of the sender's secret Δ are known to it. What each learns: the sender
 nothing of the choices; the receiver nothing of the other keys. What is transferred is the sender's to choose.
-Rounds: three messages to set up; then a correction from the receiver for each batch, and the sender's masked messages.
+Rounds: three messages to set up; then a correction from the receiver for each batch.
 Bytes: 16 a transfer with 4-bit choices and 4 with 1-bit choices, receiver to sender, and 4,160 or 2,576 a batch for
-its check; tables add 2 for each message bit; 12,288 + 5,152 to set up. Source: Roy, "SoftSpokenOT", ePrint 2022/192,
+its check; 12,288 + 5,152 to set up. Source: Roy, "SoftSpokenOT", ePrint 2022/192,
 with k = 4; the hash is TMMO of Guo, Katz, Wang and Yu, ePrint 2019/074, section 7.4.
 
 A VOLE over the subfield F16 = GF(2)[α]/(α⁴ + α + 1). The receiver holds 32 GGM trees of 16 leaves; the sender knows
@@ -43,8 +43,6 @@ SHA-256; trees are rebuilt in positions y = x + Δ_j, so that memory access does
 from __future__ import annotations
 
 import hmac
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -58,24 +56,21 @@ from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import base_ot
 from cleanroom.protocols.seeds import Streams, keystream
-from cleanroom.protocols.traffic import Traffic, in_chunks, messages, total
-from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
+from cleanroom.protocols.tables import Source
+from cleanroom.protocols.traffic import NOTHING, Traffic, messages
+from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Protocol, ProtocolId, Send
 
 __all__ = [
-    "BATCH",
+    "SOFT_SPOKEN",
     "TREE_SUMS",
     "OtReceiver",
     "OtSender",
     "ReceiverBatch",
     "SenderBatch",
-    "TableMessages",
     "correction_bytes",
-    "receive_tables",
     "receiver_setup",
-    "send_tables",
     "sender_setup",
     "setup_traffic",
-    "table_traffic",
 ]
 
 TREES: Final = 32
@@ -84,8 +79,6 @@ LEAVES: Final = 1 << DEPTH
 ROW_BYTES: Final = 16
 GROUP: Final = 128
 """Transfers that share a block of the streams; a batch is padded to whole groups."""
-BATCH: Final = CHUNK_BYTES // ROW_BYTES
-"""Transfers of one correction message with 4-bit choices: 65,536."""
 DIGEST_BYTES: Final = 32
 SUM_BYTES: Final = TREES * DEPTH * 2 * ROW_BYTES
 CHECK_BYTES: Final = (TREES + 1) * DIGEST_BYTES
@@ -102,16 +95,19 @@ def correction_bytes(count: int, choice_bits: int) -> int:
     return (groups * TREES * choice_bits + choice_bits + TREES * DEPTH) * ROW_BYTES
 
 
+SOFT_SPOKEN: Final = Source(
+    stock=1 << 62,  # no end: a correction brings all that its transfers need
+    batch=CHUNK_BYTES // ROW_BYTES,  # 65,536: a correction is about `CHUNK_BYTES`
+    correction_bytes=lambda count: correction_bytes(count, DEPTH),
+    preparation=lambda count: (NOTHING, NOTHING),
+)
+"""These transfers, with 4-bit choices, as a source for `tables`."""
+
+
 def setup_traffic() -> Traffic:
     """What the sender and the receiver of the later transfers send to set them up."""
     base_sender, base_receiver = base_ot.traffic(TREES * DEPTH)
     return base_receiver, base_sender + messages(SUM_BYTES + CHECK_BYTES)
-
-
-def table_traffic(*, count: int, bits: int) -> Traffic:
-    """What sender and receiver send for `count` tables of sixteen messages of `bits` bits."""
-    corrections = (messages(correction_bytes(stop - start, DEPTH)) for start, stop in chunks(count, BATCH))
-    return in_chunks(count, BATCH, 2 * bits), total(corrections)
 
 
 def hash_key(streams: Streams, label: str) -> bytes:
@@ -205,6 +201,15 @@ class OtReceiver:
     _masks: CipherContext = field(repr=False)
     _position: _Position = field(default_factory=_Position)
 
+    @property
+    def source(self) -> Source:
+        """The shape of these transfers with 4-bit choices."""
+        return SOFT_SPOKEN
+
+    def prepare(self, count: int) -> Protocol[None]:
+        """Does nothing: there is nothing to prepare."""
+        yield from ()
+
     def extend(self, choices: Bytes, *, choice_bits: int = DEPTH) -> ReceiverBatch:
         """Makes one batch.
 
@@ -234,6 +239,15 @@ class OtSender:
     setup: bytes  # 32 bytes, the digest of all leaves; public
     _masks: CipherContext = field(repr=False)
     _position: _Position = field(default_factory=_Position)
+
+    @property
+    def source(self) -> Source:
+        """The shape of these transfers with 4-bit choices."""
+        return SOFT_SPOKEN
+
+    def prepare(self, count: int) -> Protocol[None]:
+        """Does nothing: there is nothing to prepare."""
+        yield from ()
 
     def extend(self, correction: bytes, count: int, *, choice_bits: int = DEPTH) -> SenderBatch:
         """Makes one batch from the receiver's correction.
@@ -373,77 +387,3 @@ def sender_setup(*, streams: Streams, label: str) -> Protocol[OtSender]:
         setup=setup,
         _masks=_masks(streams, "sender-masks", label),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableMessages:
-    """The two messages of a table transfer, named by the step that uses it."""
-
-    correction: Message
-    tables: Message
-
-
-def send_tables(
-    ot: OtSender,
-    *,
-    messages: TableMessages,
-    count: int,
-    bits: int,
-    tables: Callable[[int, int], NDArray[np.uint16]],
-    report: Callable[[int], Progress],
-) -> Protocol[None]:
-    """Transfers one message of `bits` bits out of sixteen, `count` times.
-
-    Args:
-        ot: the sender's state.
-        messages: what the corrections and the tables are called.
-        count: number of transfers.
-        bits: bits a message, 1 to 32.
-        tables: (start, stop) -> (stop - start) × bits words; bit x of a word belongs to choice x.
-        report: transfers done -> the progress to yield.
-    """
-    for start, stop in chunks(count, BATCH):
-        correction = yield Expect(messages.correction, correction_bytes(stop - start, DEPTH))
-        assert correction is not None
-        batch = ot.extend(correction, stop - start)
-        yield Send(messages.tables, batch.mask_tables(tables(start, stop)).astype("<u2", copy=False).tobytes())
-        yield report(stop)
-
-
-def receive_tables(
-    ot: OtReceiver,
-    *,
-    messages: TableMessages,
-    choices: Bytes,
-    bits: int,
-    report: Callable[[int], Progress],
-) -> Protocol[Bytes]:
-    """Receives one message of `bits` bits out of sixteen for each choice.
-
-    The correction of the next batch is sent before the tables of this one are awaited, so that both parties work at the
-    same time. At most two corrections (2 MiB) are ahead of the sender, and the carrier must be able to hold them while
-    the sender sends.
-
-    Args:
-        ot: the receiver's state.
-        messages: what the corrections and the tables are called.
-        choices: values below 16.
-        bits: bits a message, 1 to 32.
-        report: transfers done -> the progress to yield.
-
-    Returns:
-        The messages' bits, count × bits, each 0 or 1.
-    """
-    received = np.empty((choices.size, bits), dtype=np.uint8)
-    pieces = list(chunks(choices.size, BATCH))
-    ahead: deque[ReceiverBatch] = deque()
-    for number, (start, stop) in enumerate(pieces):
-        for first, last in pieces[number + len(ahead) : number + 2]:
-            ahead.append(ot.extend(choices[first:last]))
-            yield Send(messages.correction, ahead[-1].correction)
-        masked = yield Expect(messages.tables, (stop - start) * bits * 2)
-        assert masked is not None
-        words = np.frombuffer(masked, dtype="<u2").reshape(stop - start, bits)
-        received[start:stop] = ahead.popleft().open_tables(words)
-        yield report(stop)
-    return received

@@ -27,9 +27,10 @@ from cleanroom.protocols import (
     private_join,
 )
 from cleanroom.protocols.cuckoo import CHOICES
-from cleanroom.protocols.ot import correction_bytes, receive_tables, receiver_setup, sender_setup
+from cleanroom.protocols.ot import correction_bytes, receiver_setup, sender_setup
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams, keystream
+from cleanroom.protocols.tables import receive_tables
 from cleanroom.protocols.wire import Expect, Progress, Protocol, Send, chunks
 from tests.harness import run_pair
 from tests.protocols.join_views import SESSION, View, Words, exposure_party, hooked, view_of

@@ -22,7 +22,7 @@ from cleanroom.agreement.model import Role
 from cleanroom.protocols import base_ot, equality, grouped_sum, hint, mux, okvs, oprf, oprf_ecdh, oprf_kkrt
 from cleanroom.protocols import private_join as join
 from cleanroom.protocols.cuckoo import CHOICES
-from cleanroom.protocols.ot import BATCH, DEPTH, correction_bytes, receiver_setup, sender_setup
+from cleanroom.protocols.ot import DEPTH, SOFT_SPOKEN, correction_bytes, receiver_setup, sender_setup
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.rlwe import (
     ANSWER_PRIMES,
@@ -87,7 +87,7 @@ def _peer(parameters: JoinParameters, rng: np.random.Generator, seed: bytes, sha
     receiver = yield from receiver_setup(streams=streams, label="from outcome")
     for start, stop in chunks(n_bins, equality.SLICE):
         for count in equality.layers(equality.WIDTH):
-            for first, last in chunks((stop - start) * count, BATCH):
+            for first, last in chunks((stop - start) * count, SOFT_SPOKEN.batch):
                 yield Expect(equality.MESSAGES.correction, correction_bytes(last - first, DEPTH))
                 yield Send(equality.MESSAGES.tables, rng.bytes(2 * (last - first)))
     for start, stop in chunks(n_bins, mux.slice_bins(columns)):

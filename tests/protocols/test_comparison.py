@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_any_numbers(pair: OtPair, numbers: list[int], threshold: int, seed: int
 
 def test_several_slices_agree_with_one(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "SLICE", 10)
-    monkeypatch.setattr(ot, "BATCH", 128)
+    monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=128))
     assert wrong(pair, around(50), 50) == 0
 
 

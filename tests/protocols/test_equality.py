@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -58,7 +60,7 @@ def test_bits_above_the_width_are_ignored(pair: OtPair) -> None:
 
 def test_several_slices_and_batches_agree_with_one(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equality, "SLICE", 200)
-    monkeypatch.setattr(ot, "BATCH", 256)
+    monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=256))
     assert wrong(pair, 64, 1000) == 0
 
 

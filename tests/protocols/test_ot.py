@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import ot
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.tables import TableMessages, receive_tables, send_tables
 from cleanroom.protocols.wire import Message, Progress, ProtocolId
 from cleanroom.vectors import check_file
 from tests.harness import run_pair
@@ -21,7 +23,7 @@ from tests.protocols import slow_transfers
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
 from tools.slow import transfers as plain
 
-MESSAGES = ot.TableMessages(
+MESSAGES = TableMessages(
     correction=Message(protocol=ProtocolId.OT, type=8, step="test.correction"),
     tables=Message(protocol=ProtocolId.OT, type=9, step="test.tables"),
 )
@@ -46,10 +48,10 @@ def transfer(pair: OtPair, tables: NDArray[np.uint16], choices: ot.Bytes) -> ot.
         return Progress("test", done, choices.size)
 
     count, bits = tables.shape
-    sender = ot.send_tables(
+    sender = send_tables(
         pair.sender, messages=MESSAGES, count=count, bits=bits, tables=lambda a, b: tables[a:b], report=report
     )
-    receiver = ot.receive_tables(pair.receiver, messages=MESSAGES, choices=choices, bits=bits, report=report)
+    receiver = receive_tables(pair.receiver, messages=MESSAGES, choices=choices, bits=bits, report=report)
     return run_pair(sender, receiver).second
 
 
@@ -130,7 +132,7 @@ def test_keys_agree_at_the_choice_and_only_there(pair: OtPair, width: int) -> No
 
 @pytest.mark.parametrize("bits", [1, 2, 32])
 def test_chosen_messages_arrive(pair: OtPair, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ot, "BATCH", 256)
+    monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=256))
     tables = generator(10).integers(0, 1 << 16, (1000, bits), dtype=np.uint16)
     choices = generator(11).integers(0, 16, 1000, dtype=np.uint8)
     assert np.array_equal(transfer(pair, tables, choices), tables >> choices[:, None] & 1)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Noise, Role
 from cleanroom.protocols import comparison, conjunction, equality
-from cleanroom.protocols.ot import TableMessages, receive_tables, send_tables
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.tables import TableMessages, receive_tables, send_tables
 from cleanroom.protocols.wire import Progress, Protocol
 from cleanroom.release import opening, verdicts
 from cleanroom.release.opening import Opening
