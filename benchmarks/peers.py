@@ -5,7 +5,8 @@ ratio says what that costs; it does not compare like with like.
 
 Peers are not part of the project. `$PEERS_DIR/venvs/spu` (spu 0.9.5) and `$PEERS_DIR/venvs/spu-dev` (spu
 0.10.0.dev20251211) are virtual environments with them, and `$PEERS_SCRIPTS`, by default `../shared/peers`, holds the
-scripts that run one as two processes with one core each. What is missing is skipped with one line.
+scripts that run one as two processes with one core each. What is missing is skipped with one line. With `--all-cores`
+neither ours nor theirs are pinned, and each of the four processes may use every core.
 """
 
 from __future__ import annotations
@@ -84,13 +85,13 @@ def installed(peer: Peer) -> tuple[str, Path] | str:
     return f"spu {found.stdout.strip()} {peer.protocol}", python
 
 
-def run_peer(peer: Peer, name: str, python: Path, rows: int) -> PeerFigures:
-    """Runs a peer once.
+def run_peer(peer: Peer, name: str, python: Path, rows: int, *, pinned: bool) -> PeerFigures:
+    """Runs a peer once, with one core a party if it is `pinned`.
 
     Raises:
         RuntimeError: it failed; its words are in the message.
     """
-    command = [sys.executable, "bench_spu.py", str(rows), "1", "1", peer.protocol]
+    command = [sys.executable, "bench_spu.py", str(rows), "1", str(int(pinned)), peer.protocol]
     environment = {**os.environ, "SPU_PY": str(python), "TIMEOUT": str(PEER_SECONDS), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=_scripts(), env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -127,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             present.append((peer, *found))
     print("peers reveal the intersection and aggregate nothing; this join reveals only the release\n", file=out)
+    pinned = not options.all_cores
+    print("one core a side" if pinned else "every side may use all cores", file=out)
     print(TOTALS_RULE, file=out, flush=True)
     ours: list[PairFigures] = []
     theirs: list[PeerFigures] = []
@@ -134,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         profiles = [one for one in options.profile if options.rows or rows <= LARGEST.get(one, rows)]
         for _ in range(options.repeat):
             for profile in profiles:
-                ours.append(run_pair(Shape(rows=rows), profile=profile))
+                ours.append(run_pair(Shape(rows=rows), profile=profile, pinned=pinned))
                 print(totals_row(ours[-1]), file=out, flush=True)
-            theirs += [run_peer(*one, rows) for one in present if one[0].beside in profiles]
+            theirs += [run_peer(*one, rows, pinned=pinned) for one in present if one[0].beside in profiles]
     if options.json:
         runs = {"runs": [run.as_dict() for run in ours], "peers": [asdict(run) for run in theirs]}
         json.dump({"machine": machine.describe(), **runs}, sys.stdout, indent=1)
@@ -159,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--repeat", type=int, default=1, help="rounds a size, ours and the peers in turn")
+    parser.add_argument("--all-cores", action="store_true", help="do not pin: ours and theirs use every core")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")
     return parser
 

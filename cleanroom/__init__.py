@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cleanroom.node import Finished, Side, run, side_of
     from cleanroom.progress import ProgressReport
     from cleanroom.release.files import write_finished
+    from cleanroom.threads import use_threads
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "run",
     "side_of",
     "sign_agreement",
+    "use_threads",
     "verify_signatures",
     "write_finished",
 ]
@@ -74,6 +76,7 @@ _HOMES: Final = {
     "run": "cleanroom.node",
     "side_of": "cleanroom.node",
     "sign_agreement": "cleanroom.agreement",
+    "use_threads": "cleanroom.threads",
     "verify_signatures": "cleanroom.agreement",
     "write_finished": "cleanroom.release.files",
 }

@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 BACKEND: Final[str]
 
+# --- threads.rs
+MAX_THREADS: Final[int]
+
+def set_threads(count: int) -> None: ...
+def threads() -> int: ...
+
 # --- ristretto.rs
 class ElementError(ValueError): ...
 

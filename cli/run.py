@@ -26,6 +26,7 @@ from cleanroom.node import STEP_TIMEOUT, Side, run, side_of
 from cleanroom.progress import ProgressReport
 from cleanroom.release.accounting import expected_errors
 from cleanroom.release.files import check_out, clear_leftovers, write_failure, write_finished
+from cleanroom.threads import MAX_THREADS, use_threads
 
 __all__ = ["command"]
 
@@ -53,6 +54,9 @@ _SECONDS = _Seconds(min=0, min_open=True, max=86_400)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new or empty folder for the files.")
 @click.option("--connect-timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to find the peer.")
 @click.option("--step-timeout", type=_SECONDS, default=STEP_TIMEOUT, show_default=True, help="Seconds of silence.")
+@click.option(
+    "--threads", type=click.IntRange(1, MAX_THREADS), help="Threads that this side computes on.  [default: all cores]"
+)
 @click.option("--checklist", "only_check", is_flag=True, help="Print the checklist and end: nothing is read or sent.")
 @passphrase_option
 @json_option
@@ -66,6 +70,7 @@ def command(
     out: Path,
     connect_timeout: float,
     step_timeout: float,
+    threads: int | None,
     only_check: bool,
     passphrase_file: Path | None,
     as_json: bool,
@@ -74,6 +79,8 @@ def command(
     if (listen_at is None) == (connect_to is None):
         raise UsageError("exactly one of --listen and --connect is needed")
     address = Address(listen_at or connect_to or "")
+    if threads is not None:
+        use_threads(threads)
     if not only_check:
         clear_leftovers(out)
     check_out(out)

@@ -19,6 +19,7 @@ mod rlwe;
 mod rows;
 mod sort;
 mod text;
+mod threads;
 mod universal;
 mod wipe;
 
@@ -36,5 +37,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     digest::register(module)?;
     parse::register(module)?;
     sort::register(module)?;
+    threads::register(module)?;
     Ok(())
 }

@@ -259,6 +259,7 @@ USAGE_FAULTS: tuple[tuple[str, ...], ...] = (
     ("--connect", "127.0.0.1:99999"),
     ("--connect", "127.0.0.1:9", "--connect-timeout", "0"),
     ("--connect", "127.0.0.1:9", "--step-timeout", "nan"),
+    ("--connect", "127.0.0.1:9", "--threads", "0"),
     ("--connect", "127.0.0.1:9", "--unknown"),
 )
 
