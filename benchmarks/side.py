@@ -81,17 +81,8 @@ def main(path: Path) -> None:
 def _protocol(task: Task, streams: Streams) -> Protocol[JoinOutput]:
     parameters = task.shape.parameters(task.profile)
     if task.role == "exposure":
-        lookups = exposure_rows(task.shape)
-        return private_join.exposure(
-            parameters=parameters,
-            keys=lookups.keys,
-            indptr=lookups.indptr,
-            target=lookups.target,
-            weight=lookups.weight,
-            streams=streams,
-        )
-    rows = outcome_rows(task.shape)
-    return private_join.outcome(parameters=parameters, keys=rows.keys, values=rows.values, streams=streams)
+        return private_join.exposure(parameters=parameters, lookups=exposure_rows(task.shape), streams=streams)
+    return private_join.outcome(parameters=parameters, rows=outcome_rows(task.shape), streams=streams)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.private_join import JoinParameters, Oprf
 
-__all__ = ["PROFILES", "ExposureRows", "OutcomeRows", "Shape", "expected_sums", "exposure_rows", "outcome_rows"]
+__all__ = ["PROFILES", "Shape", "expected_sums", "exposure_rows", "outcome_rows"]
 
 KEY_BYTES: Final = 16
 ORDERS: Final = 5
@@ -53,25 +54,7 @@ class Shape:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExposureRows:
-    """Keys, each with weights for some targets, family × groups + group."""
-
-    keys: NDArray[np.uint8] = field(repr=False)  # n × 16, sorted
-    indptr: NDArray[np.int64] = field(repr=False)  # n + 1
-    target: NDArray[np.int32] = field(repr=False)  # nnz
-    weight: NDArray[np.int64] = field(repr=False)  # nnz
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OutcomeRows:
-    """Keys, each with one integer a column."""
-
-    keys: NDArray[np.uint8] = field(repr=False)  # n × 16, sorted
-    values: NDArray[np.uint64] = field(repr=False)  # n × columns
-
-
-def exposure_rows(shape: Shape) -> ExposureRows:
+def exposure_rows(shape: Shape) -> Lookups:
     """Makes the exposure side's rows."""
     generator = np.random.default_rng([shape.seed, 1])
     keys = _sorted_keys(shape, generator)
@@ -85,18 +68,18 @@ def exposure_rows(shape: Shape) -> ExposureRows:
     weight = generator.integers(1, shape.weight_bound + 1, size=len(target))
     weight[generator.integers(2, size=len(weight)) == 1] *= -1 if shape.weight_bound > 1 else 1
     indptr = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(held * shape.families)))
-    return ExposureRows(keys=keys, indptr=indptr, target=target, weight=weight)
+    return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
 
 
-def outcome_rows(shape: Shape) -> OutcomeRows:
+def outcome_rows(shape: Shape) -> Rows:
     """Makes the outcome side's rows."""
     generator = np.random.default_rng([shape.seed, 2])
     keys = _sorted_keys(shape, generator)
-    values = generator.integers(AMOUNT, size=(shape.rows, shape.columns), dtype=np.uint64)
+    values = generator.integers(AMOUNT, size=(shape.rows, shape.columns), dtype=np.int64)
     if shape.columns > 1:
         values[:, 1] %= ORDERS + 1
     values[:, 0] %= 2
-    return OutcomeRows(keys=keys, values=values)
+    return Rows(keys=keys, values=values)
 
 
 def expected_sums(shape: Shape) -> NDArray[np.uint64]:
@@ -108,7 +91,7 @@ def expected_sums(shape: Shape) -> NDArray[np.uint64]:
     left, right = exposure_rows(shape), outcome_rows(shape)
     _, at_left, at_right = np.intersect1d(_opaque(left.keys), _opaque(right.keys), return_indices=True)
     values = np.zeros((shape.rows, shape.columns), dtype=np.uint64)
-    values[at_left] = right.values[at_right]
+    values[at_left] = right.values[at_right].view(np.uint64)
     row = np.repeat(np.arange(shape.rows), np.diff(left.indptr))
     family, group = np.divmod(left.target, shape.groups)
     weight = left.weight.astype(np.uint64)  # mod 2^64

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Agreement, Noise, Profile, Role
-from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.attribution.rows import Lookups
 from cleanroom.declared import Declaration, Declarations, asked, check_may_go_on, declare
 from cleanroom.handshake import Handshake, hello_of
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared
-from cleanroom.protocols import comparison, conjunction, private_join
+from cleanroom.protocols import buckets, comparison, conjunction, private_join
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.session import (
@@ -89,6 +89,7 @@ def join_parameters(agreement: Agreement, plan: Plan) -> JoinParameters:
         class_positions=plan.class_positions,
         weight_bound=plan.unit,
         targets_per_row=max(1, min(agreement.release.max_groups_per_person, plan.groups)) * plan.families_per_row,
+        bucket_rows=buckets.BUCKET_ROWS,
     )
 
 
@@ -169,19 +170,8 @@ def _join(inputs: RunInputs, streams: Streams) -> Protocol[JoinOutput]:
     parameters = join_parameters(inputs.agreement, inputs.plan)
     rows = inputs.prepared.rows
     if isinstance(rows, Lookups):
-        return private_join.exposure(
-            parameters=parameters,
-            keys=rows.keys,
-            indptr=rows.indptr,
-            target=rows.target,
-            weight=rows.weight,
-            streams=streams,
-        )
-    return private_join.outcome(parameters=parameters, keys=rows.keys, values=_words(rows), streams=streams)
-
-
-def _words(rows: Rows) -> NDArray[np.uint64]:
-    return rows.values.astype(np.int64).view(np.uint64)
+        return private_join.exposure(parameters=parameters, lookups=rows, streams=streams)
+    return private_join.outcome(parameters=parameters, rows=rows, streams=streams)
 
 
 def _comparison(joined: JoinOutput, exposure: bool) -> Compare:

@@ -135,9 +135,10 @@ def _scale() -> float:
 
 
 def _seconds(parameters: JoinParameters, *, scale: float) -> float:
-    n_bins, columns, shape = parameters.n_bins, parameters.columns, parameters.sum_shape
-    points = 3 * parameters.rows_outcome
-    blocks = -(-n_bins // DEGREE)
+    division, columns, shape = parameters.division, parameters.columns, parameters.sum_shape
+    n_bins = division.count * parameters.n_bins
+    points = 3 * division.count * division.outcome
+    blocks = division.count * -(-parameters.n_bins // DEGREE)
     cost = _MICROSECONDS
     if parameters.oprf is Oprf.KKRT:
         oprf = n_bins * cost["extend"] + points * (cost["hash"] + cost["encode"])
@@ -153,16 +154,17 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
 
 
 def _memory(parameters: JoinParameters, role: Role) -> int:
-    """The largest of the run's phases: what a bin, a row, a weight and a target hold while it lasts."""
+    """The largest of a bucket's phases: what a bin, a row, a weight and a target hold while it lasts."""
     n_bins, columns, shape = parameters.n_bins, parameters.columns, parameters.sum_shape
+    rows_outcome = parameters.division.outcome
     words = 8 * (1 + columns)
-    table = int(3.3 * parameters.rows_outcome) * words
+    table = int(3.3 * rows_outcome) * words
     if role is Role.EXPOSURE:
         hint = n_bins * (26 + 32 + 3 * words) + table
         padded = min(n_bins * shape.entries_per_bin, max(1 << 20, DEGREE * shape.entries_per_bin))
         sums = n_bins * 3 * words + shape.targets * _TARGET_BYTES + padded * _PADDED_BYTES
     else:
-        hint = n_bins * words + 3 * parameters.rows_outcome * (26 + words) + table
+        hint = n_bins * words + 3 * rows_outcome * (26 + words) + table
         if parameters.oprf is Oprf.KKRT:
             hint += n_bins * _ROW_BYTES
         sums = n_bins * 3 * words

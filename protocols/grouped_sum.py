@@ -435,8 +435,8 @@ def receiver(*, streams: Streams, shape: Shape, n_bins: int, weights: Weights) -
     return (yield from party.finish())
 
 
-def traffic(*, shape: Shape, n_bins: int) -> Traffic:
-    """What sender and receiver of one bucket send."""
+def traffic(*, shape: Shape, n_bins: int, buckets: int = 1) -> Traffic:
+    """What sender and receiver send for so many buckets of `n_bins` bins each."""
     ciphertexts = total(
         messages(count * CIPHERTEXT_BYTES) for tile in _tiles(n_bins) for _, count in _payloads(tile, shape.columns)
     )
@@ -445,7 +445,7 @@ def traffic(*, shape: Shape, n_bins: int) -> Traffic:
         for position, start, stop in shape.answers()
     )
     keys = in_chunks(shape.columns, _PAYLOAD_CIPHERTEXTS, CIPHERTEXT_BYTES)
-    return messages(SEED_BYTES) + keys + ciphertexts, answers
+    return messages(SEED_BYTES) + keys + buckets * ciphertexts, answers
 
 
 def local_sum(*, shape: Shape, weights: Weights, shares: NDArray[np.uint64]) -> NDArray[np.uint64]:

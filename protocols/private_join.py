@@ -5,8 +5,12 @@ side holds distinct keys with m integers each. Both obtain additive shares mod 2
 S[g, j] = sum over common keys of weight[key, (class of j, g)] * value[key, j], for every group g and column j.
 Model: semi-honest, 128-bit computational and 40-bit statistical security.
 Leakage: none beyond the public parameters; which keys match, how many, and per group, stays hidden from both.
-Rounds: bins 1/2, OPRF 1 (`ecdh`) or 3/2 (`kkrt`), hint 1/2, base OTs 1, equality 3, mux 1, grouped sum 1.
+Rounds: bins 1/2, OPRF 1 (`ecdh`) or 3/2 (`kkrt`), hint 1/2, equality 3, mux 1, ciphertexts of the grouped sum 1/2, for
+each bucket; once the base OTs 1, the key of the grouped sum 1/2 and its answers 1/2.
 Bytes: a function of `JoinParameters` alone; see each step.
+Buckets: above `buckets.BUCKET_ROWS` rows a side the join runs bucket by bucket, with bins, keys of the OPRF, targets,
+masks and hashes of its own in each. Carried over all of them are the transfers of `ot`, which number theirs, and the
+accumulators of the grouped sum with one flood: **nothing is opened of a bucket**, its shares only add up.
 Source: circuit PSI after Pinkas, Schneider, Tkachenko, Yanai (ePrint 2019/241) and Rindal, Raghuraman (2022/320);
 the exposure side is the cuckoo side, so all that follows the equality is linear in what it knows in the clear.
 Departures: the grouped sum replaces a generic circuit; the OPRF input is (key, position) with one answer a bin.
@@ -15,6 +19,7 @@ Departures: the grouped sum replaces a generic circuit; the OPRF input is (key, 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,11 +28,13 @@ from numpy.typing import NDArray
 
 from cleanroom.errors import PeerError
 from cleanroom.protocols import cuckoo, equality, grouped_sum, hint, mux
+from cleanroom.protocols.buckets import BUCKET_ROWS, Division, Partition, Source
+from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.ot import OtReceiver, OtSender, receiver_setup, sender_setup, setup_traffic
 from cleanroom.protocols.profiles import Oprf, steps_of
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.traffic import NOTHING, Traffic, messages
-from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
+from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, Send, expect
 
 __all__ = ["JoinOutput", "JoinParameters", "Oprf", "exposure", "outcome", "traffic"]
 
@@ -48,6 +55,7 @@ class JoinParameters:
     class_positions: tuple[int, ...]  # per column: which weight class it belongs to
     weight_bound: int  # the largest absolute weight of a row for a target
     targets_per_row: int  # the most targets, of all classes, for which a row has a weight
+    bucket_rows: int = BUCKET_ROWS  # rows in a bucket on average, on the side with more; a constant outside tests
 
     @property
     def columns(self) -> int:
@@ -55,9 +63,16 @@ class JoinParameters:
         return len(self.class_positions)
 
     @property
+    def division(self) -> Division:
+        """How many buckets there are, and how many rows each holds."""
+        return Division.of(
+            rows_exposure=self.rows_exposure, rows_outcome=self.rows_outcome, bucket_rows=self.bucket_rows
+        )
+
+    @property
     def n_bins(self) -> int:
-        """N, the cuckoo bins."""
-        return cuckoo.bin_count(self.rows_exposure)
+        """N, the cuckoo bins of a bucket."""
+        return cuckoo.bin_count(self.division.exposure)
 
     @property
     def sum_shape(self) -> grouped_sum.Shape:
@@ -85,23 +100,13 @@ class JoinOutput:
     ot_receiver: OtReceiver = field(repr=False)
 
 
-def exposure(
-    *,
-    parameters: JoinParameters,
-    keys: NDArray[np.uint8],
-    indptr: NDArray[np.int64],
-    target: NDArray[np.int32],
-    weight: NDArray[np.int64],
-    streams: Streams,
-) -> Protocol[JoinOutput]:
+def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: Streams) -> Protocol[JoinOutput]:
     """Runs the exposure side.
 
     Args:
         parameters: the public shape.
-        keys: n × 16 bytes, distinct, n <= rows_exposure.
-        indptr: n + 1 offsets into `target` and `weight`, one slice a row.
-        target: class position × groups + group.
-        weight: signed, at most `weight_bound` in absolute value.
+        lookups: at most `rows_exposure` of them, weights at most `weight_bound` in absolute value; targets are class
+            position × groups + group.
         streams: this side's random streams.
 
     Returns:
@@ -109,99 +114,161 @@ def exposure(
 
     Raises:
         DataError: the weights pass the public bounds; nothing has been sent.
+        BucketOverflowError: too many lookups fell into one bucket; nothing has been sent.
         PeerError: the peer's bytes are malformed.
     """
-    n_bins = parameters.n_bins
-    shape = parameters.sum_shape
-    grouped_sum.check_entries(shape=shape, indptr=indptr, targets=target, weights=weight)
+    division, shape, n_bins = parameters.division, parameters.sum_shape, parameters.n_bins
+    bucket_lookups = lookups.divided(
+        Partition(
+            session_id=streams.session_id,
+            buckets=division.count,
+            rows=parameters.rows_exposure,
+            capacity=division.exposure,
+        ),
+        lambda part: grouped_sum.check_entries(
+            shape=shape, indptr=part.indptr, targets=part.target, weights=part.weight
+        ),
+    )
+    local = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
+    for bucket in range(division.count):
+        if division.count > 1:
+            yield Progress("bins", bucket, division.count)
+        weights, t, z = yield from _decoded(parameters, bucket_lookups(bucket), streams, bucket)
+        if bucket == 0:
+            ot_sender = yield from sender_setup(streams=streams, label=_FROM_EXPOSURE)
+            ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_OUTCOME)
+        bits = yield from equality.sender(ot_sender, t)
+        words = yield from mux.exposure(ot_sender, ot_receiver, bits, z)
+        del t, z, bits
+        if bucket == 0:
+            sums = grouped_sum.Receiver(streams=streams, shape=shape)
+            yield from sums.setup()
+        local += grouped_sum.local_sum(shape=shape, weights=weights, shares=words)  # while the peer encrypts
+        yield from sums.add(n_bins=n_bins, weights=weights)
+        del weights, words  # a bucket is gone before the next one comes
+    shares = yield from sums.finish()
+    return JoinOutput(shares=shares + local, ot_sender=ot_sender, ot_receiver=ot_receiver)
+
+
+def _decoded(
+    parameters: JoinParameters, lookups: Lookups, streams: Streams, bucket: int
+) -> Protocol[tuple[grouped_sum.Weights, NDArray[np.uint64], NDArray[np.uint64]]]:
+    """Bins, OPRF and hint of one bucket: the weights in their bins, and what the bins decode to, t and z."""
     table, attempt = cuckoo.place(
-        keys,
-        rows=parameters.rows_exposure,
-        padding_key=streams.key(step="bins", purpose="padding"),
-        n_bins=n_bins,
+        lookups.keys,
+        rows=parameters.division.exposure,
+        padding_key=streams.key(step="bins", purpose="padding", bucket=bucket),
+        n_bins=parameters.n_bins,
         session_id=streams.session_id,
+        bucket=bucket,
     )
     yield Send(_ATTEMPT_MESSAGE, _ATTEMPT.pack(attempt))
-    queries = cuckoo.queries(table, keys, streams.key(step="bins", purpose="dummies"))
+    queries = cuckoo.queries(table, lookups.keys, streams.key(step="bins", purpose="dummies", bucket=bucket))
     steps = steps_of(parameters.oprf).oprf
-    answers = yield from steps.receiver(queries=queries, output_bytes=parameters.prf_bytes, streams=streams)
-    t, z = yield from hint.receiver(
-        streams=streams, queries=queries, answers=answers, rows_outcome=parameters.rows_outcome
+    answers = yield from steps.receiver(
+        queries=queries, output_bytes=parameters.prf_bytes, streams=streams, bucket=bucket
     )
-    del queries, answers
-    ot_sender = yield from sender_setup(streams=streams, label=_FROM_EXPOSURE)
-    ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_OUTCOME)
-    bits = yield from equality.sender(ot_sender, t)
-    words = yield from mux.exposure(ot_sender, ot_receiver, bits, z)
-    weights = _weights_of_bins(table, indptr, target, weight)
-    shares = yield from grouped_sum.receiver(streams=streams, shape=shape, n_bins=n_bins, weights=weights)
-    shares = shares + grouped_sum.local_sum(shape=shape, weights=weights, shares=words)
-    return JoinOutput(shares=shares, ot_sender=ot_sender, ot_receiver=ot_receiver)
+    t, z = yield from hint.receiver(
+        streams=streams,
+        queries=queries,
+        answers=answers,
+        rows_outcome=parameters.division.outcome,
+        bucket=bucket,
+    )
+    return _weights_of_bins(table, lookups), t, z
 
 
-def traffic(parameters: JoinParameters) -> dict[str, Traffic]:
-    """What exposure and outcome side send, by step; base transfers are counted with the step that uses them."""
-    n_bins, columns = parameters.n_bins, parameters.columns
-    hint_sender, hint_receiver = hint.traffic(rows_outcome=parameters.rows_outcome, columns=columns)
-    first, second = setup_traffic()
-    sum_sender, sum_receiver = grouped_sum.traffic(shape=parameters.sum_shape, n_bins=n_bins)
-    return {
-        "bins": (messages(_ATTEMPT.size), NOTHING),
-        "oprf": steps_of(parameters.oprf).oprf.traffic(n_bins),
-        "hint": (hint_receiver, hint_sender),
-        "ot": (first + second, first + second),
-        "equality": equality.traffic(n_bins),
-        "mux": mux.traffic(count=n_bins, words=columns),
-        "grouped_sum": (sum_receiver, sum_sender),
-    }
-
-
-def _weights_of_bins(
-    table: cuckoo.Table, indptr: NDArray[np.int64], target: NDArray[np.int32], weight: NDArray[np.int64]
-) -> grouped_sum.Weights:
+def _weights_of_bins(table: cuckoo.Table, lookups: Lookups) -> grouped_sum.Weights:
     """Moves the weights of rows to the bins that the rows landed in."""
     occupied = np.flatnonzero(table.row >= 0)
-    bin_of_row = np.empty(len(indptr) - 1, dtype=np.int64)
+    bin_of_row = np.empty(len(lookups), dtype=np.int64)
     bin_of_row[table.row[occupied]] = occupied
-    return grouped_sum.Weights(bins=bin_of_row, indptr=indptr, targets=target, weights=weight)
+    return grouped_sum.Weights(bins=bin_of_row, indptr=lookups.indptr, targets=lookups.target, weights=lookups.weight)
 
 
-def outcome(
-    *,
-    parameters: JoinParameters,
-    keys: NDArray[np.uint8],
-    values: NDArray[np.uint64],
-    streams: Streams,
-) -> Protocol[JoinOutput]:
+def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams) -> Protocol[JoinOutput]:
     """Runs the outcome side.
 
     Args:
         parameters: the public shape.
-        keys: n × 16 bytes, distinct, n <= rows_outcome.
-        values: n × m integers mod 2^64.
+        rows: at most `rows_outcome` of them, one integer a column.
         streams: this side's random streams.
 
     Returns:
         This side's shares.
+
+    Raises:
+        BucketOverflowError: too many rows fell into one bucket; nothing has been sent.
+        PeerError: the peer's bytes are malformed.
     """
-    n_bins = parameters.n_bins
+    division = parameters.division
+    bucket_rows = rows.divided(
+        Partition(
+            session_id=streams.session_id,
+            buckets=division.count,
+            rows=parameters.rows_outcome,
+            capacity=division.outcome,
+        ),
+        lambda part: None,
+    )
+    for bucket in range(division.count):
+        if division.count > 1:
+            yield Progress("bins", bucket, division.count)
+        targets, masks = yield from _encoded(parameters, bucket_rows, streams, bucket)
+        if bucket == 0:
+            ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_EXPOSURE)
+            ot_sender = yield from sender_setup(streams=streams, label=_FROM_OUTCOME)
+        bits = yield from equality.receiver(ot_receiver, targets)
+        words = yield from mux.outcome(ot_sender, ot_receiver, bits, masks)
+        del targets, masks, bits
+        if bucket == 0:
+            sums = grouped_sum.Sender(streams=streams, shape=parameters.sum_shape)
+            yield from sums.setup()
+        yield from sums.add(words)
+        del words  # a bucket is gone before the next one comes
+    shares = yield from sums.finish()
+    return JoinOutput(shares=shares, ot_sender=ot_sender, ot_receiver=ot_receiver)
+
+
+def _encoded(
+    parameters: JoinParameters, bucket_rows: Callable[[int], Rows], streams: Streams, bucket: int
+) -> Protocol[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
+    """Bins, OPRF and hint of one bucket: the targets and masks of its bins."""
     (attempt,) = _ATTEMPT.unpack((yield from expect(_ATTEMPT_MESSAGE, _ATTEMPT.size)))
     if attempt >= cuckoo.MAX_ATTEMPTS:
         raise PeerError(f"bins: at most {cuckoo.MAX_ATTEMPTS} attempts are allowed, number {attempt} announced")
     steps = steps_of(parameters.oprf).oprf
-    evaluator = yield from steps.sender(n_bins=n_bins, output_bytes=parameters.prf_bytes, streams=streams)
-    targets, masks = yield from hint.sender(
-        streams=streams,
-        keys=keys,
-        values=values,
-        rows_outcome=parameters.rows_outcome,
-        n_bins=n_bins,
-        bin_seed=cuckoo.bin_seed(session_id=streams.session_id, attempt=attempt),
-        evaluator=evaluator,
+    evaluator = yield from steps.sender(
+        n_bins=parameters.n_bins, output_bytes=parameters.prf_bytes, streams=streams, bucket=bucket
     )
-    ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_EXPOSURE)
-    ot_sender = yield from sender_setup(streams=streams, label=_FROM_OUTCOME)
-    bits = yield from equality.receiver(ot_receiver, targets)
-    words = yield from mux.outcome(ot_sender, ot_receiver, bits, masks)
-    shares = yield from grouped_sum.sender(streams=streams, shape=parameters.sum_shape, shares=words)
-    return JoinOutput(shares=shares, ot_sender=ot_sender, ot_receiver=ot_receiver)
+    rows = bucket_rows(bucket)
+    return (
+        yield from hint.sender(
+            streams=streams,
+            keys=rows.keys,
+            values=rows.values.view(np.uint64),
+            rows_outcome=parameters.division.outcome,
+            n_bins=parameters.n_bins,
+            bin_seed=cuckoo.bin_seed(session_id=streams.session_id, bucket=bucket, attempt=attempt),
+            evaluator=evaluator,
+            bucket=bucket,
+        )
+    )
+
+
+def traffic(parameters: JoinParameters) -> dict[str, Traffic]:
+    """What exposure and outcome side send, by step; base transfers are counted with the step that uses them."""
+    division, n_bins, columns = parameters.division, parameters.n_bins, parameters.columns
+    hint_sender, hint_receiver = hint.traffic(rows_outcome=division.outcome, columns=columns)
+    first, second = setup_traffic()
+    sum_sender, sum_receiver = grouped_sum.traffic(shape=parameters.sum_shape, n_bins=n_bins, buckets=division.count)
+    bucket = {
+        "bins": (messages(_ATTEMPT.size), NOTHING),
+        "oprf": steps_of(parameters.oprf).oprf.traffic(n_bins),
+        "hint": (hint_receiver, hint_sender),
+        "ot": (NOTHING, NOTHING),
+        "equality": equality.traffic(n_bins),
+        "mux": mux.traffic(count=n_bins, words=columns),
+    }
+    steps = {step: (division.count * one, division.count * other) for step, (one, other) in bucket.items()}
+    return steps | {"ot": (first + second, first + second), "grouped_sum": (sum_receiver, sum_sender)}

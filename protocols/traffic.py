@@ -26,6 +26,10 @@ class Volume:
         """Both together."""
         return Volume(messages=self.messages + other.messages, bytes=self.bytes + other.bytes)
 
+    def __rmul__(self, times: int) -> Volume:
+        """As many times as much."""
+        return Volume(messages=times * self.messages, bytes=times * self.bytes)
+
 
 Traffic: TypeAlias = tuple[Volume, Volume]
 """What the two parties of a step send; the step says which one comes first."""

@@ -123,15 +123,8 @@ def test_bytes_are_those_of_a_join_with_credit_labels_and_bands(credit: str) -> 
     assert len(lookups) and len(rows) and len(plan.families) > 2
     one, other = (Streams(seed=bytes([number]) * 32, session_id=bytes(32)) for number in (1, 2))
     run = run_pair(
-        private_join.exposure(
-            parameters=parameters,
-            keys=lookups.keys,
-            indptr=lookups.indptr,
-            target=lookups.target,
-            weight=lookups.weight,
-            streams=one,
-        ),
-        private_join.outcome(parameters=parameters, keys=rows.keys, values=rows.values.view(np.uint64), streams=other),
+        private_join.exposure(parameters=parameters, lookups=lookups, streams=one),
+        private_join.outcome(parameters=parameters, rows=rows, streams=other),
     )
     stated = traffic(funnel.agreement, plan)
     for step in private_join.traffic(parameters):

@@ -28,7 +28,7 @@ from cleanroom.protocols.rlwe import (
     from_residues,
 )
 from cleanroom.protocols.seeds import Streams
-from tests.protocols.join_views import PARAMETERS, ROWS, SESSION, View, Words, keys_of, weights_of
+from tests.protocols.join_views import PARAMETERS, ROWS, SESSION, View, Words, keys_of, lookups_of
 
 BOUND = 5.5
 """Standard deviations. A view gives some 6,000 scores, nearly normal: a sound one exceeds it once in 4,000 times."""
@@ -126,10 +126,10 @@ def _answer_faults(view: View) -> list[str]:
     if bound > 1.01 or distance * np.sqrt(len(noises)) > KOLMOGOROV:
         found.append("noise is not the flood")
     guess = np.zeros((len(rings), len(PRIMES), DEGREE), dtype=np.uint64)
-    weights, bins = weights_of(ROWS), bins_of_rows(view.peer_seed)
-    order = np.lexsort((bins, weights["target"]))
-    indptr = np.searchsorted(weights["target"][order], np.arange(len(rings) + 1)).astype(np.int64)
-    _kernels.rlwe_weigh_elements(guess, view.public_seed, 0, 1, indptr, bins[order], weights["weight"][order])
+    lookups, bins = lookups_of(ROWS), bins_of_rows(view.peer_seed)
+    order = np.lexsort((bins, lookups.target))
+    indptr = np.searchsorted(lookups.target[order], np.arange(len(rings) + 1)).astype(np.int64)
+    _kernels.rlwe_weigh_elements(guess, view.public_seed, 0, 1, indptr, bins[order], lookups.weight[order])
     plain = _kernels.rlwe_switch(guess, np.zeros_like(guess))
     if any(np.array_equal(own, other) for own, other in zip(plain, rings, strict=True)):
         found.append("c1 confirms the weights")

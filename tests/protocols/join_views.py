@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Role
 from cleanroom.protocols import equality, mux, private_join
+from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.ot import OtReceiver, OtSender
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters
 from cleanroom.protocols.seeds import Streams
@@ -66,28 +67,28 @@ def keys_of(first: int, count: int) -> NDArray[np.uint8]:
     return np.frombuffer(data, dtype=np.uint8).reshape(count, 16)
 
 
-def weights_of(own: int) -> dict[str, Any]:
-    """A weight a row, half of them of one class and half of the other."""
+def lookups_of(own: int) -> Lookups:
+    """People 0 to `own`; a weight a row, half of them of one class and half of the other."""
     rows = np.arange(own, dtype=np.int64)
-    return {
-        "indptr": np.arange(own + 1, dtype=np.int64),
-        "target": (rows % 2 * PARAMETERS.groups + rows // 2 % GROUPS_IN_USE).astype(np.int32),
-        "weight": np.full(own, WEIGHT, dtype=np.int64),
-    }
+    return Lookups(
+        keys=keys_of(0, own),
+        indptr=np.arange(own + 1, dtype=np.int64),
+        target=(rows % 2 * PARAMETERS.groups + rows // 2 % GROUPS_IN_USE).astype(np.int32),
+        weight=np.full(own, WEIGHT, dtype=np.int64),
+    )
 
 
 def exposure_party(parameters: JoinParameters, seed: bytes, own: int = ROWS) -> Protocol[JoinOutput]:
     """The real exposure side with people 0 to `own`."""
     streams = Streams(seed=seed, session_id=SESSION)
-    return private_join.exposure(parameters=parameters, keys=keys_of(0, own), streams=streams, **weights_of(own))
+    return private_join.exposure(parameters=parameters, lookups=lookups_of(own), streams=streams)
 
 
 def outcome_party(parameters: JoinParameters, seed: bytes, first: int, count: int = ROWS) -> Protocol[JoinOutput]:
     """The real outcome side with `count` people from `first` on."""
     return private_join.outcome(
         parameters=parameters,
-        keys=keys_of(first, count),
-        values=np.full((count, parameters.columns), VALUE, dtype=np.uint64),
+        rows=Rows(keys=keys_of(first, count), values=np.full((count, parameters.columns), VALUE, dtype=np.int64)),
         streams=Streams(seed=seed, session_id=SESSION),
     )
 

@@ -49,18 +49,16 @@ def simulated_exposure_view(parameters: JoinParameters, *, share: Words, number:
     rng = np.random.default_rng([1, number])
     seed = hashlib.sha256(b"simulated exposure %d" % number).digest()
     with hooked() as inside, pytest.MonkeyPatch.context() as patch:
-        real = grouped_sum.receiver
+        real = grouped_sum.local_sum
 
-        def with_masks(
-            *, streams: Streams, shape: grouped_sum.Shape, n_bins: int, weights: grouped_sum.Weights
-        ) -> Protocol[Words]:
-            local = grouped_sum.local_sum(shape=shape, weights=weights, shares=inside.words[Role.EXPOSURE]["uA"])
+        def with_masks(*, shape: grouped_sum.Shape, weights: grouped_sum.Weights, shares: Words) -> Words:
+            local = real(shape=shape, weights=weights, shares=shares)
             masks = (local - share).astype("<u8").tobytes()
             key = Streams(seed=seed, session_id=SESSION).key(step="grouped_sum", direction="receiver", purpose="masks")
             patch.setattr(grouped_sum, "keystream", lambda own, length: masks if own == key else keystream(own, length))
-            return (yield from real(streams=streams, shape=shape, n_bins=n_bins, weights=weights))
+            return local
 
-        patch.setattr(grouped_sum, "receiver", with_masks)
+        patch.setattr(grouped_sum, "local_sum", with_masks)
         run = run_pair(exposure_party(parameters, seed), _peer(parameters, rng))
     return view_of(run, Role.EXPOSURE, inside, seed=seed, peer_seed=peer_seed)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.errors import DataError
 from cleanroom.protocols import bin_weights, cuckoo, hint, okvs, ot, private_join
+from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Event, Progress, Protocol, Send
@@ -100,10 +101,12 @@ def observe(
             watched(
                 private_join.exposure(
                     parameters=parameters,
-                    keys=keys_of(0, own),
-                    indptr=np.arange(own + 1, dtype=np.int64) * 2,
-                    target=np.tile(np.array([0, 3], dtype=np.int32), own),
-                    weight=np.ones(2 * own, dtype=np.int64),
+                    lookups=Lookups(
+                        keys=keys_of(0, own),
+                        indptr=np.arange(own + 1, dtype=np.int64) * 2,
+                        target=np.tile(np.array([0, 3], dtype=np.int32), own),
+                        weight=np.ones(2 * own, dtype=np.int64),
+                    ),
                     streams=Streams(seed=bytes([1]) * 32, session_id=SESSION),
                 ),
                 "exposure",
@@ -112,8 +115,10 @@ def observe(
             watched(
                 private_join.outcome(
                     parameters=parameters,
-                    keys=keys_of(own - common, other),
-                    values=np.full((other, PARAMETERS.columns), value, dtype=np.uint64),
+                    rows=Rows(
+                        keys=keys_of(own - common, other),
+                        values=np.full((other, PARAMETERS.columns), value, dtype=np.int64),
+                    ),
                     streams=Streams(seed=bytes([2]) * 32, session_id=SESSION),
                 ),
                 "outcome",
@@ -148,8 +153,8 @@ def unpadded(self: Any, low: int, high: int) -> Any:
 _padded = bin_weights.PaddedWeights._make
 
 
-def unpadded_place(keys: Any, *, rows: int, padding_key: bytes, n_bins: int, session_id: bytes) -> Any:
-    return _place(keys, rows=len(keys), padding_key=padding_key, n_bins=n_bins, session_id=session_id)
+def unpadded_place(keys: Any, *, rows: int, **rest: Any) -> Any:
+    return _place(keys, rows=len(keys), **rest)
 
 
 _place = cuckoo.place
@@ -240,16 +245,17 @@ def test_another_session_changes_every_message_after_the_bins(oprf: Oprf) -> Non
         return run_pair(
             private_join.exposure(
                 parameters=parameters,
-                keys=keys,
-                indptr=np.arange(9, dtype=np.int64),
-                target=np.zeros(8, dtype=np.int32),
-                weight=np.ones(8, dtype=np.int64),
+                lookups=Lookups(
+                    keys=keys,
+                    indptr=np.arange(9, dtype=np.int64),
+                    target=np.zeros(8, dtype=np.int32),
+                    weight=np.ones(8, dtype=np.int64),
+                ),
                 streams=Streams(seed=bytes([1]) * 32, session_id=session_id),
             ),
             private_join.outcome(
                 parameters=parameters,
-                keys=keys,
-                values=np.ones((8, 2), dtype=np.uint64),
+                rows=Rows(keys=keys, values=np.ones((8, 2), dtype=np.int64)),
                 streams=Streams(seed=bytes([2]) * 32, session_id=session_id),
             ),
         ).frames
@@ -262,10 +268,12 @@ def test_another_session_changes_every_message_after_the_bins(oprf: Oprf) -> Non
 def test_weights_over_the_bounds_stop_the_join_before_its_first_message() -> None:
     protocol = private_join.exposure(
         parameters=PARAMETERS,
-        keys=keys_of(0, 1),
-        indptr=np.array([0, 1], dtype=np.int64),
-        target=np.zeros(1, dtype=np.int32),
-        weight=np.full(1, 2, dtype=np.int64),
+        lookups=Lookups(
+            keys=keys_of(0, 1),
+            indptr=np.array([0, 1], dtype=np.int64),
+            target=np.zeros(1, dtype=np.int32),
+            weight=np.full(1, 2, dtype=np.int64),
+        ),
         streams=Streams(seed=bytes(32), session_id=SESSION),
     )
     with pytest.raises(DataError, match="larger"):

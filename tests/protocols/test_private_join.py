@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cleanroom.errors import PeerError
 from cleanroom.protocols import cuckoo
+from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf, exposure, outcome
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Expect
@@ -49,16 +50,17 @@ def run_join(
     run = run_pair(
         exposure(
             parameters=parameters,
-            keys=keys,
-            indptr=indptr,
-            target=columns.astype(np.int32),
-            weight=dense[rows, columns].astype(np.int64),
+            lookups=Lookups(
+                keys=keys,
+                indptr=indptr,
+                target=columns.astype(np.int32),
+                weight=dense[rows, columns].astype(np.int64),
+            ),
             streams=Streams(seed=bytes([1]) * 32, session_id=SESSION),
         ),
         outcome(
             parameters=parameters,
-            keys=other_keys,
-            values=values.view(np.uint64),
+            rows=Rows(keys=other_keys, values=values),
             streams=Streams(seed=bytes([2]) * 32, session_id=SESSION),
         ),
     )
@@ -122,8 +124,7 @@ def test_an_attempt_over_the_bound_is_the_peers_fault(attempt: int) -> None:
     """The number is the peer's to choose; a large one would let it look for bins that suit it."""
     party = outcome(
         parameters=PARAMETERS,
-        keys=np.zeros((0, 16), dtype=np.uint8),
-        values=np.zeros((0, 3), dtype=np.uint64),
+        rows=Rows(keys=np.zeros((0, 16), dtype=np.uint8), values=np.zeros((0, 3), dtype=np.int64)),
         streams=Streams(seed=bytes(32), session_id=SESSION),
     )
     assert isinstance(next(party), Expect)
