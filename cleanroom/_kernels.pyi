@@ -79,6 +79,19 @@ def kkrt_evaluate(
     size: int,
 ) -> NDArray[np.uint8]: ...
 
+# --- gf128.rs
+def gf128_multiply_add(a: NDArray[np.uint64], delta: bytes, b: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
+
+# --- pprf.rs
+def pprf_expand(roots: NDArray[np.uint8], keys: bytes, depth: int) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
+def pprf_reconstruct(
+    bits: NDArray[np.uint8], keys: bytes, sums: NDArray[np.uint8], words: NDArray[np.uint8]
+) -> NDArray[np.uint64]: ...
+
+# --- expand_convolute.rs
+def expand_convolute(key: bytes, vector: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
+def expand_convolute_bytes(key: bytes, vector: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+
 # --- okvs.rs
 def okvs_encode(
     keys: NDArray[np.uint8],

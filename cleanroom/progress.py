@@ -35,6 +35,7 @@ _TITLES = {
     "hint": "hint (OKVS)",
     "base_ot": "OT set-up",
     "ot": "OT set-up",
+    "silent_vole": "silent VOLE",
     "equality": "equality in secret",
     "mux": "shares of matched values",
     "grouped_sum": "grouped sums (ring-LWE)",

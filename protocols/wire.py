@@ -64,6 +64,7 @@ class ProtocolId(IntEnum):
     COMPARISON = 9
     RELEASE = 10
     OPRF_KKRT = 11
+    SILENT_VOLE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,3 +17,15 @@ pub(crate) fn in_row_order<'a, T: Element, D: Dimension>(
         _ => Err(PyValueError::new_err(format!("{what} must be contiguous, in row order"))),
     }
 }
+
+/// Words by twos; a last odd one is left out.
+pub(crate) fn pairs(words: &[u64]) -> &[[u64; 2]] {
+    // SAFETY: two words in a row are one array of two; the alignment is the same.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len() / 2) }
+}
+
+/// Words by twos, to be written; a last odd one is left out.
+pub(crate) fn pairs_mut(words: &mut [u64]) -> &mut [[u64; 2]] {
+    // SAFETY: as in `pairs`, and the borrow is the only one.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() / 2) }
+}
