@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from cleanroom.protocols.ot import SOFT_SPOKEN
 from cleanroom.protocols.tables import (
-    Source,
     TableMessages,
     TransferReceiver,
     TransferSender,
+    TransferSource,
     receive_tables,
     send_tables,
     table_traffic,
@@ -68,7 +68,7 @@ def transfers(width: int) -> int:
     return sum(layers(width))
 
 
-def traffic(count: int, *, width: int = WIDTH, source: Source = SOFT_SPOKEN) -> Traffic:
+def traffic(count: int, *, width: int = WIDTH, source: TransferSource = SOFT_SPOKEN) -> Traffic:
     """What sender and receiver send for `count` numbers."""
     steps = [
         table_traffic(source, count=(stop - start) * layer, bits=1)
@@ -78,24 +78,29 @@ def traffic(count: int, *, width: int = WIDTH, source: Source = SOFT_SPOKEN) -> 
     return total(sender for sender, _ in steps), total(receiver for _, receiver in steps)
 
 
+def _halves(octets: Bits) -> Bits:
+    """Cuts octets into chunks, the lower half first: n × k octets become n × 2k chunks."""
+    pieces = np.empty((*octets.shape, 2), dtype=np.uint8)
+    np.bitwise_and(octets, 15, out=pieces[..., 0])
+    np.right_shift(octets, 4, out=pieces[..., 1])
+    return pieces.reshape(*octets.shape[:-1], -1)
+
+
 def _chunks_of_numbers(values: NDArray[np.uint64], width: int) -> Bits:
     """Cuts numbers into their chunks, least significant first: n × layers(width)[0]."""
     kept = values & np.uint64((1 << width) - 1)
     count = layers(width)[0]
     octets = np.ascontiguousarray(kept, dtype="<u8").view(np.uint8).reshape(-1, 8)[:, : (count + 1) // 2]
-    pieces = np.empty((values.size, octets.shape[1], 2), dtype=np.uint8)
-    pieces[:, :, 0] = octets & 15
-    pieces[:, :, 1] = octets >> 4
-    return pieces.reshape(values.size, -1)[:, :count]
+    return _halves(octets)[:, :count]
 
 
 def _chunks_of_bits(bits: Bits) -> Bits:
     """Packs n × k bits into n × ⌈k/4⌉ chunks; missing bits are zero on both sides."""
-    padded = np.zeros((bits.shape[0], -(-bits.shape[1] // CHUNK_BITS), CHUNK_BITS), dtype=np.uint8)
-    padded.reshape(bits.shape[0], -1)[:, : bits.shape[1]] = bits
-    weights = np.array([1, 2, 4, 8], dtype=np.uint8)
-    packed: Bits = (padded * weights).sum(axis=2, dtype=np.uint8)
-    return packed
+    count = -(-bits.shape[1] // CHUNK_BITS)
+    padded = np.zeros((bits.shape[0], count * CHUNK_BITS), dtype=np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    packed = _halves(np.packbits(padded.reshape(-1), bitorder="little"))
+    return packed[: bits.shape[0] * count].reshape(-1, count)
 
 
 def _next_choices(bits: Bits) -> Bits:

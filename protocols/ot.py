@@ -56,7 +56,7 @@ from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import base_ot
 from cleanroom.protocols.seeds import Streams, keystream
-from cleanroom.protocols.tables import Source
+from cleanroom.protocols.tables import TransferSource
 from cleanroom.protocols.traffic import NOTHING, Traffic, messages
 from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Protocol, ProtocolId, Send
 
@@ -95,7 +95,7 @@ def correction_bytes(count: int, choice_bits: int) -> int:
     return (groups * TREES * choice_bits + choice_bits + TREES * DEPTH) * ROW_BYTES
 
 
-SOFT_SPOKEN: Final = Source(
+SOFT_SPOKEN: Final = TransferSource(
     stock=1 << 62,  # no end: a correction brings all that its transfers need
     batch=CHUNK_BYTES // ROW_BYTES,  # 65,536: a correction is about `CHUNK_BYTES`
     correction_bytes=lambda count: correction_bytes(count, DEPTH),
@@ -202,7 +202,7 @@ class OtReceiver:
     _position: _Position = field(default_factory=_Position)
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TransferSource:
         """The shape of these transfers with 4-bit choices."""
         return SOFT_SPOKEN
 
@@ -241,7 +241,7 @@ class OtSender:
     _position: _Position = field(default_factory=_Position)
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TransferSource:
         """The shape of these transfers with 4-bit choices."""
         return SOFT_SPOKEN
 

@@ -137,7 +137,8 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
         if bucket == 0:
             ot_sender = yield from sender_setup(streams=streams, label=_FROM_EXPOSURE)
             ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_OUTCOME)
-        bits = yield from equality.sender(ot_sender, t)
+            transfers = steps_of(parameters.oprf).sender(ot_sender, streams=streams, label=_FROM_EXPOSURE)
+        bits = yield from equality.sender(transfers, t)
         words = yield from mux.exposure(ot_sender, ot_receiver, bits, z)
         del t, z, bits
         if bucket == 0:
@@ -218,7 +219,8 @@ def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams)
         if bucket == 0:
             ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_EXPOSURE)
             ot_sender = yield from sender_setup(streams=streams, label=_FROM_OUTCOME)
-        bits = yield from equality.receiver(ot_receiver, targets)
+            transfers = steps_of(parameters.oprf).receiver(ot_receiver, streams=streams, label=_FROM_EXPOSURE)
+        bits = yield from equality.receiver(transfers, targets)
         words = yield from mux.outcome(ot_sender, ot_receiver, bits, masks)
         del targets, masks, bits
         if bucket == 0:
@@ -262,13 +264,14 @@ def traffic(parameters: JoinParameters) -> dict[str, Traffic]:
     hint_sender, hint_receiver = hint.traffic(rows_outcome=division.outcome, columns=columns)
     first, second = setup_traffic()
     sum_sender, sum_receiver = grouped_sum.traffic(shape=parameters.sum_shape, n_bins=n_bins, buckets=division.count)
+    steps = steps_of(parameters.oprf)
     bucket = {
         "bins": (messages(_ATTEMPT.size), NOTHING),
-        "oprf": steps_of(parameters.oprf).oprf.traffic(n_bins),
+        "oprf": steps.oprf.traffic(n_bins),
         "hint": (hint_receiver, hint_sender),
         "ot": (NOTHING, NOTHING),
-        "equality": equality.traffic(n_bins),
+        "equality": equality.traffic(n_bins, source=steps.source),
         "mux": mux.traffic(count=n_bins, words=columns),
     }
-    steps = {step: (division.count * one, division.count * other) for step, (one, other) in bucket.items()}
-    return steps | {"ot": (first + second, first + second), "grouped_sum": (sum_receiver, sum_sender)}
+    buckets = {step: (division.count * one, division.count * other) for step, (one, other) in bucket.items()}
+    return buckets | {"ot": (first + second, first + second), "grouped_sum": (sum_receiver, sum_sender)}

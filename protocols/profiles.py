@@ -14,8 +14,10 @@ from typing import Protocol as Structural
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols import hint, oprf_ecdh, oprf_kkrt
+from cleanroom.protocols import hint, oprf_ecdh, oprf_kkrt, ot, silent_ot
+from cleanroom.protocols.ot import OtReceiver, OtSender
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.tables import TransferReceiver, TransferSender, TransferSource
 from cleanroom.protocols.traffic import Traffic
 from cleanroom.protocols.wire import Protocol
 
@@ -32,7 +34,8 @@ class Oprf(Enum):
 class Transfers(Enum):
     """Which transfers of one in sixteen the equality test runs on."""
 
-    SOFT_SPOKEN = "soft spoken"
+    SOFT_SPOKEN = "soft spoken"  # those of `ot`, checked
+    SILENT = "silent"  # those of `silent_ot`, a sixth of the bytes
 
 
 class OprfSteps(Structural):
@@ -59,6 +62,19 @@ class Steps:
 
     oprf: OprfSteps
     transfers: Transfers
+
+    @property
+    def source(self) -> TransferSource:
+        """The public shape of the transfers."""
+        return silent_ot.SILENT if self.transfers is Transfers.SILENT else ot.SOFT_SPOKEN
+
+    def sender(self, base: OtSender, *, streams: Streams, label: str) -> TransferSender:
+        """The sender of the transfers, over a direction that is set up under that label."""
+        return silent_ot.sender(base, streams=streams, label=label) if self.transfers is Transfers.SILENT else base
+
+    def receiver(self, base: OtReceiver, *, streams: Streams, label: str) -> TransferReceiver:
+        """The receiver of the transfers, over a direction that is set up under that label."""
+        return silent_ot.receiver(base, streams=streams, label=label) if self.transfers is Transfers.SILENT else base
 
 
 _STEPS: Final[dict[Oprf, Steps]] = {

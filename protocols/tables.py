@@ -31,10 +31,10 @@ from cleanroom.protocols.wire import Expect, Message, Progress, Protocol, Send, 
 
 __all__ = [
     "ReceiverBatch",
-    "Source",
     "TableMessages",
     "TransferReceiver",
     "TransferSender",
+    "TransferSource",
     "receive_tables",
     "send_tables",
     "table_traffic",
@@ -44,7 +44,7 @@ Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class TransferSource:
     """The public shape of a source of 1-of-16 transfers; all lengths and places of its messages follow from it."""
 
     stock: int  # transfers that are prepared together
@@ -86,7 +86,7 @@ class TransferSender(Structural):
     """What sends: prepared and extended in the same order as its peer."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TransferSource:
         """The public shape."""
         ...
 
@@ -107,7 +107,7 @@ class TransferReceiver(Structural):
     """What receives: prepared and extended in the same order as its peer."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TransferSource:
         """The public shape."""
         ...
 
@@ -128,7 +128,7 @@ class TableMessages:
     tables: Message
 
 
-def table_traffic(source: Source, *, count: int, bits: int) -> Traffic:
+def table_traffic(source: TransferSource, *, count: int, bits: int) -> Traffic:
     """What sender and receiver send for `count` tables of sixteen messages of `bits` bits."""
     prepared = [source.preparation(stop - start) for start, stop in source.stocks(count)]
     batches = [batch for start, stop in source.stocks(count) for batch in source.batches(start, stop)]

@@ -20,6 +20,7 @@ mod pprf;
 mod ristretto;
 mod rlwe;
 mod rows;
+mod silent_ot;
 mod sort;
 mod text;
 mod threads;
@@ -33,6 +34,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     merkle::register(module)?;
     base_ot::register(module)?;
     ot::register(module)?;
+    silent_ot::register(module)?;
     kkrt::register(module)?;
     gf128::register(module)?;
     pprf::register(module)?;

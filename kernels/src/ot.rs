@@ -23,11 +23,11 @@ use crate::wipe::{redacted, Wiped};
 create_exception!(_kernels, CheckError, PyValueError, "A correction does not pass its consistency check.");
 
 const TREES: usize = 32;
-const DEPTH: usize = 4;
+pub(crate) const DEPTH: usize = 4;
 const LEAVES: usize = 1 << DEPTH;
 const SEED: usize = 16;
 const PLANES: usize = TREES * DEPTH;
-const ROW: usize = 16;
+pub(crate) const ROW: usize = 16;
 /// Transfers that one AES block of a stream serves.
 const GROUP: usize = 128;
 /// Groups that one task extends: sixteen leaf streams of 512 bytes stay in the first cache.
@@ -41,11 +41,11 @@ type Words = [u64; TASK_WORDS];
 /// One group: a row of 32 elements for each of 128 transfers, as 128 planes of 128 bits.
 type Planes = [[u64; 2]; PLANES];
 
-fn bad(message: &'static str) -> PyErr {
+pub(crate) fn bad(message: &'static str) -> PyErr {
     PyValueError::new_err(message)
 }
 
-fn contiguous<'a, T: numpy::Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
+pub(crate) fn contiguous<'a, T: numpy::Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
     array.as_slice().map_err(|_| bad("arrays are contiguous"))
 }
 
@@ -57,7 +57,7 @@ fn word_of(block: &Block) -> u128 {
     u128::from_le_bytes((*block).into())
 }
 
-fn row_word(row: &[u8]) -> u128 {
+pub(crate) fn row_word(row: &[u8]) -> u128 {
     let mut bytes = [0u8; ROW];
     bytes.copy_from_slice(row);
     u128::from_le_bytes(bytes)
@@ -424,7 +424,7 @@ fn tweak(index: u64, choice: u8, part: u32) -> u128 {
 }
 
 /// x·Δ as a row, for the sixteen x.
-fn offsets(delta: &[u8]) -> Zeroizing<[u128; LEAVES]> {
+pub(crate) fn offsets(delta: &[u8]) -> Zeroizing<[u128; LEAVES]> {
     let mut out = Zeroizing::new([0u128; LEAVES]);
     for (tree, &element) in delta.iter().enumerate() {
         let mut power = element & 15;
@@ -521,14 +521,14 @@ fn check_width(width: usize) -> PyResult<()> {
     }
 }
 
-fn check_choices(choices: &[u8], width: usize) -> PyResult<()> {
+pub(crate) fn check_choices(choices: &[u8], width: usize) -> PyResult<()> {
     if choices.iter().fold(0, |all, choice| all | choice) >> width != 0 {
         return Err(bad("a choice is wider than stated"));
     }
     Ok(())
 }
 
-fn check_delta(delta: &[u8]) -> PyResult<()> {
+pub(crate) fn check_delta(delta: &[u8]) -> PyResult<()> {
     if delta.len() != TREES || delta.iter().any(|&element| element > 15) {
         return Err(bad("delta is 32 elements below 16"));
     }

@@ -1,8 +1,10 @@
-"""The equality test against plain comparison, its sizes, and the two ways in which its padding could go wrong."""
+"""The equality test over both sources of transfers: against plain comparison, its sizes, and mutants of its padding."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -11,11 +13,24 @@ from numpy.typing import NDArray
 from cleanroom.protocols import equality, ot
 from tests.harness import Run, run_pair
 from tests.protocols.ot_pairs import OtPair, ot_pair
+from tests.protocols.silent_pairs import SilentPair, silent_pair, use_dealer, use_sizes
+
+Pair: TypeAlias = OtPair | SilentPair
+Make: TypeAlias = Callable[[str], Pair]
+
+
+@pytest.fixture(scope="module", params=["soft spoken", "dealt", "silent"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Sets up a direction of transfers of a source; silent ones come from a silent VOLE or from a dealer of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "dealt":
+            use_dealer(patch)
+        yield ot_pair if request.param == "soft spoken" else silent_pair
 
 
 @pytest.fixture(scope="module")
-def pair() -> OtPair:
-    return ot_pair("equality")
+def pair(make: Make) -> Pair:
+    return make("equality")
 
 
 def instances(width: int, count: int, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -30,47 +45,48 @@ def instances(width: int, count: int, seed: int) -> tuple[NDArray[np.uint64], ND
     return a, b
 
 
-def run(pair: OtPair, a: NDArray[np.uint64], b: NDArray[np.uint64], width: int) -> Run[equality.Bits, equality.Bits]:
+def run(pair: Pair, a: NDArray[np.uint64], b: NDArray[np.uint64], width: int) -> Run[equality.Bits, equality.Bits]:
     return run_pair(equality.sender(pair.sender, a, width=width), equality.receiver(pair.receiver, b, width=width))
 
 
-def wrong(pair: OtPair, width: int, count: int = 900) -> int:
+def wrong(pair: Pair, width: int, count: int = 900) -> int:
     a, b = instances(width, count, seed=width)
     shares = run(pair, a, b, width)
     return int(np.count_nonzero((shares.first ^ shares.second) != (a == b)))
 
 
 @pytest.mark.parametrize("width", [1, 3, 4, 5, 16, 17, 20, 33, 61, 63, 64])
-def test_shares_reconstruct_plain_equality(pair: OtPair, width: int) -> None:
+def test_shares_reconstruct_plain_equality(pair: Pair, width: int) -> None:
     assert wrong(pair, width) == 0
 
 
-def test_every_single_bit_difference_is_seen(pair: OtPair) -> None:
+def test_every_single_bit_difference_is_seen(pair: Pair) -> None:
     a = np.full(64, 0x0123_4567_89AB_CDEF, dtype=np.uint64)
     b = a ^ (np.uint64(1) << np.arange(64, dtype=np.uint64))
     shares = run(pair, a, b, 64)
     assert not (shares.first ^ shares.second).any()
 
 
-def test_bits_above_the_width_are_ignored(pair: OtPair) -> None:
+def test_bits_above_the_width_are_ignored(pair: Pair) -> None:
     a = np.arange(100, dtype=np.uint64)
     shares = run(pair, a, a | np.uint64(1 << 40), 20)
     assert (shares.first ^ shares.second).all()
 
 
-def test_several_slices_and_batches_agree_with_one(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_slices_and_batches_agree_with_one(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equality, "SLICE", 200)
     monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=256))
+    use_sizes(monkeypatch, stock=700, batch=256)
     assert wrong(pair, 64, 1000) == 0
 
 
 @pytest.mark.slow
-def test_more_than_a_slice_at_full_size(pair: OtPair) -> None:
+def test_more_than_a_slice_at_full_size(pair: Pair) -> None:
     """Five million transfers, in slices and batches of the size that runs use."""
     assert wrong(pair, 64, equality.SLICE + 1000) == 0
 
 
-def test_no_numbers_send_nothing(pair: OtPair) -> None:
+def test_no_numbers_send_nothing(pair: Pair) -> None:
     empty = np.empty(0, dtype=np.uint64)
     shares = run(pair, empty, empty, 64)
     assert shares.first.size == 0 and shares.frames == []
@@ -84,14 +100,14 @@ def test_layers_and_transfers() -> None:
             equality.layers(width)
 
 
-def test_sizes_are_a_function_of_the_count_alone() -> None:
+def test_sizes_are_a_function_of_the_count_alone(make: Make) -> None:
     rng = np.random.default_rng(3)
     a = rng.integers(0, 2**64, 700, dtype=np.uint64)
-    same, other = run(ot_pair("sizes"), a, a, 64), run(ot_pair("sizes"), a, ~a, 64)
+    same, other = run(make("sizes"), a, a, 64), run(make("sizes"), a, ~a, 64)
     assert same.lengths() == other.lengths()
 
 
-def test_each_side_alone_is_balanced(pair: OtPair) -> None:
+def test_each_side_alone_is_balanced(pair: Pair) -> None:
     """5 standard deviations around one half, whether everything is equal or nothing is."""
     a = np.arange(4000, dtype=np.uint64)
     for b in (a, a + np.uint64(1)):
@@ -100,31 +116,31 @@ def test_each_side_alone_is_balanced(pair: OtPair) -> None:
             assert abs(int(share.sum()) - 2000) < 5 * 31.7
 
 
-def test_mutation_complement_after_padding_breaks_narrow_widths(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutation_complement_after_padding_breaks_narrow_widths(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The receiver's pads become ones where the sender's are zeros, so nothing is equal; 64 bits have no pads."""
     monkeypatch.setattr(equality, "_next_choices", lambda bits: equality._chunks_of_bits(bits) ^ np.uint8(15))
     assert wrong(pair, 20) >= 300
     assert wrong(pair, 64) == 0
 
 
-def test_mutation_without_the_complement_is_wrong(pair: OtPair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutation_without_the_complement_is_wrong(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equality of the shares themselves is not equality of the numbers."""
     monkeypatch.setattr(equality, "_next_choices", equality._chunks_of_bits)
     assert wrong(pair, 64) >= 300
 
 
-def test_mutation_without_masks_shows_the_receiver_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutation_without_masks_shows_the_receiver_the_answer(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """With zero masks the receiver's own bits are the answers, layer by layer."""
     monkeypatch.setattr(ot.OtSender, "random_bits", lambda _, count: np.zeros(count, dtype=np.uint8))
-    pair = ot_pair("unmasked")
+    pair = make("unmasked")
     a = np.arange(4000, dtype=np.uint64)
     shares = run(pair, a, a, 4)
     assert shares.second.all()
 
 
-def test_masks_are_fresh_in_every_run() -> None:
+def test_masks_are_fresh_in_every_run(make: Make) -> None:
     """The sender's shares of two equal runs over one set-up are unrelated: 5 standard deviations around one half."""
-    pair = ot_pair("fresh")
+    pair = make("fresh")
     a = np.arange(4000, dtype=np.uint64)
     first, second = run(pair, a, a, 64), run(pair, a, a, 64)
     assert abs(int((first.first ^ second.first).sum()) - 2000) < 5 * 31.7

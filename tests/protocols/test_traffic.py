@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cleanroom.protocols import comparison, equality, grouped_sum, mux, ot, private_join
+from cleanroom.protocols import comparison, equality, grouped_sum, mux, ot, private_join, silent_ot
 from cleanroom.protocols.grouped_sum import Shape, Weights
 from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
@@ -16,19 +16,21 @@ from cleanroom.protocols.traffic import NOTHING, Traffic, Volume, in_chunks, mes
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import Run, run_pair
 from tests.protocols.ot_pairs import ot_pair
+from tests.protocols.silent_pairs import silent_pair, use_sizes
 from tests.protocols.test_private_join import run_join
 
 
 def sent(run: Run[Any, Any], step: str | None = None) -> Traffic:
     """What the first and the second party sent, in one step or in all.
 
-    Base transfers are counted with the step that they set up, which is the one that follows them.
+    Base transfers and vector OLEs are counted with the step that uses them, which is the one that follows them.
     """
     volumes = [NOTHING, NOTHING]
     family = ""
     for sender, name, length in reversed(run.lengths()):
-        if not name.startswith("base_ot."):
-            family = name.partition(".")[0]
+        own = name.partition(".")[0]
+        if own not in ("base_ot", "silent_vole"):
+            family = own
         if step in (None, family):
             volumes[sender] += Volume(messages=1, bytes=length)
     return volumes[0], volumes[1]
@@ -65,6 +67,17 @@ def test_an_equality_test_past_one_batch(count: int, width: int) -> None:
         equality.sender(pair.sender, numbers, width=width), equality.receiver(pair.receiver, numbers, width=width)
     )
     assert sent(run) == equality.traffic(count, width=width)
+
+
+@pytest.mark.parametrize(("count", "stock", "batch"), [(0, 1000, 300), (1, 1000, 300), (900, 1000, 300), (60, 7, 3)])
+def test_an_equality_test_on_silent_transfers(
+    count: int, stock: int, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_sizes(monkeypatch, stock=stock, batch=batch)
+    pair = silent_pair("traffic")
+    numbers = np.arange(count, dtype=np.uint64)
+    run = run_pair(equality.sender(pair.sender, numbers), equality.receiver(pair.receiver, numbers))
+    assert sent(run) == equality.traffic(count, source=silent_ot.SILENT)
 
 
 def test_slices_of_an_equality_test(monkeypatch: pytest.MonkeyPatch) -> None:

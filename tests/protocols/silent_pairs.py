@@ -1,0 +1,82 @@
+"""Silent transfers over a dealer: random u and V from a seed and Q = V + u·Δ by plain arithmetic, without messages."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cleanroom.protocols import silent_ot, silent_vole
+from cleanroom.protocols.ot import OtReceiver, OtSender
+from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.traffic import NOTHING
+from cleanroom.protocols.wire import Protocol
+from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from tests.protocols.slow_transfers import PRODUCTS
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass
+class SilentPair:
+    """One direction of silent transfers, both ends."""
+
+    sender: silent_ot.SilentSender
+    receiver: silent_ot.SilentReceiver
+
+
+def dealt(label: str, batch: int, count: int) -> tuple[Bytes, Bytes]:
+    """The receiver's half of a stock: n choices, n × 32 elements."""
+    rng = np.random.default_rng(list(hashlib.sha256(f"{label} {batch} {count}".encode()).digest()))
+    return rng.integers(0, 16, count, dtype=np.uint8), rng.integers(0, 16, (count, 32), dtype=np.uint8)
+
+
+def rows_of(elements: Bytes) -> Bytes:
+    """Rows of 16 bytes, flat: element 2i in the low half of byte i."""
+    packed: Bytes = elements[:, 0::2] | elements[:, 1::2] << np.uint8(4)
+    return packed.reshape(-1)
+
+
+def deal_to_receiver(
+    base: OtReceiver, *, label: str, batch: int, count: int, **_: Any
+) -> Protocol[tuple[Bytes, Bytes]]:
+    """Stands for `silent_vole.extend_receiver`."""
+    yield from ()
+    choices, elements = dealt(label, batch, count)
+    return choices, rows_of(elements)
+
+
+def deal_to_sender(base: OtSender, *, label: str, batch: int, count: int, **_: Any) -> Protocol[Bytes]:
+    """Stands for `silent_vole.extend_sender`."""
+    yield from ()
+    choices, elements = dealt(label, batch, count)
+    return rows_of(elements ^ PRODUCTS[choices[:, None], base.delta[None, :]])
+
+
+def use_dealer(patch: pytest.MonkeyPatch) -> None:
+    """Puts the dealer in the place of the silent VOLE."""
+    patch.setattr(silent_vole, "extend_receiver", deal_to_receiver)
+    patch.setattr(silent_vole, "extend_sender", deal_to_sender)
+    patch.setattr(silent_vole, "extension_traffic", lambda count: (NOTHING, NOTHING))
+
+
+def use_sizes(patch: pytest.MonkeyPatch, *, stock: int, batch: int) -> None:
+    """Makes stocks and batches of other sizes."""
+    patch.setattr(silent_ot, "SILENT", replace(silent_ot.SILENT, stock=stock, batch=batch))
+
+
+def silent_over(base: OtPair, label: str, *, session: bytes = SESSION) -> SilentPair:
+    """Silent transfers over a direction that is set up, from fixed seeds."""
+    return SilentPair(
+        silent_ot.sender(base.sender, streams=Streams(seed=bytes([3]) * 32, session_id=session), label=label),
+        silent_ot.receiver(base.receiver, streams=Streams(seed=bytes([4]) * 32, session_id=session), label=label),
+    )
+
+
+def silent_pair(label: str, *, session: bytes = SESSION) -> SilentPair:
+    """Sets up one direction of silent transfers from fixed seeds."""
+    return silent_over(ot_pair(label, session=session), label, session=session)
