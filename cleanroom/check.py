@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -15,8 +16,6 @@ from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution import (
     ExposureSummary,
     OutcomeSummary,
-    TickClock,
-    candidate_trees,
     lookup_counts,
     prepare_lookups,
     prepare_rows,
@@ -35,25 +34,18 @@ from cleanroom.drive import ProgressSink
 from cleanroom.errors import DataError
 from cleanroom.forecast import Forecast, forecast
 from cleanroom.plan import plan_of
+from cleanroom.tree_proposals import TreeCost, compared_trees, counted_sizes
 
-__all__ = ["CheckedData", "TreeRows", "check_data"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeRows:
-    """How many rows this side would prepare under a tree, and whether that is within its bound."""
-
-    tree: tuple[int, ...]
-    rows: int
-    fits: bool
+__all__ = ["CheckedData", "check_data"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedData:
     """What the check found; counts are the party's own.
 
-    `trees` begins with the agreement's. `tree_unused` says that instants make every row a single tick. `preparation`
-    is None, and `problem` the line that a run would end with, if more rows than agreed were prepared.
+    `trees` begins with the agreement's, and ends with it where the tree makes no difference; `tree_unused` says that
+    instants make every row a single tick. `preparation` is None, and `problem` the line that a run would end with, if
+    more rows than agreed were prepared.
     """
 
     role: Role
@@ -61,7 +53,7 @@ class CheckedData:
     quality: tuple[IdentifierQuality, ...]
     preparation: ExposureSummary | OutcomeSummary | None
     bound: int
-    trees: tuple[TreeRows, ...]
+    trees: tuple[TreeCost, ...]
     tree_unused: bool
     seconds: float  # of reading and preparing, once
     forecast: Forecast
@@ -69,7 +61,14 @@ class CheckedData:
     problem: DataError | None
 
 
-def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: ProgressSink) -> CheckedData:
+def check_data(
+    agreement: Agreement,
+    *,
+    role: Role,
+    binding: Binding,
+    progress: ProgressSink,
+    trees: Sequence[tuple[int, ...]] = (),
+) -> CheckedData:
     """Checks one side's data.
 
     The rule that drops groups over the cap is keyed by an identity in a run and by a throw-away key here: of people
@@ -80,6 +79,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
         role: the side.
         binding: where its data are.
         progress: told what the reading is doing.
+        trees: whose rows are counted too, beside those of the agreement's and of the proposed ones.
 
     Raises:
         DataError: the data do not fit the agreement, other than by the number of prepared rows.
@@ -87,7 +87,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
     """
     plan = plan_of(agreement)
     expected = forecast(agreement, plan, role=role)
-    candidates = candidate_trees(agreement, TickClock.of(agreement.time).horizon)
+    sizes = counted_sizes(agreement, plan, trees)
     progress("data", 0, 0)
 
     def read(step: str, rows: int) -> None:
@@ -107,7 +107,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
             except DataError as error:
                 problem = error
             seconds = time.perf_counter() - started
-            counts = lookup_counts(agreement, plan, touches.batches(), group_cap_key=key, trees=candidates)
+            counts = lookup_counts(agreement, plan, touches.batches(), group_cap_key=key, sizes=sizes)
     else:
         bound = agreement.protocol.max_rows_outcome
         reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=secrets.token_bytes(32))
@@ -118,7 +118,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
             except DataError as error:
                 problem = error
             seconds = time.perf_counter() - started
-            counts = row_counts(agreement, plan, outcomes.batches(), outcomes.members(), trees=candidates)
+            counts = row_counts(agreement, plan, outcomes.batches(), outcomes.members(), sizes=sizes)
     declared = own.declared()
     if problem is None and stops(agreement, declared.verdict):
         problem = incomplete()
@@ -128,7 +128,7 @@ def check_data(agreement: Agreement, *, role: Role, binding: Binding, progress: 
         quality=quality,
         preparation=preparation,
         bound=bound,
-        trees=tuple(TreeRows(tree=tree, rows=rows, fits=rows <= bound) for tree, rows in counts.items()),
+        trees=compared_trees(agreement, plan, counts, asked=trees),
         tree_unused=agreement.exposure.instants is not None,
         seconds=seconds,
         forecast=expected,

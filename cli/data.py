@@ -10,11 +10,14 @@ from pathlib import Path
 import click
 
 from cleanroom.agreement import Agreement, Role, load_agreement
+from cleanroom.agreement.durations import MAX_TICKS, tree_fault
 from cleanroom.check import CheckedData, check_data
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.data import IdentifierQuality, load_binding
 from cleanroom.errors import UsageError
+from cleanroom.plan import plan_of
 from cleanroom.progress import ProgressReport
+from cleanroom.tree_proposals import TreeCost, has_tree
 
 __all__ = ["command"]
 
@@ -32,17 +35,25 @@ def command() -> None:
 @click.option("--agreement", required=True, type=click.Path(path_type=Path), help="The agreement, signed or not.")
 @click.option("--party", required=True, help="This side's name in it.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="The binding: where this side's data are.")
+@click.option(
+    "--tree",
+    multiple=True,
+    help="A tree to count rows for, such as the partner's proposal: 1,6,24. Once for each.",
+)
 @json_option
-def check(agreement: Path, party: str, data: Path, as_json: bool) -> int:
+def check(agreement: Path, party: str, data: Path, tree: tuple[str, ...], as_json: bool) -> int:
     """Read, normalise, count and complain as a run would, and say what a run will cost. Nothing leaves."""
     loaded = load_agreement(agreement)
     entry = loaded.party(party)
     if entry is None:
         names = " and ".join(other.name for other in loaded.parties)
         raise UsageError(f"--party: the agreement's parties are {names}")
+    trees = [_tree_of(text) for text in tree]
+    if trees and not has_tree(loaded, plan_of(loaded)):
+        raise UsageError("--tree: this agreement does not use time.tree")
     binding = load_binding(data)
     with ProgressReport() as progress:
-        checked = check_data(loaded, role=entry.role, binding=binding, progress=progress)
+        checked = check_data(loaded, role=entry.role, binding=binding, progress=progress, trees=trees)
     problem = checked.problem
     facts = {"party": party, **_facts(loaded, checked)}
     if problem is not None:
@@ -52,6 +63,18 @@ def check(agreement: Path, party: str, data: Path, as_json: bool) -> int:
         return 0
     click.echo(f"cleanroom: {problem}", err=True)
     return problem.exit_code
+
+
+def _tree_of(text: str) -> tuple[int, ...]:
+    """Reads sizes with commas, also in brackets."""
+    try:
+        tree = tuple(int(word) for word in text.strip().removeprefix("[").removesuffix("]").split(","))
+    except ValueError:
+        raise UsageError("--tree: expected sizes with commas, such as 1,6,24") from None
+    fault = f"expected sizes up to {MAX_TICKS}" if max(tree) > MAX_TICKS else tree_fault(tree)
+    if fault is not None:
+        raise UsageError(f"--tree: {fault}")
+    return tree
 
 
 def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
@@ -66,7 +89,7 @@ def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
         "max_invalid": float(agreement.match.max_invalid),
         "preparation": None if checked.preparation is None else asdict(checked.preparation),
         "max_rows": checked.bound,
-        "trees": [{"tree": list(entry.tree), "rows": entry.rows, "fits": entry.fits} for entry in checked.trees],
+        "trees": [_tree_facts(entry) for entry in checked.trees],
         "tree_unused": checked.tree_unused,
         "run": {
             "profile": agreement.protocol.profile.value,
@@ -80,6 +103,50 @@ def _facts(agreement: Agreement, checked: CheckedData) -> dict[str, object]:
             "estimated_memory_bytes": cost.memory_bytes,
         },
     }
+
+
+def _tree_facts(entry: TreeCost) -> dict[str, object]:
+    return asdict(entry) | {
+        "tree": list(entry.tree),
+        "seconds": round(entry.seconds, 3),
+        "run_seconds": None if entry.run_seconds is None else round(entry.run_seconds, 1),
+    }
+
+
+def _tree_lines(agreement: Agreement, checked: CheckedData) -> list[str]:
+    """The table of trees, and how two owners choose."""
+    side, partner = checked.role.value, checked.role.other.value
+    if checked.tree_unused:
+        why = "exposure.instants makes every row a single tick: time.tree is unused"
+    else:
+        why = "no metric looks at time: time.tree makes no difference"
+    lines = [
+        f"rows of this side under each tree, at most {checked.bound} agreed (protocol.max_rows.{side}):",
+        f"{'rows':>14}{'bound':>12}{'seconds':>10}{'run s':>9}{'run MB':>9}  time.tree",
+    ]
+    for place, entry in enumerate(checked.trees):
+        notes = ["fits" if entry.fits else "does not fit"]
+        if place == 0 and has_tree(agreement, plan_of(agreement)):
+            notes.append("the agreement's")
+        if entry.proposal is not None:
+            notes.append(f"proposal {entry.proposal}")
+        run = f"{'-':>9}{'-':>9}"
+        if entry.run_seconds is None or entry.run_bytes is None:
+            notes.append("more than an agreement allows")
+        else:
+            run = f"{entry.run_seconds:>9.1f}{entry.run_bytes / 1e6:>9.0f}"
+        lines.append(
+            f"{entry.rows:>14}{entry.bound:>12}{entry.seconds:>10.2f}{run}  {list(entry.tree)}: {', '.join(notes)}"
+        )
+    if not has_tree(agreement, plan_of(agreement)):
+        return [*lines, why]
+    return [
+        *lines,
+        "seconds: what the bound, a power of two, adds to a run on a core of 2021, the same unit for both sides",
+        f"run: a guess, as if the partner's rows were max_rows.{partner} under the agreement's tree",
+        "to choose, before signing: count the partner's proposals too (--tree), add both sides' seconds for each tree, "
+        "and write the tree with the smallest sum and both bounds into the agreement; a run proposes nothing",
+    ]
 
 
 def _completeness_facts(checked: CheckedData) -> dict[str, object] | None:
@@ -163,18 +230,7 @@ def _lines(agreement: Agreement, party: str, checked: CheckedData) -> list[str]:
     if checked.preparation is not None:
         lines.append("prepared:")
         lines += [f"{value:>14}  {name.replace('_', ' ')}" for name, value in asdict(checked.preparation).items()]
-    lines.append(f"rows under each tree, at most {checked.bound} agreed (protocol.max_rows.{checked.role.value}):")
-    for place, entry in enumerate(checked.trees):
-        notes = ["fits" if entry.fits else "does not fit"]
-        if place == 0:
-            notes.append("single ticks, as touches happen at agreed instants only; time.tree is unused")
-            if not checked.tree_unused:
-                notes[-1] = "the agreement's"
-        lines.append(f"{entry.rows:>14}  {list(entry.tree)}: {', '.join(notes)}")
-    if not checked.tree_unused:
-        lines.append(
-            "a tree must fit both sides: ask the partner whether it does (not for counts) before changing time.tree"
-        )
+    lines += _tree_lines(agreement, checked)
     if exposure:
         lines.append("groups over a person's cap were dropped by a throw-away key here; a run may keep other ones")
     whole = cost.sent.bytes + cost.received.bytes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 from cleanroom.agreement.model import Resolution
 from cleanroom.agreement.table import Table
 
-__all__ = ["MAX_TICKS", "read_ticks", "tick_length"]
+__all__ = ["MAX_TICKS", "read_ticks", "tick_length", "tree_fault"]
 
 MAX_TICKS = 2**31  # of a horizon: 4,000 years of minutes; tick numbers stay far inside 64 bits
 
@@ -38,3 +40,13 @@ def read_ticks(table: Table, key: str, resolution: Resolution) -> int:
 def tick_length(resolution: Resolution) -> timedelta:
     """The elapsed time of a tick; at 1d a tick is a calendar date and this is its usual length."""
     return timedelta(minutes=_TICK_MINUTES[resolution])
+
+
+def tree_fault(tree: Sequence[int]) -> str | None:
+    """Says why sizes of nodes, 1 to `MAX_TICKS` each, make no time tree; None if they do."""
+    if not tree or tree[0] != 1:
+        return "expected a chain that begins with 1, such as [1,6,24]"
+    for below, above in pairwise(tree):
+        if above <= below or above % below:
+            return f"expected a chain of divisors, found {above} after {below}"
+    return None

@@ -33,6 +33,7 @@ __all__ = [
     "Resolution",
     "Role",
     "TimeRules",
+    "padded_rows",
 ]
 
 
@@ -237,16 +238,17 @@ class ProtocolChoice:
     @property
     def rows_exposure(self) -> int:
         """The exposure side's bound, padded."""
-        return _padded(self.max_rows_exposure)
+        return padded_rows(self.max_rows_exposure)
 
     @property
     def rows_outcome(self) -> int:
         """The outcome side's bound, padded."""
-        return _padded(self.max_rows_outcome)
+        return padded_rows(self.max_rows_outcome)
 
 
-def _padded(rows: int) -> int:
-    return 1 << (rows - 1).bit_length()
+def padded_rows(rows: int) -> int:
+    """The power of two that a bound of so many rows is padded up to."""
+    return 1 << (max(rows, 1) - 1).bit_length()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import zoneinfo
 from decimal import Decimal
 from pathlib import Path
 
-from cleanroom.agreement.durations import MAX_TICKS, tick_length
+from cleanroom.agreement.durations import MAX_TICKS, tick_length, tree_fault
 from cleanroom.agreement.model import (
     Identifier,
     Match,
@@ -103,11 +102,9 @@ def read_time(table: Table) -> TimeRules:
     except (KeyError, ValueError, OSError):
         raise table.fault("zone", f"no time zone {zone!r} is known here; try 'UTC' or 'Asia/Shanghai'") from None
     tree = table.integers("tree", least=1, most=MAX_TICKS) if table.has("tree") else DEFAULT_TREES[resolution.value]
-    if not tree or tree[0] != 1:
-        raise table.fault("tree", "expected a chain that begins with 1, such as [1,6,24]")
-    for below, above in itertools.pairwise(tree):
-        if above <= below or above % below:
-            raise table.fault("tree", f"expected a chain of divisors, found {above} after {below}")
+    fault = tree_fault(tree)
+    if fault is not None:
+        raise table.fault("tree", fault)
     return TimeRules(start=start, end=end, resolution=resolution, zone=zone, tree=tree)
 
 

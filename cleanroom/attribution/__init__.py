@@ -5,7 +5,6 @@ from cleanroom.attribution.exposure import ExposureSummary, lookup_counts, prepa
 from cleanroom.attribution.outcome import OutcomeSummary, prepare_rows, row_counts
 from cleanroom.attribution.plain import plain_join
 from cleanroom.attribution.rows import Lookups, Rows
-from cleanroom.attribution.tree import candidate_trees
 
 __all__ = [
     "ExposureSummary",
@@ -13,7 +12,6 @@ __all__ = [
     "OutcomeSummary",
     "Rows",
     "TickClock",
-    "candidate_trees",
     "lookup_counts",
     "plain_join",
     "prepare_lookups",

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom._kernels import row_keys
-from cleanroom.agreement.model import Agreement
+from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import Credited, Impulses, credited
+from cleanroom.attribution.node_counts import NodeCounts, count_looked_up
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups, key_order
 from cleanroom.attribution.runs import changes, distinct, expand, person_starts
 from cleanroom.attribution.touched import Tally, Touched, Touches, touched
@@ -108,31 +109,30 @@ def prepare_lookups(
 
 
 def lookup_counts(
-    agreement: Agreement,
-    plan: Plan,
-    batches: Iterable[Touches],
-    *,
-    group_cap_key: bytes,
-    trees: Sequence[tuple[int, ...]],
-) -> dict[tuple[int, ...], int]:
-    """Counts the keys that each tree would need, in one pass and without making them; arguments as above.
+    agreement: Agreement, plan: Plan, batches: Iterable[Touches], *, group_cap_key: bytes, sizes: Sequence[int]
+) -> NodeCounts:
+    """Counts the nodes that would be looked up at every size, in one pass and without making keys.
+
+    Args:
+        agreement: as for `prepare_lookups`; the other arguments too.
+        plan: of the same agreement.
+        batches: filtered touches.
+        group_cap_key: 32 secret bytes.
+        sizes: of nodes, in ticks.
 
     Returns:
-        tree -> keys, member lookups included.
+        The counts, member lookups as the roots.
     """
-    counts = dict.fromkeys(trees, 0)
-    sizes = {size for tree in trees for size in tree}
+    members, nodes = 0, dict.fromkeys(sizes, 0)
     horizon = TickClock.of(agreement.time).horizon
     for touches in touched(agreement, batches, group_cap_key, Tally()):
-        members = len(distinct(_members(touches)[0])) if plan.has(FamilyKind.MEMBER) else 0
-        by_size = dict.fromkeys(sizes, 0)
+        members += len(distinct(_members(touches)[0])) if plan.has(FamilyKind.MEMBER) else 0
         for impulses in _impulses(agreement, plan, touches, horizon, Tally()):
-            for size in sizes:
-                merged = _merged(impulses, size)
-                by_size[size] += int(changes(merged.owner, merged.tick).sum())
-        for tree in counts:
-            counts[tree] += members + sum(by_size[size] for size in tree)
-    return counts
+            merged = _merged(impulses, 1)
+            found = count_looked_up(merged.owner, merged.tick, merged.group, merged.weight, sizes)
+            for size, count in found.items():
+                nodes[size] += count
+    return NodeCounts(role=Role.EXPOSURE, roots=members, nodes=nodes)
 
 
 def event_positions(agreement: Agreement, via: tuple[str, ...] | None) -> tuple[int, ...] | None:

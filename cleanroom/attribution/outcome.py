@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom._kernels import row_keys
-from cleanroom.agreement.model import Agreement, Measure
+from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.attribution.functions import Done, Frame, places_of, values_at
+from cleanroom.attribution.node_counts import NodeCounts, count_whole
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows, key_order
 from cleanroom.attribution.runs import changes, person_starts
 from cleanroom.attribution.tree import cover, cover_sizes, tree_of
@@ -158,19 +159,25 @@ def row_counts(
     batches: Iterable[Outcomes],
     members: Iterable[NDArray[np.uint8]],
     *,
-    trees: Sequence[tuple[int, ...]],
-) -> dict[tuple[int, ...], int]:
-    """Counts the rows that each tree would need, in one pass and without making them; arguments as above.
+    sizes: Sequence[int],
+) -> NodeCounts:
+    """Counts the nodes of every size inside pieces, in one pass and without making rows.
+
+    Args:
+        agreement: as for `prepare_rows`; the other arguments too.
+        plan: of the same agreement.
+        batches: filtered outcomes.
+        members: distinct persons.
+        sizes: of nodes, in ticks.
 
     Returns:
-        tree -> rows, member rows included.
+        The counts, member rows as the roots.
     """
-    known = sum(len(person) for person in _members(plan, members))
-    counts = dict.fromkeys(trees, known)
+    known, nodes = sum(len(person) for person in _members(plan, members)), dict.fromkeys(sizes, 0)
     for pieces in _pieces(agreement, plan, batches, _Tally()):
-        for tree in counts:
-            counts[tree] += int(cover_sizes(pieces.first, pieces.last, tree).sum())
-    return counts
+        for size, count in count_whole(pieces.first, pieces.last, sizes).items():
+            nodes[size] += count
+    return NodeCounts(role=Role.OUTCOME, roots=known, nodes=nodes)
 
 
 def _members(plan: Plan, members: Iterable[NDArray[np.uint8]]) -> Iterable[NDArray[np.uint8]]:

@@ -8,45 +8,19 @@ The sizes come from the agreement alone.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Agreement, Resolution
+from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.runs import expand
 
-__all__ = ["candidate_trees", "cover", "cover_sizes", "tree_of"]
-
-_CANDIDATES: Final[dict[Resolution, tuple[tuple[int, ...], ...]]] = {
-    Resolution.DAY: ((1,), (1, 2), (1, 2, 4), (1, 7)),
-    Resolution.HOUR: ((1,), (1, 24), (1, 6, 24), (1, 2, 6, 24)),
-    Resolution.MINUTE: ((1,), (1, 60), (1, 30, 1440), (1, 10, 60, 360, 1440)),
-}
+__all__ = ["cover", "cover_sizes", "tree_of"]
 
 
 def tree_of(agreement: Agreement) -> tuple[int, ...]:
     """The sizes that both sides use: the agreed tree, or single ticks where touches only happen at listed instants."""
     return agreement.time.tree if agreement.exposure.instants is None else (1,)
-
-
-def candidate_trees(agreement: Agreement, horizon: int) -> list[tuple[int, ...]]:
-    """Trees worth comparing before an agreement is signed.
-
-    Args:
-        agreement: its resolution decides; its own tree comes first.
-        horizon: ticks; longer nodes are left out.
-
-    Returns:
-        Distinct trees. With instants there is nothing to choose and the list has one entry.
-    """
-    own = tree_of(agreement)
-    if agreement.exposure.instants is not None:
-        return [own]
-    fixed = _CANDIDATES[agreement.time.resolution]
-    binary = tuple(1 << level for level in range(max(horizon, 1).bit_length()))
-    fitting = [tree for tree in (*fixed, binary) if tree[-1] <= max(horizon, 1)]
-    return list(dict.fromkeys([own, *fitting]))
 
 
 def cover_sizes(first: NDArray[np.int64], last: NDArray[np.int64], tree: tuple[int, ...]) -> NDArray[np.int64]:

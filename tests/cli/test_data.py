@@ -47,7 +47,50 @@ def test_an_unsigned_agreement_is_checked_without_an_identity(scene: Scene) -> N
         assert sum(value for name, value in found["source"].items() if name != "rows") == found["source"]["rows"]
         assert found["trees"][0]["tree"] == [1]
         assert all(entry["fits"] == (entry["rows"] <= found["max_rows"]) for entry in found["trees"])
-        assert len({tuple(entry["tree"]) for entry in found["trees"]}) == len(found["trees"]) > 2
+        assert len({tuple(entry["tree"]) for entry in found["trees"]}) == len(found["trees"]) >= 2
+        proposals = sorted(entry["proposal"] for entry in found["trees"] if entry["proposal"] is not None)
+        assert proposals == list(range(1, len(proposals) + 1)) and proposals
+        for entry in found["trees"]:
+            assert entry["bound"] == 1 << (max(entry["rows"], 1) - 1).bit_length()
+            assert entry["seconds"] > 0 and entry["partner_rows"] > 0 and entry["run_bytes"] > 0
+
+
+def test_trees_that_the_partner_proposes_are_counted_too(scene: Scene) -> None:
+    path = scene.agree(signers=(), rows_exposure="4096", rows_outcome="4096")
+    asked = ((1, 11), (1, 2, 8, 24))
+    options = [word for tree in asked for word in ("--tree", ",".join(map(str, tree)))]
+    for party in PARTIES:
+        ended = check(scene, party, "--json", *options)
+        assert ended.code == 0, ended.stderr
+        listed = {tuple(entry["tree"]): entry["rows"] for entry in json.loads(ended.stdout)["trees"]}
+        assert tuple(listed)[-2:] == asked
+        text = check(scene, party, *options).stdout
+        assert "[1, 11]: fits" in text and "proposal 1" in text
+        before = path.read_text()
+        for tree in asked:  # written into the agreement, each needs as many rows as was said
+            path.write_text(before.replace('resolution = "1d"', f'resolution = "1d"\ntree = {list(tree)}'))
+            found = facts(scene, party)
+            assert tuple(found["trees"][0]["tree"]) == tree
+            rows = found["preparation"]["lookups" if party == "media" else "rows"]
+            assert rows == found["trees"][0]["rows"] == listed[tree]
+        path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("2,4", "expected a chain that begins with 1"),
+        ("1,6,20", "expected a chain of divisors, found 20 after 6"),
+        ("1,x", "expected sizes with commas"),
+        ("", "expected sizes with commas"),
+        ("1,99999999999", "expected sizes up to"),
+    ],
+)
+def test_what_is_no_tree_is_a_fault_of_usage(scene: Scene, words: str, line: str) -> None:
+    scene.agree(signers=())
+    ended = check(scene, "media", "--tree", words)
+    assert ended.code == 2
+    assert ended.line.startswith("--tree: ") and line in ended.line
 
 
 @pytest.mark.parametrize(("noise", "recipients"), [("gaussian", '["media", "shop"]'), ("none", '["shop"]')])
@@ -116,7 +159,7 @@ def test_the_complaint_is_the_run_s(scene: Scene, party: str, spoil: Callable[[S
     assert checked.line == run.line
     assert ("malformed identifiers" in checked.line) == (spoil is too_many_invalid)
     if spoil is more_rows_than_agreed:
-        assert "does not fit, the agreement's" in checked.stdout
+        assert "does not fit, the agreement's" in checked.stdout and "proposal 1" in checked.stdout
         found = facts(scene, party, code=4)
         assert (found["error"], found["exit_code"], found["preparation"]) == (checked.line, 4, None)
         assert found["trees"][0]["fits"] is False
@@ -129,6 +172,8 @@ def test_with_instants_the_tree_is_unused(scene: Scene) -> None:
     assert found["tree_unused"] is True
     assert [entry["tree"] for entry in found["trees"]] == [[1]]
     assert "time.tree is unused" in check(scene, "media").stdout
+    ended = check(scene, "media", "--tree", "1,2")
+    assert (ended.code, ended.line) == (2, "--tree: this agreement does not use time.tree")
 
 
 def test_a_party_that_the_agreement_does_not_name(scene: Scene) -> None:

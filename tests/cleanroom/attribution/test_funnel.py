@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 import cleanroom.plan as plan_module
 from cleanroom.agreement.model import CREDIT_UNIT, Measure
-from cleanroom.attribution import clock, credit, exposure, functions, outcome, touched, tree
+from cleanroom.attribution import credit, exposure, functions, touched
 from cleanroom.errors import CleanroomError
 from cleanroom.plan import plan_of
 from tests.cleanroom.attribution.funnel import (
     MODELS,
     Funnel,
     joined,
-    outcome_batches,
     plain,
     prepared,
     random_funnel,
@@ -28,7 +27,7 @@ from tests.cleanroom.attribution.funnel import (
     touch_batches,
 )
 from tests.cleanroom.attribution.mutants import mutated
-from tests.cleanroom.attribution.world import KEY, make_agreement, metric, person, persons, us
+from tests.cleanroom.attribution.world import KEY, make_agreement, metric, person, us
 
 
 @pytest.fixture(autouse=True)
@@ -63,20 +62,6 @@ def test_weights_stay_inside_the_bounds_of_the_join() -> None:
         most = min(funnel.agreement.release.max_groups_per_person, plan.groups) * plan.families_per_row
         assert np.diff(lookups.indptr).max(initial=0) <= most, seed
         assert found.values.any(axis=1).all(), seed
-
-
-def test_rows_of_a_candidate_tree_are_counted_as_they_are_made() -> None:
-    for seed in range(80):
-        funnel = random_funnel(seed)
-        agreement, plan = funnel.agreement, plan_of(funnel.agreement)
-        lookups, found = prepared(funnel, plan)
-        trees = tree.candidate_trees(agreement, clock.TickClock.of(agreement.time).horizon)
-        own = tree.tree_of(agreement)
-        counted = exposure.lookup_counts(agreement, plan, touch_batches(funnel), group_cap_key=KEY, trees=trees)
-        assert list(counted) == trees and counted[own] == len(lookups), seed
-        known = [persons(funnel.known)]
-        counted = outcome.row_counts(agreement, plan, outcome_batches(funnel), known, trees=trees)
-        assert list(counted) == trees and counted[own] == len(found), seed
 
 
 def without(funnel: Funnel, who: bytes, *, side: str) -> Funnel:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cleanroom.agreement.model import Agreement, Measure, Resolution
+from cleanroom.agreement.model import Measure, Resolution
 from cleanroom.attribution import clock, exposure, functions, outcome, plain, touched, tree
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.errors import CleanroomError, DataError
@@ -122,21 +122,6 @@ def test_the_result_does_not_depend_on_how_the_people_are_batched() -> None:
             (found.keys, found2.keys), (found.values, found2.values),
         ]:  # fmt: skip
             assert np.array_equal(one, two), seed
-
-
-def test_rows_of_a_candidate_tree_are_counted_as_they_are_made() -> None:
-    for seed in range(100):
-        world = random_world(seed)
-        agreement: Agreement = world.agreement
-        plan, lookups, found = prepared(world)
-        trees = tree.candidate_trees(agreement, clock.TickClock.of(agreement.time).horizon)
-        touches = touch_batches(agreement, world.touches)
-        events = outcome_batches(agreement, world.events)
-        own = tree.tree_of(agreement)
-        counted = exposure.lookup_counts(agreement, plan, touches, group_cap_key=KEY, trees=trees)
-        assert list(counted) == trees and counted[own] == len(lookups), seed
-        counted = outcome.row_counts(agreement, plan, events, [persons(world.known)], trees=trees)
-        assert list(counted) == trees and counted[own] == len(found), seed
 
 
 # Each of these is one character of thought away from the truth. (module, what stands there, what might have stood)

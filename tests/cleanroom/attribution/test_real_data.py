@@ -19,14 +19,13 @@ from cleanroom.agreement.model import Agreement, Measure, Resolution
 from cleanroom.attribution import (
     Lookups,
     Rows,
-    TickClock,
-    candidate_trees,
     lookup_counts,
     plain_join,
     prepare_lookups,
     prepare_rows,
     row_counts,
 )
+from cleanroom.attribution.node_counts import tree_sizes
 from cleanroom.data import Binding, read_exposure, read_outcome
 from cleanroom.plan import Plan, plan_of
 from tests.cleanroom.attribution.world import KEY, OutcomeArrays, TouchArrays, make_agreement, metric, persons
@@ -306,17 +305,17 @@ COSTS = {
 
 
 @pytest.mark.parametrize("resolution", list(Resolution))
-def test_candidate_trees_cost_what_was_measured(data: Journey, resolution: Resolution) -> None:
+def test_trees_cost_what_was_measured(data: Journey, resolution: Resolution) -> None:
     wanted = {tree: cost for (length, _, tree), cost in COSTS.items() if length is resolution}
     per_day = next(number for length, number, _ in COSTS if length is resolution)
     longer = tuple(replace(item, window_ticks=per_day * (item.window_ticks or 0)) for item in WINDOWS)
     agreement = make_agreement(metrics=longer, groups=CAMPAIGNS, resolution=resolution, start=_at(2016, 11, 14))
     plan = plan_of(agreement)
-    assert set(wanted) <= set(candidate_trees(agreement, TickClock.of(agreement.time).horizon))
     touches, outcomes = batches(data, agreement)
-    lookups = lookup_counts(agreement, plan, touches, group_cap_key=KEY, trees=list(wanted))
-    rows = row_counts(agreement, plan, outcomes, [], trees=list(wanted))
-    assert {tree: (lookups[tree], rows[tree]) for tree in wanted} == wanted
+    sizes = tree_sizes(0, wanted)
+    lookups = lookup_counts(agreement, plan, touches, group_cap_key=KEY, sizes=sizes)
+    rows = row_counts(agreement, plan, outcomes, [], sizes=sizes)
+    assert {tree: (lookups.rows(tree), rows.rows(tree)) for tree in wanted} == wanted
 
 
 def test_the_raw_lines_give_the_same_through_the_data_package(data: Journey) -> None:

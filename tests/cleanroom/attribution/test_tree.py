@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanroom.agreement.model import Measure, Resolution
-from cleanroom.attribution.tree import candidate_trees, cover, cover_sizes, tree_of
+from cleanroom.agreement.model import Measure
+from cleanroom.attribution.tree import cover, cover_sizes, tree_of
 from tests.cleanroom.attribution.world import make_agreement, metric
 
 trees = st.lists(st.sampled_from([2, 3, 4, 8, 24]), max_size=4).map(
@@ -47,21 +45,8 @@ def test_a_cover_is_exact_and_as_small_as_can_be(tree: tuple[int, ...], wanted: 
         assert len(mine) == fewest(start, start + length, tree) == cover_sizes(first, last, tree)[index]
 
 
-@pytest.mark.parametrize("resolution", list(Resolution))
-@pytest.mark.parametrize("horizon", [1, 3, 365, 525_600])
-def test_candidate_trees_are_chains_of_divisors_within_the_horizon(resolution: Resolution, horizon: int) -> None:
-    own = (1, 5, 35)
-    agreement = make_agreement(metrics=(metric(Measure.PEOPLE),), resolution=resolution, tree=own)
-    found = candidate_trees(agreement, horizon)
-    assert found[0] == own and len(set(found)) == len(found) and (1,) in found
-    for tree in found:
-        assert tree[0] == 1 and all(b > a and b % a == 0 for a, b in pairwise(tree))
-    assert all(tree[-1] <= horizon for tree in found[1:])
-    assert max(len(tree) for tree in found) < 256  # a level is one byte of a row key
-
-
 def test_instants_leave_no_choice() -> None:
     agreement = make_agreement(metrics=(metric(Measure.PEOPLE),), tree=(1, 2, 4))
     assert tree_of(agreement) == (1, 2, 4)
     fixed = replace(agreement, exposure=replace(agreement.exposure, instants=(datetime(2017, 5, 8, tzinfo=UTC),)))
-    assert tree_of(fixed) == (1,) and candidate_trees(fixed, 365) == [(1,)]
+    assert tree_of(fixed) == (1,)
