@@ -30,6 +30,15 @@ def expand_hashes(seeds: NDArray[np.uint8], prefix: bytes, length: int) -> NDArr
 
 # --- merkle.rs
 def merkle_root(key: bytes, data: NDArray[np.uint8], offsets: NDArray[np.uint64], padded: int) -> bytes: ...
+def valued_root(key: bytes, keys: NDArray[np.uint8], values: NDArray[np.int64], padded: int) -> bytes: ...
+def weighted_root(
+    key: bytes,
+    keys: NDArray[np.uint8],
+    indptr: NDArray[np.int64],
+    target: NDArray[np.int32],
+    weight: NDArray[np.int64],
+    padded: int,
+) -> bytes: ...
 
 # --- base_ot.rs
 def base_ot_receiver_message(key: bytes, domain: bytes, choices: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
@@ -177,3 +186,47 @@ def round_amounts(
 def sort_rows(rows: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
 def group_rows(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]: ...
 def merge_lines(lines: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
+
+# --- lookups.rs
+def memberships(
+    owner: NDArray[np.int64], group: NDArray[np.int64]
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+]: ...
+def within_cap(
+    key: bytes,
+    person: NDArray[np.uint8],
+    owner: NDArray[np.int64],
+    group: NDArray[np.int64],
+    offsets: NDArray[np.int32],
+    data: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
+    limit: int,
+) -> NDArray[np.bool_]: ...
+def merge_impulses(
+    owner: NDArray[np.int64],
+    tick: NDArray[np.int64],
+    group: NDArray[np.int64],
+    weight: NDArray[np.int64],
+    size: int,
+    people: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+def sort_lookups(
+    keys: NDArray[np.uint8], per_key: NDArray[np.int64], target: NDArray[np.int32], weight: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
+
+# --- pieces.rs
+def rows_of_pieces(
+    person: NDArray[np.uint8],
+    domain: NDArray[np.uint8],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    vector: NDArray[np.int64],
+    tree: list[int],
+    rows: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution.exposure import prepare_lookups
 from cleanroom.attribution.outcome import prepare_rows
@@ -18,7 +15,7 @@ from cleanroom.declared import Declared, OwnCheck, bound_root
 from cleanroom.drive import ProgressSink
 from cleanroom.identity import Identity
 from cleanroom.plan import Plan
-from cleanroom.protocols.commitment import merkle_root
+from cleanroom.protocols.commitment import lookups_root, rows_root
 
 __all__ = ["PreparationKeys", "Prepared", "prepare"]
 
@@ -83,8 +80,14 @@ def prepare(
             lookups, attributed = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=keys.group_cap)
             counts = {"source": asdict(touches.summary), "preparation": asdict(attributed)}
         declared = own.declared()
-        data, offsets = _encode_lookups(lookups)
-        root = merkle_root(key=keys.commitment, data=data, offsets=offsets, padded=agreement.protocol.rows_exposure)
+        root = lookups_root(
+            key=keys.commitment,
+            keys=lookups.keys,
+            indptr=lookups.indptr,
+            target=lookups.target,
+            weight=lookups.weight,
+            padded=agreement.protocol.rows_exposure,
+        )
         root = bound_root(agreement, root, declared)
         return Prepared(role=role, rows=lookups, input_root=root, counts=counts | declared.counts, declared=declared)
     reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=keys.shared_identifier)
@@ -92,29 +95,7 @@ def prepare(
         rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
         counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
     declared = own.declared()
-    data = np.concatenate([rows.keys, np.ascontiguousarray(rows.values.astype("<i8")).view(np.uint8)], axis=1)
-    offsets = np.arange(len(rows.keys) + 1, dtype=np.uint64) * np.uint64(data.shape[1])
     padded = agreement.protocol.rows_outcome
-    root = merkle_root(key=keys.commitment, data=data.reshape(-1), offsets=offsets, padded=padded)
+    root = rows_root(key=keys.commitment, keys=rows.keys, values=rows.values, padded=padded)
     root = bound_root(agreement, root, declared)
     return Prepared(role=role, rows=rows, input_root=root, counts=counts | declared.counts, declared=declared)
-
-
-def _encode_lookups(lookups: Lookups) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-    """Each row as key ‖ (target u32, weight i64) …, little endian, with the offsets of the rows."""
-    weights = np.concatenate(
-        [
-            lookups.target.astype("<u4").view(np.uint8).reshape(-1, 4),
-            lookups.weight.astype("<i8").view(np.uint8).reshape(-1, 8),
-        ],
-        axis=1,
-    )
-    offsets = lookups.indptr * weights.shape[1] + np.arange(len(lookups.keys) + 1) * lookups.keys.shape[1]
-    data = np.empty(int(offsets[-1]), dtype=np.uint8)
-    is_key = np.zeros(len(data), dtype=np.bool_)
-    starts = offsets[:-1]
-    for byte in range(lookups.keys.shape[1]):
-        is_key[starts + byte] = True
-    data[is_key] = lookups.keys.reshape(-1)
-    data[~is_key] = weights.reshape(-1)
-    return data, offsets.astype(np.uint64)

@@ -12,6 +12,8 @@ leaves:
     salt_i  = HMAC-SHA-256(key, b"cleanroom/merkle/v1" ‖ i u64 LE)
     leaf_i  = SHA-256(0x00 ‖ salt_i ‖ 0x01 ‖ row_i)     for the rows
               SHA-256(0x00 ‖ salt_i ‖ 0x00)             for the padding
+    row_i   = key ‖ value i64 LE …                      of the outcome side, one value a column
+              key ‖ (target u32 LE ‖ weight i64 LE) …   of the exposure side
 
 Departures from RFC 9162: the salt before each leaf. A leaf can be opened by its salt without the key, so one row can
 be shown to an auditor with an inclusion proof and no other row with it.
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 
-__all__ = ["KEY_BYTES", "ROOT_BYTES", "merkle_root"]
+__all__ = ["KEY_BYTES", "ROOT_BYTES", "lookups_root", "merkle_root", "rows_root"]
 
 KEY_BYTES: Final = 32
 ROOT_BYTES: Final = 32
@@ -52,3 +54,49 @@ def merkle_root(
     """
     rows = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
     return _kernels.merkle_root(key, rows, np.ascontiguousarray(offsets, dtype=np.uint64), padded)
+
+
+def rows_root(*, key: bytes, keys: NDArray[np.uint8], values: NDArray[np.int64], padded: int) -> bytes:
+    """Commits to the outcome side's rows.
+
+    Args:
+        key: 32 secret bytes, used for nothing else.
+        keys: n × 16 bytes.
+        values: n × m.
+        padded: number of leaves, at least max(n, 1): the public bound.
+
+    Returns:
+        The root, 32 bytes.
+
+    Raises:
+        ValueError: the key is not 32 bytes, there are more rows than `padded`, or the shapes differ from the above.
+    """
+    return _kernels.valued_root(key, keys, values, padded)
+
+
+def lookups_root(
+    *,
+    key: bytes,
+    keys: NDArray[np.uint8],
+    indptr: NDArray[np.int64],
+    target: NDArray[np.int32],
+    weight: NDArray[np.int64],
+    padded: int,
+) -> bytes:
+    """Commits to the exposure side's lookups.
+
+    Args:
+        key: 32 secret bytes, used for nothing else.
+        keys: n × 16 bytes.
+        indptr: n + 1 positions: key i has the targets and weights from indptr[i] to indptr[i + 1].
+        target: of each weight.
+        weight: one for each target.
+        padded: number of leaves, at least max(n, 1): the public bound.
+
+    Returns:
+        The root, 32 bytes.
+
+    Raises:
+        ValueError: the key is not 32 bytes, there are more rows than `padded`, or the arrays differ from the above.
+    """
+    return _kernels.weighted_root(key, keys, indptr, target, weight, padded)

@@ -16,13 +16,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom._kernels import row_keys
+from cleanroom._kernels import memberships, merge_impulses, row_keys, sort_lookups
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import Credited, Impulses, credited
 from cleanroom.attribution.node_counts import NodeCounts, count_looked_up
-from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups, key_order
-from cleanroom.attribution.runs import changes, distinct, expand, person_starts
+from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups
+from cleanroom.attribution.runs import changes, distinct
 from cleanroom.attribution.touched import Tally, Touched, Touches, touched
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
@@ -56,7 +56,7 @@ class _Part:
 
     keys: NDArray[np.uint8]
     per_key: NDArray[np.int64]
-    target: NDArray[np.int64]
+    target: NDArray[np.int32]
     weight: NDArray[np.int64]
 
 
@@ -149,7 +149,7 @@ def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tal
         yield _Part(
             keys=row_keys(touches.person[owner[first]], MEMBER_DOMAIN, nothing.astype(np.uint8), nothing),
             per_key=np.diff(np.append(first, len(owner))),
-            target=group,
+            target=group.astype(np.int32),
             weight=np.ones(len(owner), dtype=np.int64),
         )
     tree = tree_of(agreement)
@@ -165,7 +165,7 @@ def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tal
                     merged.tick[first],
                 ),
                 per_key=np.diff(np.append(first, len(merged.owner))),
-                target=merged.group,
+                target=merged.group.astype(np.int32),
                 weight=merged.weight,
             )
 
@@ -173,9 +173,8 @@ def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tal
 def _members(touches: Touched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(owner, released group) of every membership, ascending; the family of members is the plan's first."""
     banded = touches.group >= 0
-    groups = int(touches.group.max(initial=0)) + 1
-    pairs = distinct(touches.owner[banded] * groups + touches.group[banded])
-    return pairs // groups, pairs % groups
+    owner, group, *_ = memberships(touches.owner[banded], touches.group[banded])
+    return owner, group
 
 
 def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Impulses]:
@@ -224,17 +223,11 @@ def _anchors(agreement: Agreement, touches: Touched, family: Family) -> Impulses
     events = event_positions(agreement, family.via)
     if events is not None:
         chosen &= np.isin(touches.event, events)
-    owner, group, tick = touches.owner[chosen], touches.group[chosen], touches.tick[chosen]
-    groups = int(group.max(initial=0)) + 1
-    # touches are in time order within a person, and unique() returns the first place of each value
-    code = owner * groups + group
-    if agreement.exposure.anchor == LAST_TOUCH:
-        pairs, place = np.unique(code[::-1], return_index=True)
-        place = len(code) - 1 - place
-    else:
-        pairs, place = np.unique(code, return_index=True)
-    ones = np.ones(len(pairs), dtype=np.int64)
-    return Impulses(owner=pairs // groups, tick=tick[place], group=pairs % groups, weight=ones)
+    # touches are in the order of time within a person
+    owner, group, first, last, _, _ = memberships(touches.owner[chosen], touches.group[chosen])
+    place = last if agreement.exposure.anchor == LAST_TOUCH else first
+    ones = np.ones(len(owner), dtype=np.int64)
+    return Impulses(owner=owner, tick=touches.tick[chosen][place], group=group, weight=ones)
 
 
 def _aimed(impulses: Impulses, plan: Plan, position: int) -> Impulses:
@@ -254,30 +247,21 @@ def _joined(parts: list[Impulses]) -> Impulses:
 
 def _merged(impulses: Impulses, size: int) -> Impulses:
     """Sums the weights of each (owner, node of `size` ticks, group), sorted so; sums of zero are left out."""
-    node = impulses.tick // size
-    order = np.lexsort((impulses.group, node, impulses.owner))
-    owner, node, group = impulses.owner[order], node[order], impulses.group[order]
-    first = np.flatnonzero(changes(owner, node, group)) if len(owner) else owner
-    weight = np.add.reduceat(impulses.weight[order], first) if len(first) else first
-    first, weight = first[weight != 0], weight[weight != 0]
-    return Impulses(owner=owner[first], tick=node[first], group=group[first], weight=weight)
+    people = int(impulses.owner.max(initial=-1)) + 1
+    owner, node, group, weight = merge_impulses(
+        impulses.owner, impulses.tick, impulses.group, impulses.weight, size, people
+    )
+    return Impulses(owner=owner, tick=node, group=group, weight=weight)
 
 
 def _assemble(parts: list[_Part]) -> Lookups:
-    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in parts)])
-    per_key = np.concatenate([np.zeros(0, dtype=np.int64), *(part.per_key for part in parts)])
-    target = np.concatenate([np.zeros(0, dtype=np.int64), *(part.target for part in parts)])
-    weight = np.concatenate([np.zeros(0, dtype=np.int64), *(part.weight for part in parts)])
-    order = key_order(keys)
-    keys = keys[order]
-    if not person_starts(keys).all():
-        raise CleanroomError("one person's touches reached the preparation in two batches")
-    first = (np.cumsum(per_key) - per_key)[order]
-    per_key = per_key[order]
-    moved = expand(first, per_key)
-    return Lookups(
-        keys=keys,
-        indptr=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(per_key)]),
-        target=target[moved].astype(np.int32),
-        weight=weight[moved],
-    )
+    try:
+        keys, indptr, target, weight = sort_lookups(
+            np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in parts)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(part.per_key for part in parts)]),
+            np.concatenate([np.zeros(0, dtype=np.int32), *(part.target for part in parts)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(part.weight for part in parts)]),
+        )
+    except ValueError:
+        raise CleanroomError("one person's touches reached the preparation in two batches") from None
+    return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)

@@ -14,13 +14,13 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom._kernels import row_keys
+from cleanroom._kernels import rows_of_pieces
 from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.attribution.functions import Done, Frame, places_of, values_at
 from cleanroom.attribution.node_counts import NodeCounts, count_whole
-from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows, key_order
+from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows
 from cleanroom.attribution.runs import changes, person_starts
-from cleanroom.attribution.tree import cover, cover_sizes, tree_of
+from cleanroom.attribution.tree import cover_sizes, tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import FamilyKind, Plan
 
@@ -76,21 +76,13 @@ class OutcomeSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pieces:
-    """Disjoint pieces of time of some persons, each with its vector."""
+    """Disjoint pieces of time of some persons, each with its vector; a member is one tick of a domain of its own."""
 
+    domain: int
     person: NDArray[np.uint8] = field(repr=False)  # (k, 16)
     first: NDArray[np.int64] = field(repr=False)  # (k,) ticks
     last: NDArray[np.int64] = field(repr=False)  # (k,) half-open
     vector: NDArray[np.int64] = field(repr=False)  # (k, m), never all zero
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Some rows, whose vectors many of them share."""
-
-    keys: NDArray[np.uint8] = field(repr=False)  # (n, 16)
-    piece: NDArray[np.int64] = field(repr=False)  # (n,) index into vector
-    vector: NDArray[np.int64] = field(repr=False)  # (k, m)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,21 +114,16 @@ def prepare_rows(
     tree = tree_of(agreement)
     tally = _Tally()
     total = 0
-    parts: list[_Part] = []
+    parts: list[_Pieces] = []
     for person in _members(plan, members):
         tally.members += len(person)
         total += len(person)
         if total <= bound:
-            root = np.zeros(len(person), dtype=np.int64)
-            keys = row_keys(np.ascontiguousarray(person), MEMBER_DOMAIN, root.astype(np.uint8), root)
-            known = np.array([value.measure is Measure.MATCHED for value in plan.row_values], dtype=np.int64)
-            parts.append(_Part(keys=keys, piece=root, vector=known.reshape(1, -1)))
+            parts.append(_known(plan, person))
     for pieces in _pieces(agreement, plan, batches, tally):
         total += int(cover_sizes(pieces.first, pieces.last, tree).sum())
         if total <= bound:
-            piece, level, node = cover(pieces.first, pieces.last, tree)
-            keys = row_keys(pieces.person[piece], TREE_DOMAIN, level, node)
-            parts.append(_Part(keys=keys, piece=piece, vector=pieces.vector))
+            parts.append(pieces)
     if total > bound:
         raise DataError(
             f"outcome rows: at most {bound} agreed (protocol.max_rows.outcome), {total} needed; "
@@ -150,7 +137,7 @@ def prepare_rows(
         rows=total,
         bound=bound,
     )
-    return _assemble(parts, len(plan.row_values)), summary
+    return _assemble(parts, tree, total, len(plan.row_values)), summary
 
 
 def row_counts(
@@ -182,6 +169,14 @@ def row_counts(
 
 def _members(plan: Plan, members: Iterable[NDArray[np.uint8]]) -> Iterable[NDArray[np.uint8]]:
     return members if plan.has(FamilyKind.MEMBER) else ()
+
+
+def _known(plan: Plan, person: NDArray[np.uint8]) -> _Pieces:
+    """Members, who have the value 1 of their own family."""
+    start = np.zeros(len(person), dtype=np.int64)
+    known = np.array([value.measure is Measure.MATCHED for value in plan.row_values], dtype=np.int64)
+    vector = np.tile(known, (len(person), 1))
+    return _Pieces(domain=MEMBER_DOMAIN, person=person, first=start, last=start + 1, vector=vector)
 
 
 def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally: _Tally) -> Iterator[_Pieces]:
@@ -234,20 +229,24 @@ def _slice_pieces(agreement: Agreement, plan: Plan, frame: Frame, done: Done, pe
     else:
         last = first + 1
     live = vector.any(axis=1)
-    return _Pieces(person=person[holder[live]], first=first[live], last=last[live], vector=vector[live])
+    return _Pieces(
+        domain=TREE_DOMAIN, person=person[holder[live]], first=first[live], last=last[live], vector=vector[live]
+    )
 
 
-def _assemble(parts: list[_Part], columns: int) -> Rows:
-    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in parts)])
-    order = key_order(keys)
-    keys = keys[order]
-    if not person_starts(keys).all():
-        raise CleanroomError("one person reached the preparation twice")
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    values = np.empty((len(keys), columns), dtype=np.int64)
-    done = 0
-    for part in parts:
-        values[rank[done : done + len(part.keys)]] = part.vector[part.piece]
-        done += len(part.keys)
+def _assemble(parts: list[_Pieces], tree: tuple[int, ...], rows: int, columns: int) -> Rows:
+    domains = [np.full(len(part.first), part.domain, dtype=np.uint8) for part in parts]
+    none = np.zeros(0, dtype=np.int64)
+    try:
+        keys, values = rows_of_pieces(
+            np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.person for part in parts)]),
+            np.concatenate([np.zeros(0, dtype=np.uint8), *domains]),
+            np.concatenate([none, *(part.first for part in parts)]),
+            np.concatenate([none, *(part.last for part in parts)]),
+            np.concatenate([np.zeros((0, columns), dtype=np.int64), *(part.vector for part in parts)]),
+            list(tree),
+            rows,
+        )
+    except ValueError:
+        raise CleanroomError("one person reached the preparation twice") from None
     return Rows(keys=keys, values=values)

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import TickClock, microseconds
 from cleanroom.attribution.runs import changes, distinct, person_starts
 from cleanroom.errors import CleanroomError
+from cleanroom.texts import Texts
 
 __all__ = ["Tally", "Touched", "Touches", "group_mark", "instant_ticks", "touched"]
 
@@ -103,9 +106,9 @@ def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: byt
         starts = person_starts(person)
         people = person[starts]
         owner = np.cumsum(starts) - 1
-        pairs, pair, count = np.unique(owner * groups + group, return_inverse=True, return_counts=True)
-        kept = _kept_pairs(agreement, people, pairs // groups, pairs % groups, group_cap_key, tally)
-        released = _bands(agreement, pairs % groups, count)
+        member, joined, _, _, count, pair = _kernels.memberships(owner, group)
+        kept = _kept_pairs(agreement, people, member, joined, group_cap_key, tally)
+        released = _bands(agreement, joined, count)
         tally.people += len(people)
         tally.memberships += int(kept.sum())
         tally.bandless_memberships += int((kept & (released == NO_BAND)).sum())
@@ -159,24 +162,11 @@ def _kept_pairs(
     key: bytes,
     tally: Tally,
 ) -> NDArray[np.bool_]:
-    """Which memberships, sorted by (owner, group), are within the cap on groups."""
+    """Which memberships, sorted by (owner, group), are within the cap: a person's with the smallest `group_mark`."""
+    labels = Texts.of(pa.array(agreement.exposure.groups, pa.string()))
     limit = agreement.release.max_groups_per_person
-    keep = np.ones(len(owner), dtype=np.bool_)
-    held = np.bincount(owner, minlength=len(person))
-    over = np.flatnonzero(held > limit)
-    if len(over) == 0:
-        return keep
-    labels = agreement.exposure.groups
-    places = np.flatnonzero(held[owner] > limit)
-    people = {index: person[index].tobytes() for index in over.tolist()}
-    pairs = zip(owner[places].tolist(), group[places].tolist(), strict=True)
-    marks = b"".join(group_mark(key, people[one], labels[position]) for one, position in pairs)
-    words = np.frombuffer(marks, dtype=">u8").reshape(-1, 4)
-    ranked = places[np.lexsort((*words.T[::-1], owner[places]))]
-    # ranked holds each of these people's memberships together: all after the first `limit` of them go
-    first = np.flatnonzero(changes(owner[ranked]))
-    within = np.arange(len(ranked)) - np.repeat(first, held[over])
-    keep[ranked[within >= limit]] = False
-    tally.capped_people += len(over)
-    tally.capped_memberships += int((~keep).sum())
+    keep = _kernels.within_cap(key, person, owner, group, labels.offsets, labels.data, labels.valid, limit)
+    over = owner[~keep]
+    tally.capped_people += int(changes(over).sum()) if len(over) else 0
+    tally.capped_memberships += len(over)
     return keep

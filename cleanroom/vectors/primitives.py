@@ -106,6 +106,18 @@ def time_trees(content: Any) -> Iterator[tuple[str, bool]]:
             own = pieces == place
             found = sorted(zip(levels[own].tolist(), nodes[own].tolist(), strict=True))
             yield f"tree {sizes}, cover {place}", found == sorted(map(tuple, piece["nodes"]))
+            yield f"tree {sizes}, keys of cover {place}", _keys_are_of(sizes, piece)
         for lookup in case["lookups"]:
             wanted = [[level, lookup["tick"] // size] for level, size in enumerate(sizes)]
             yield f"tree {sizes}, lookup of {lookup['tick']}", wanted == lookup["nodes"]
+
+
+def _keys_are_of(sizes: tuple[int, ...], piece: Any) -> bool:
+    """Whether the keys that the preparation makes of a piece are those of its nodes, in their order."""
+    nodes = np.array(piece["nodes"], dtype=np.int64).reshape(-1, 2)
+    first, last = (np.array([piece[end]], dtype=np.int64) for end in ("first", "last"))
+    nobody, one = np.zeros((1, 16), dtype=np.uint8), np.ones((1, 1), dtype=np.int64)
+    keys, _ = _kernels.rows_of_pieces(nobody, np.ones(1, np.uint8), first, last, one, list(sizes), len(nodes))
+    people = np.repeat(nobody, len(nodes), axis=0)
+    expected = _kernels.row_keys(people, 1, nodes[:, 0].astype(np.uint8), np.ascontiguousarray(nodes[:, 1]))
+    return keys.tobytes() == b"".join(sorted(key.tobytes() for key in expected))

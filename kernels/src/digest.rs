@@ -8,8 +8,8 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
+use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, LANES, START};
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
 use crate::rows::in_row_order;
 use crate::text::Texts;
@@ -19,14 +19,30 @@ const ROW_LABEL: &[u8] = b"cleanroom/row/v1";
 /// Rows that one task digests: some tens of microseconds of work.
 const TASK_ROWS: usize = 1024;
 
-/// SHA-256(label ‖ class ‖ level ‖ node i64 little endian ‖ person), the first 16 bytes.
-fn row_key(class: u8, level: u8, node: i64, person: &[u8], out: &mut [u8]) {
-    let mut hash = Sha256::new();
-    hash.update(ROW_LABEL);
-    hash.update([class, level]);
-    hash.update(node.to_le_bytes());
-    hash.update(person);
-    out.copy_from_slice(&hash.finalize()[..KEY_BYTES]);
+/// What a row's key names.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Node<'a> {
+    pub class: u8,
+    pub level: u8,
+    pub node: i64,
+    pub person: &'a [u8],
+}
+
+/// SHA-256(label ‖ class ‖ level ‖ node i64 little endian ‖ person), the first 16 bytes, for up to sixteen rows.
+pub(crate) fn row_key_digests(rows: &[Node<'_>]) -> [Digest; LANES] {
+    const AT: usize = ROW_LABEL.len();
+    const LENGTH: usize = AT + 10 + KEY_BYTES;
+    let mut blocks = [[0; BLOCK_BYTES]; LANES];
+    for (block, row) in blocks.iter_mut().zip(rows) {
+        block[..AT].copy_from_slice(ROW_LABEL);
+        block[AT..AT + 2].copy_from_slice(&[row.class, row.level]);
+        block[AT + 2..AT + 10].copy_from_slice(&row.node.to_le_bytes());
+        block[AT + 10..LENGTH].copy_from_slice(row.person);
+        pad(block, LENGTH, LENGTH);
+    }
+    let mut states = spread(&START);
+    compress(&mut states, &blocks);
+    std::array::from_fn(|lane| digest_of(&states, lane))
 }
 
 /// Keys of rows: person n × 16 bytes, level n, node n; returns n × 16 bytes.
@@ -50,24 +66,20 @@ fn row_keys<'py>(
             .zip(person.par_chunks(TASK_ROWS * KEY_BYTES))
             .zip(level.par_chunks(TASK_ROWS).zip(node.par_chunks(TASK_ROWS)))
             .for_each(|((out, person), (level, node))| {
-                let rows = out.chunks_exact_mut(KEY_BYTES).zip(person.chunks_exact(KEY_BYTES));
-                for ((out, person), (&level, &node)) in rows.zip(level.iter().zip(node)) {
-                    row_key(weight_class, level, node, person, out);
+                for (at, out) in out.chunks_mut(LANES * KEY_BYTES).enumerate() {
+                    let rows: [Node; LANES] = std::array::from_fn(|lane| {
+                        let index = (at * LANES + lane).min(level.len() - 1);
+                        let person = &person[index * KEY_BYTES..(index + 1) * KEY_BYTES];
+                        Node { class: weight_class, level: level[index], node: node[index], person }
+                    });
+                    for (out, digest) in out.chunks_exact_mut(KEY_BYTES).zip(row_key_digests(&rows)) {
+                        out.copy_from_slice(&digest[..KEY_BYTES]);
+                    }
                 }
             });
     });
     let keys = Array2::from_shape_vec(shape, out).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(keys.into_pyarray(py))
-}
-
-/// SHA-256(label ‖ length of tag u8 ‖ tag ‖ text), the first 16 bytes.
-fn tagged_key(label: &[u8], tag: &[u8], text: &[u8], out: &mut [u8]) {
-    let mut hash = Sha256::new();
-    hash.update(label);
-    hash.update([tag.len() as u8]);
-    hash.update(tag);
-    hash.update(text);
-    out.copy_from_slice(&hash.finalize()[..KEY_BYTES]);
 }
 
 const VALID: u8 = 0;
@@ -110,36 +122,83 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
 
 type Keys<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray1<u8>>);
 
-/// Digests every text by `key`, which fills 16 bytes and returns the status; other keys stay zero.
-fn keys_of<'py, F>(py: Python<'py>, texts: &Texts<'_>, key: F) -> PyResult<Keys<'py>>
+/// Digests every text: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes, where `form` appends the form
+/// of a text and returns VALID; keys of other statuses are zero.
+fn keys_of<'py, F>(py: Python<'py>, texts: &Texts<'_>, label: &[u8], tag: &str, form: F) -> PyResult<Keys<'py>>
 where
-    F: Fn(&str, &mut Vec<u8>, &mut [u8]) -> u8 + Sync,
+    F: Fn(&str, &mut Vec<u8>) -> u8 + Sync,
 {
     let count = texts.len();
+    let length = u8::try_from(tag.len()).map_err(|_| PyValueError::new_err("a tag has at most 255 bytes"))?;
+    let head = [label, &[length], tag.as_bytes()].concat();
     let mut keys = vec![0u8; count * KEY_BYTES];
     let mut status = vec![VALID; count];
     py.detach(|| {
         keys.par_chunks_mut(TASK_ROWS * KEY_BYTES).zip(status.par_chunks_mut(TASK_ROWS)).enumerate().for_each(
             |(task, (keys, status))| {
-                let mut scratch = Vec::with_capacity(64);
-                for (index, (out, status)) in keys.chunks_exact_mut(KEY_BYTES).zip(status).enumerate() {
+                let mut batch = Batch::new(&head);
+                for (index, status) in status.iter_mut().enumerate() {
                     *status = match texts.get(task * TASK_ROWS + index) {
                         None => NULL,
                         Some(bytes) => match std::str::from_utf8(bytes) {
                             Err(_) => MALFORMED,
-                            Ok(text) => {
-                                scratch.clear();
-                                key(text, &mut scratch, out)
-                            }
+                            Ok(text) => form(text, batch.next()),
                         },
                     };
+                    if *status == VALID {
+                        batch.keep(index, keys);
+                    }
                 }
+                batch.write(keys);
             },
         );
     });
     let keys = Array2::from_shape_vec((count, KEY_BYTES), keys);
     let keys = keys.map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok((keys.into_pyarray(py), status.into_pyarray(py)))
+}
+
+/// Messages that wait until there are sixteen to digest.
+struct Batch<'a> {
+    head: &'a [u8],
+    scratch: Vec<u8>, // the form of the text at hand
+    messages: [Vec<u8>; LANES],
+    places: [usize; LANES],
+    held: usize,
+}
+
+impl<'a> Batch<'a> {
+    fn new(head: &'a [u8]) -> Self {
+        Batch { head, scratch: Vec::new(), messages: Default::default(), places: [0; LANES], held: 0 }
+    }
+
+    /// Where the form of the next text goes.
+    fn next(&mut self) -> &mut Vec<u8> {
+        self.scratch.clear();
+        &mut self.scratch
+    }
+
+    /// Keeps that form for the key at `place`.
+    fn keep(&mut self, place: usize, keys: &mut [u8]) {
+        let message = &mut self.messages[self.held];
+        message.clear();
+        message.extend_from_slice(self.head);
+        message.extend_from_slice(&self.scratch);
+        self.places[self.held] = place;
+        self.held += 1;
+        if self.held == LANES {
+            self.write(keys);
+        }
+    }
+
+    fn write(&mut self, keys: &mut [u8]) {
+        let views = self.messages.each_ref().map(Vec::as_slice);
+        let found = digests(&START, 0, &views[..self.held]);
+        for (place, digest) in self.places[..self.held].iter().zip(found) {
+            keys[place * KEY_BYTES..(place + 1) * KEY_BYTES].copy_from_slice(&digest[..KEY_BYTES]);
+        }
+        self.held = 0;
+    }
 }
 
 /// People named by texts (offsets n + 1, data, valid n): n × 16 bytes and a status each (0, 1 null, 2 malformed).
@@ -159,11 +218,8 @@ fn person_keys<'py>(
     const LABEL: &[u8] = b"cleanroom/person/v1";
     let rule = rule_of(kind, rule, country, form)?;
     let texts = Texts::new(&offsets, &data, &valid)?;
-    keys_of(py, &texts, |text, scratch, out| match normalise(&rule, text, scratch) {
-        Ok(()) => {
-            tagged_key(LABEL, kind.as_bytes(), scratch, out);
-            VALID
-        }
+    keys_of(py, &texts, LABEL, kind, |text, form| match normalise(&rule, text, form) {
+        Ok(()) => VALID,
         Err(Fault::Null) => NULL,
         Err(Fault::Malformed) => MALFORMED,
     })
@@ -180,17 +236,14 @@ fn text_keys<'py>(
     tag: &str,
 ) -> PyResult<Keys<'py>> {
     const LABEL: &[u8] = b"cleanroom/text/v1";
-    if tag.len() > 255 {
-        return Err(PyValueError::new_err("a tag has at most 255 bytes"));
-    }
     let texts = Texts::new(&offsets, &data, &valid)?;
-    keys_of(py, &texts, |text, _, out| {
-        let text = trim(text);
-        if text.is_empty() {
-            return NULL;
+    keys_of(py, &texts, LABEL, tag, |text, form| {
+        form.extend_from_slice(trim(text).as_bytes());
+        if form.is_empty() {
+            NULL
+        } else {
+            VALID
         }
-        tagged_key(LABEL, tag.as_bytes(), text.as_bytes(), out);
-        VALID
     })
 }
 

@@ -10,12 +10,16 @@ mod cuckoo;
 mod digest;
 mod expand_convolute;
 mod gf128;
+mod hmac;
 mod kkrt;
+mod lanes;
+mod lookups;
 mod merkle;
 mod normalise;
 mod okvs;
 mod ot;
 mod parse;
+mod pieces;
 mod pprf;
 mod ristretto;
 mod rlwe;
@@ -46,5 +50,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     parse::register(module)?;
     sort::register(module)?;
     threads::register(module)?;
+    lookups::register(module)?;
+    pieces::register(module)?;
     Ok(())
 }

@@ -1,112 +1,175 @@
 //! The Merkle root of a list of rows, padded to a public length, every leaf blinded by a keyed hash of its index.
 //!
-//! Tree of RFC 9162, section 2.1.1, over SHA-256: a leaf is hashed behind 0x00, an inner node behind 0x01.
+//! Tree of RFC 9162, section 2.1.1, over SHA-256: a leaf is hashed behind 0x00, an inner node behind 0x01. Sixteen
+//! leaves, and sixteen pairs of nodes, are hashed at once.
 
-use numpy::{PyReadonlyArray1, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::wipe::{redacted, Wiped};
-
-type Hash = [u8; 32];
+use crate::hmac::Mac;
+use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, LANES, START};
+use crate::rows::in_row_order;
 
 /// Leaves of a subtree that one thread hashes at a time: a power of two, so that subtrees are nodes of the whole tree.
 const SUBTREE: usize = 1024;
-const BLOCK: usize = 64;
 const LABEL: &[u8] = b"cleanroom/merkle/v1";
+const KEY_BYTES: usize = 16;
 
-/// HMAC-SHA-256 (RFC 2104) with both pads hashed once.
-struct Mac {
-    inner: Wiped<Sha256>,
-    outer: Wiped<Sha256>,
+/// The salts of the sixteen leaves from `first` on.
+fn salts(mac: &Mac, first: u64) -> [Digest; LANES] {
+    let messages: [[u8; LABEL.len() + 8]; LANES] = std::array::from_fn(|lane| {
+        let mut message = [0; LABEL.len() + 8];
+        message[..LABEL.len()].copy_from_slice(LABEL);
+        message[LABEL.len()..].copy_from_slice(&(first + lane as u64).to_le_bytes());
+        message
+    });
+    mac.tags(&messages.each_ref().map(|message| message.as_slice()))
 }
 
-redacted!(Mac);
+/// A list of rows that can be encoded one by one.
+trait Encoded: Sync {
+    fn count(&self) -> usize;
+    /// Appends row `index` < count.
+    fn encode(&self, index: usize, out: &mut Vec<u8>);
+}
 
-impl Mac {
-    fn new(key: &[u8; 32]) -> Self {
-        let mut pad = Zeroizing::new([0x36; BLOCK]);
-        pad.iter_mut().zip(key).for_each(|(pad, key)| *pad ^= key);
-        let inner = Wiped::new(Sha256::new().chain_update(pad.as_slice()));
-        pad.iter_mut().for_each(|pad| *pad ^= 0x36 ^ 0x5c);
-        Mac { inner, outer: Wiped::new(Sha256::new().chain_update(pad.as_slice())) }
+/// Rows as they are.
+struct Plain<'a> {
+    data: &'a [u8],
+    offsets: Vec<usize>,
+}
+
+impl Encoded for Plain<'_> {
+    fn count(&self) -> usize {
+        self.offsets.len() - 1
     }
 
-    fn salt(&self, index: u64) -> Hash {
-        let mut inner = Wiped::new(self.inner.clone());
-        inner.update(LABEL);
-        inner.update(index.to_le_bytes());
-        let mut outer = Wiped::new(self.outer.clone());
-        outer.update(inner.finalize_reset());
-        outer.finalize_reset().into()
+    fn encode(&self, index: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.data[self.offsets[index]..self.offsets[index + 1]]);
     }
 }
 
-fn leaf(salt: &Hash, row: Option<&[u8]>) -> Hash {
-    let state = Sha256::new().chain_update([0]).chain_update(salt);
-    match row {
-        Some(row) => state.chain_update([1]).chain_update(row).finalize().into(),
-        None => state.chain_update([0]).finalize().into(),
+/// key ‖ value i64 …, little endian.
+struct Valued<'a> {
+    keys: &'a [u8],
+    values: &'a [i64],
+    columns: usize,
+}
+
+impl Encoded for Valued<'_> {
+    fn count(&self) -> usize {
+        self.keys.len() / KEY_BYTES
+    }
+
+    fn encode(&self, index: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.keys[index * KEY_BYTES..(index + 1) * KEY_BYTES]);
+        let values = &self.values[index * self.columns..(index + 1) * self.columns];
+        out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
 }
 
-fn node(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+/// key ‖ (target u32, weight i64) …, little endian.
+struct Weighted<'a> {
+    keys: &'a [u8],
+    indptr: Vec<usize>,
+    target: &'a [i32],
+    weight: &'a [i64],
+}
+
+impl Encoded for Weighted<'_> {
+    fn count(&self) -> usize {
+        self.indptr.len() - 1
+    }
+
+    fn encode(&self, index: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.keys[index * KEY_BYTES..(index + 1) * KEY_BYTES]);
+        for place in self.indptr[index]..self.indptr[index + 1] {
+            out.extend_from_slice(&self.target[place].to_le_bytes());
+            out.extend_from_slice(&self.weight[place].to_le_bytes());
+        }
+    }
+}
+
+/// 0x00 ‖ salt ‖ (0x01 ‖ row, or 0x00 for padding), of up to sixteen leaves from `first` on.
+fn leaves(
+    mac: &Mac,
+    rows: &impl Encoded,
+    first: usize,
+    count: usize,
+    scratch: &mut [Vec<u8>; LANES],
+) -> [Digest; LANES] {
+    for (lane, (message, salt)) in scratch.iter_mut().zip(salts(mac, first as u64)).enumerate() {
+        message.clear();
+        message.push(0);
+        message.extend_from_slice(&salt);
+        if first + lane < rows.count() {
+            message.push(1);
+            rows.encode(first + lane, message);
+        } else {
+            message.push(0);
+        }
+    }
+    digests(&START, 0, &scratch.each_ref().map(Vec::as_slice)[..count])
+}
+
+/// 0x01 ‖ left ‖ right, for up to sixteen pairs.
+fn nodes(pairs: &[Digest]) -> [Digest; LANES] {
+    const LENGTH: usize = 65;
+    let (mut heads, mut tails) = ([[0; BLOCK_BYTES]; LANES], [[0; BLOCK_BYTES]; LANES]);
+    for ((head, tail), pair) in heads.iter_mut().zip(&mut tails).zip(pairs.chunks_exact(2)) {
+        head[0] = 1;
+        head[1..33].copy_from_slice(&pair[0]);
+        head[33..].copy_from_slice(&pair[1][..31]);
+        tail[0] = pair[1][31];
+        pad(tail, 1, LENGTH);
+    }
+    let mut states = spread(&START);
+    compress(&mut states, &heads);
+    compress(&mut states, &tails);
+    std::array::from_fn(|lane| digest_of(&states, lane))
 }
 
 /// Pairs neighbours level by level; a last one without a neighbour moves up as it is, which is RFC 9162's split.
-fn root_of(mut level: Vec<Hash>) -> Option<Hash> {
+fn root_of(mut level: Vec<Digest>) -> Option<Digest> {
     while level.len() > 1 {
-        level = level
-            .chunks(2)
-            .map(|pair| match pair {
-                [left, right] => node(left, right),
-                [single, ..] => *single,
-                [] => [0; 32],
-            })
-            .collect();
+        let (mut above, pairs) = (Vec::with_capacity(level.len().div_ceil(2)), level.len() / 2);
+        for chunk in level[..2 * pairs].chunks(2 * LANES) {
+            above.extend_from_slice(&nodes(chunk)[..chunk.len() / 2]);
+        }
+        above.extend_from_slice(&level[2 * pairs..]);
+        level = above;
     }
     level.first().copied()
 }
 
-fn checked_offsets(offsets: &[u64], data: usize) -> Option<Vec<usize>> {
-    let offsets = offsets.iter().map(|&offset| usize::try_from(offset).ok()).collect::<Option<Vec<_>>>()?;
+fn rising<T: Copy + TryInto<usize>>(offsets: &[T], end: usize) -> Option<Vec<usize>> {
+    let offsets = offsets.iter().map(|&offset| offset.try_into().ok()).collect::<Option<Vec<_>>>()?;
     let ordered = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-    (ordered && offsets.first() == Some(&0) && offsets.last() == Some(&data)).then_some(offsets)
+    (ordered && offsets.first() == Some(&0) && offsets.last() == Some(&end)).then_some(offsets)
 }
 
-#[pyfunction]
-fn merkle_root<'py>(
-    py: Python<'py>,
-    key: &[u8],
-    data: PyReadonlyArray1<'py, u8>,
-    offsets: PyReadonlyArray1<'py, u64>,
-    padded: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
+fn root<'py>(py: Python<'py>, key: &[u8], rows: &impl Encoded, padded: usize) -> PyResult<Bound<'py, PyBytes>> {
     let key: Zeroizing<[u8; 32]> =
         Zeroizing::new(key.try_into().map_err(|_| PyValueError::new_err("the blinding key is 32 bytes"))?);
-    if padded == 0 || offsets.len() > padded.saturating_add(1) {
+    if padded == 0 || rows.count() > padded {
         return Err(PyValueError::new_err("padded is at least 1 and at least the number of rows"));
     }
-    let data = data.as_slice().map_err(|_| PyValueError::new_err("data must be contiguous"))?;
-    let offsets = offsets.as_slice().map_err(|_| PyValueError::new_err("offsets must be contiguous"))?;
-    let offsets = checked_offsets(offsets, data.len())
-        .ok_or_else(|| PyValueError::new_err("offsets must rise from 0 to the length of the data"))?;
     let root = py.detach(|| {
         let mac = Mac::new(&key);
-        let row = |index: usize| match (offsets.get(index), offsets.get(index + 1)) {
-            (Some(&start), Some(&stop)) => Some(&data[start..stop]),
-            _ => None,
-        };
         let tops = (0..padded.div_ceil(SUBTREE))
             .into_par_iter()
-            .map(|subtree| {
-                let indices = subtree * SUBTREE..((subtree + 1) * SUBTREE).min(padded);
-                root_of(indices.map(|index| leaf(&mac.salt(index as u64), row(index))).collect())
+            .map_init(Default::default, |scratch, subtree| {
+                let (first, end) = (subtree * SUBTREE, ((subtree + 1) * SUBTREE).min(padded));
+                let mut level = Vec::with_capacity(end - first);
+                for at in (first..end).step_by(LANES) {
+                    let count = LANES.min(end - at);
+                    level.extend_from_slice(&leaves(&mac, rows, at, count, scratch)[..count]);
+                }
+                root_of(level)
             })
             .collect::<Option<Vec<_>>>()?;
         root_of(tops)
@@ -117,8 +180,65 @@ fn merkle_root<'py>(
     }
 }
 
+/// The root over rows that lie one after the other: row i is data[offsets[i]..offsets[i + 1]].
+#[pyfunction]
+fn merkle_root<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    data: PyReadonlyArray1<'py, u8>,
+    offsets: PyReadonlyArray1<'py, u64>,
+    padded: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let data = data.as_slice().map_err(|_| PyValueError::new_err("data must be contiguous"))?;
+    let offsets = offsets.as_slice().map_err(|_| PyValueError::new_err("offsets must be contiguous"))?;
+    let offsets = rising(offsets, data.len())
+        .ok_or_else(|| PyValueError::new_err("offsets must rise from 0 to the length of the data"))?;
+    root(py, key, &Plain { data, offsets }, padded)
+}
+
+/// The root over rows of a key and m values, each key ‖ value i64 …: keys n × 16, values n × m.
+#[pyfunction]
+fn valued_root<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    keys: PyReadonlyArray2<'py, u8>,
+    values: PyReadonlyArray2<'py, i64>,
+    padded: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (count, columns) = (values.shape()[0], values.shape()[1]);
+    if keys.shape() != [count, KEY_BYTES] {
+        return Err(PyValueError::new_err("keys are n × 16 bytes, values n × m"));
+    }
+    let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
+    root(py, key, &Valued { keys, values, columns }, padded)
+}
+
+/// The root over rows of a key and its weights, each key ‖ (target u32, weight i64) …: keys n × 16, indptr n + 1.
+#[pyfunction]
+fn weighted_root<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    keys: PyReadonlyArray2<'py, u8>,
+    indptr: PyReadonlyArray1<'py, i64>,
+    target: PyReadonlyArray1<'py, i32>,
+    weight: PyReadonlyArray1<'py, i64>,
+    padded: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let shape = [indptr.len().wrapping_sub(1), KEY_BYTES];
+    if keys.shape() != shape || target.len() != weight.len() {
+        return Err(PyValueError::new_err("keys are n × 16 bytes, indptr has n + 1 entries, each target one weight"));
+    }
+    let (keys, indptr) = (in_row_order(&keys, "keys")?, in_row_order(&indptr, "indptr")?);
+    let (target, weight) = (in_row_order(&target, "target")?, in_row_order(&weight, "weight")?);
+    let indptr = rising(indptr, target.len())
+        .ok_or_else(|| PyValueError::new_err("indptr must rise from 0 to the number of weights"))?;
+    root(py, key, &Weighted { keys, indptr, target, weight }, padded)
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(merkle_root, module)?)?;
+    module.add_function(wrap_pyfunction!(valued_root, module)?)?;
+    module.add_function(wrap_pyfunction!(weighted_root, module)?)?;
     Ok(())
 }
 
@@ -126,46 +246,20 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::wipe::look::{dropped, holds};
 
-    fn recursive(leaves: &[Hash]) -> Hash {
+    fn recursive(leaves: &[Digest]) -> Digest {
         match leaves {
             [single] => *single,
             _ => {
                 let split = leaves.len().next_power_of_two() / 2;
-                node(&recursive(&leaves[..split]), &recursive(&leaves[split..]))
+                nodes(&[recursive(&leaves[..split]), recursive(&leaves[split..])])[0]
             }
         }
     }
 
     #[test]
-    fn the_blinding_key_s_states_are_wiped() {
-        let key = *b"a key of thirty-two bytes, as is";
-        // what the states hold of the key: eight words in the machine's order
-        let state = |pad: u8| -> [u32; 8] {
-            let mut block = [pad; BLOCK];
-            block.iter_mut().zip(&key).for_each(|(byte, key)| *byte ^= key);
-            let mut state = sha256_start();
-            sha2::compress256(&mut state, &[block.into()]);
-            state
-        };
-        let (before, after) = dropped(Mac::new(&key));
-        for pad in [0x36, 0x5c] {
-            let state = state(pad).map(u32::to_ne_bytes).concat();
-            assert!(holds(&before, &state));
-        }
-        assert!(after.iter().all(|&byte| byte == 0));
-        assert_eq!(format!("{:?}", Mac::new(&key)), "Mac(..)");
-    }
-
-    /// FIPS 180-4, section 5.3.3.
-    fn sha256_start() -> [u32; 8] {
-        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]
-    }
-
-    #[test]
     fn level_by_level_equals_the_definition_of_rfc_9162() {
-        let leaves: Vec<Hash> = (0..70u8).map(|index| leaf(&[index; 32], None)).collect();
+        let leaves: Vec<Digest> = (0..70u8).map(|index| digests(&START, 0, &[&[index; 33]])[0]).collect();
         for count in 1..leaves.len() {
             assert_eq!(root_of(leaves[..count].to_vec()).unwrap(), recursive(&leaves[..count]));
         }

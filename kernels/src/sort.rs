@@ -1,4 +1,5 @@
-//! Rows of 64-bit words: in lexicographic order, grouped by their first byte, or merged where lines are one event.
+//! Rows of 64-bit words: in lexicographic order, grouped by their first byte, or merged where lines are one event; and
+//! keys in their order.
 
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
@@ -120,6 +121,71 @@ fn merge_lines<'py>(py: Python<'py>, lines: PyReadonlyArray2<'py, u64>) -> PyRes
         None => Err(PyValueError::new_err("the values of one event add up to 2^63 or more")),
         Some(rows) => array(py, WORDS, rows.into_flattened()),
     }
+}
+
+/// A key of 16 bytes as two words, and whose it is.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Keyed {
+    pub high: u64,
+    pub low: u64,
+    pub item: u32,
+}
+
+impl Keyed {
+    pub(crate) fn of(key: &[u8], item: u32) -> Self {
+        let word = |at: usize| key[at..at + 8].iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        Keyed { high: word(0), low: word(8), item }
+    }
+
+    pub(crate) fn write(&self, out: &mut [u8]) {
+        out[..8].copy_from_slice(&self.high.to_be_bytes());
+        out[8..16].copy_from_slice(&self.low.to_be_bytes());
+    }
+}
+
+/// Copies entries to `to`, grouped by `part` < `parts` and otherwise in their order; returns where each part ends.
+fn scattered(from: &[Keyed], to: &mut [Keyed], parts: usize, part: impl Fn(&Keyed) -> usize) -> Vec<usize> {
+    let mut ends = vec![0usize; parts];
+    from.iter().for_each(|entry| ends[part(entry)] += 1);
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    for entry in from {
+        let at = &mut ends[part(entry)];
+        to[*at] = *entry;
+        *at += 1;
+    }
+    ends
+}
+
+/// Sorts digests, which share the top byte: by the next bits into a few each, and these by comparing.
+fn sort_digests(entries: &mut [Keyed], scratch: &mut Vec<Keyed>) {
+    let bits = (entries.len() / 8).max(1).ilog2().clamp(1, 12);
+    scratch.clear();
+    scratch.extend_from_slice(entries);
+    let ends = scattered(scratch, entries, 1 << bits, |entry| (entry.high << 8 >> (64 - bits)) as usize);
+    let mut start = 0;
+    for end in ends {
+        entries[start..end].sort_unstable_by_key(|entry| (entry.high, entry.low));
+        start = end;
+    }
+}
+
+/// Entries in the order of their keys as byte strings, or None where two keys are equal. Fast for keys that are digests.
+pub(crate) fn in_key_order(entries: Vec<Keyed>) -> Option<Vec<Keyed>> {
+    let mut out = vec![Keyed::default(); entries.len()];
+    let ends = scattered(&entries, &mut out, PARTS, |entry| (entry.high >> 56) as usize);
+    drop(entries);
+    let (mut parts, mut rest, mut start) = (Vec::with_capacity(PARTS), out.as_mut_slice(), 0);
+    for end in ends {
+        let (part, after) = rest.split_at_mut(end - start);
+        parts.push(part);
+        (rest, start) = (after, end);
+    }
+    parts.into_par_iter().for_each_init(Vec::new, |scratch, part| sort_digests(part, scratch));
+    let equal = |pair: &[Keyed]| (pair[0].high, pair[0].low) == (pair[1].high, pair[1].low);
+    (!out.windows(2).any(equal)).then_some(out)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -82,6 +82,30 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
         rows(9, 16),
         lambda a: _kernels.row_keys(a, 1, np.zeros(9, np.uint8), np.zeros(9, np.int64)),
     ),
+    ("keys", rows(9, 16), lambda a: _kernels.valued_root(bytes(32), a, rows(9, 2, np.int64), 9)),
+    ("values", rows(9, 2, np.int64), lambda a: _kernels.valued_root(bytes(32), rows(9, 16), a, 9)),
+    (
+        "keys of weights",
+        rows(9, 16),
+        lambda a: _kernels.weighted_root(bytes(32), a, np.arange(10), np.zeros(9, np.int32), np.zeros(9, np.int64), 9),
+    ),
+    (
+        "people of pieces",
+        rows(9, 16),
+        lambda a: _kernels.rows_of_pieces(
+            a, np.ones(9, np.uint8), np.arange(9), np.arange(1, 10), rows(9, 2, np.int64), [1], 9
+        ),
+    ),
+    (
+        "vectors of pieces",
+        rows(9, 2, np.int64),
+        lambda a: _kernels.rows_of_pieces(rows(9, 16), np.ones(9, np.uint8), np.arange(9), np.arange(1, 10), a, [1], 9),
+    ),
+    (
+        "keys of lookups",
+        rows(9, 16),
+        lambda a: _kernels.sort_lookups(a, np.ones(9, np.int64), np.zeros(9, np.int32), np.zeros(9, np.int64)),
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from cleanroom.protocols.commitment import merkle_root
+from cleanroom.protocols.commitment import lookups_root, merkle_root, rows_root
 from cleanroom.vectors import check_file
 from tools.slow import merkle as reference
 
@@ -83,3 +83,50 @@ def test_data_may_be_any_buffer() -> None:
 def test_malformed_arguments_are_refused(key: bytes, offsets: list[int], padded: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         merkle_root(key=key, data=b"abcde", offsets=np.array(offsets, np.uint64), padded=padded)
+
+
+@pytest.mark.parametrize("count", [0, 1, 17, 1500])
+@pytest.mark.parametrize("columns", [1, 3, 9])
+def test_rows_are_encoded_as_the_page_says(count: int, columns: int) -> None:
+    rng = np.random.default_rng(count)
+    keys = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    values = rng.integers(-(2**63), 2**63 - 1, (count, columns))
+    encoded = [key.tobytes() + row.astype("<i8").tobytes() for key, row in zip(keys, values, strict=True)]
+    assert rows_root(key=KEY, keys=keys, values=values, padded=2000) == root(encoded, 2000)
+
+
+@pytest.mark.parametrize("count", [0, 1, 17, 1500])
+def test_lookups_are_encoded_as_the_page_says(count: int) -> None:
+    rng = np.random.default_rng(count)
+    keys = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    indptr = np.cumsum([0, *rng.integers(0, 12, count)])
+    target = rng.integers(0, 2**31 - 1, indptr[-1], dtype=np.int32)
+    weight = rng.integers(-(2**63), 2**63 - 1, indptr[-1])
+    encoded = [
+        key.tobytes()
+        + b"".join(
+            int(target[at]).to_bytes(4, "little") + int(weight[at]).to_bytes(8, "little", signed=True)
+            for at in range(first, last)
+        )
+        for key, first, last in zip(keys, indptr[:-1], indptr[1:], strict=True)
+    ]
+    found = lookups_root(key=KEY, keys=keys, indptr=indptr, target=target, weight=weight, padded=2000)
+    assert found == root(encoded, 2000)
+
+
+def test_rows_of_other_shapes_are_refused() -> None:
+    keys, values = np.zeros((2, 16), np.uint8), np.zeros((2, 1), np.int64)
+    none, ends = np.zeros(0, np.int64), np.zeros(3, np.int64)
+    for wrong in (
+        lambda: rows_root(key=KEY, keys=keys[:, :15].copy(), values=values, padded=2),
+        lambda: rows_root(key=KEY, keys=keys, values=values[:1], padded=2),
+        lambda: rows_root(key=KEY, keys=keys, values=values, padded=1),
+        lambda: rows_root(key=KEY[:31], keys=keys, values=values, padded=2),
+        lambda: lookups_root(key=KEY, keys=keys, indptr=ends[:2], target=none.astype(np.int32), weight=none, padded=2),
+        lambda: lookups_root(key=KEY, keys=keys, indptr=ends + 1, target=none.astype(np.int32), weight=none, padded=2),
+        lambda: lookups_root(key=KEY, keys=keys, indptr=ends - 1, target=none.astype(np.int32), weight=none, padded=2),
+        lambda: lookups_root(key=KEY, keys=keys, indptr=ends, target=np.zeros(1, np.int32), weight=none, padded=2),
+        lambda: lookups_root(key=KEY, keys=keys, indptr=ends, target=none.astype(np.int32), weight=none, padded=1),
+    ):
+        with pytest.raises(ValueError):
+            wrong()

@@ -294,7 +294,7 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (credit, "np.full(len(names), len(classes)", "np.full(len(names), 0"),
     (credit, "oldest - steps", "oldest - steps + (oldest > steps)"),
     (exposure, 'length, side="right") - 1', 'length, side="left") - 1'),
-    (exposure, "first[weight != 0], weight[weight != 0]", "first, weight"),
+    (exposure, "impulses.weight, size, people", "impulses.weight, 1, people"),
     (touched, 'count, side="right") - 1', 'count, side="left") - 1'),
     (functions, "min(touch_end + max(windows, default=0), clock.horizon)", "touch_end"),
     (functions, "low, high = tick + 1, tick + window + 1", "low, high = tick, tick + window"),

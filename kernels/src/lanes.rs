@@ -1,0 +1,246 @@
+//! SHA-256 of sixteen messages at once: commitments and row keys hash millions of short ones.
+//!
+//! With AVX-512 a register holds one word of all sixteen; elsewhere the `sha2` crate compresses lane by lane, with the
+//! processor's SHA instructions where it has them. FIPS 180-4, section 6.2.2.
+
+pub(crate) const LANES: usize = 16;
+pub(crate) const BLOCK_BYTES: usize = 64;
+pub(crate) const DIGEST_BYTES: usize = 32;
+
+pub(crate) type Block = [u8; BLOCK_BYTES];
+pub(crate) type Digest = [u8; DIGEST_BYTES];
+/// Sixteen states: word × lane.
+pub(crate) type States = [[u32; LANES]; 8];
+
+/// The initial value, FIPS 180-4, section 5.3.3.
+pub(crate) const START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// The same state in every lane.
+pub(crate) fn spread(state: &[u32; 8]) -> States {
+    state.map(|word| [word; LANES])
+}
+
+/// Writes a lane's digest.
+pub(crate) fn digest_of(states: &States, lane: usize) -> Digest {
+    let mut digest = [0; DIGEST_BYTES];
+    for (bytes, words) in digest.chunks_exact_mut(4).zip(states) {
+        bytes.copy_from_slice(&words[lane].to_be_bytes());
+    }
+    digest
+}
+
+/// Ends a message in its last block: the bytes after `used` become the padding of a message of `length` bytes.
+pub(crate) fn pad(block: &mut Block, used: usize, length: usize) {
+    block[used] = 0x80;
+    block[used + 1..BLOCK_BYTES - 8].fill(0);
+    block[BLOCK_BYTES - 8..].copy_from_slice(&(8 * length as u64).to_be_bytes());
+}
+
+/// Compresses one block in every lane.
+pub(crate) fn compress(states: &mut States, blocks: &[Block; LANES]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the processor has what the function was compiled for.
+        return unsafe { wide::compress(states, blocks) };
+    }
+    compress_portable(states, blocks);
+}
+
+fn compress_portable(states: &mut States, blocks: &[Block; LANES]) {
+    for (lane, block) in blocks.iter().enumerate() {
+        let mut state = states.each_ref().map(|words| words[lane]);
+        sha2::compress256(&mut state, &[(*block).into()]);
+        states.iter_mut().zip(state).for_each(|(words, word)| words[lane] = word);
+    }
+}
+
+/// Digests of up to sixteen messages of any lengths, behind a common state that has taken `before` bytes, a multiple of
+/// 64; the rest of the sixteen is zero.
+pub(crate) fn digests(state: &[u32; 8], before: usize, messages: &[&[u8]]) -> [Digest; LANES] {
+    debug_assert!(messages.len() <= LANES && before % BLOCK_BYTES == 0);
+    let count = |message: &[u8]| (message.len() + 9).div_ceil(BLOCK_BYTES);
+    let most = messages.iter().map(|message| count(message)).max().unwrap_or(0);
+    let (mut states, mut out) = (spread(state), [[0; DIGEST_BYTES]; LANES]);
+    let mut blocks = [[0u8; BLOCK_BYTES]; LANES];
+    for number in 0..most {
+        for (block, message) in blocks.iter_mut().zip(messages) {
+            let at = number * BLOCK_BYTES;
+            let rest = message.get(at..).unwrap_or(&[]);
+            if rest.len() >= BLOCK_BYTES {
+                block.copy_from_slice(&rest[..BLOCK_BYTES]);
+                continue;
+            }
+            block[..rest.len()].copy_from_slice(rest);
+            block[rest.len()..].fill(0);
+            if at <= message.len() {
+                block[rest.len()] = 0x80;
+            }
+            if number + 1 == count(message) {
+                let bits = 8 * (before + message.len()) as u64;
+                block[BLOCK_BYTES - 8..].copy_from_slice(&bits.to_be_bytes());
+            }
+        }
+        compress(&mut states, &blocks);
+        for (lane, message) in messages.iter().enumerate() {
+            if number + 1 == count(message) {
+                out[lane] = digest_of(&states, lane);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use super::{Block, States, LANES};
+    use std::arch::x86_64::*;
+
+    /// FIPS 180-4, section 4.2.2.
+    const ROUND: [u32; 64] = [
+        0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98,
+        0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
+        0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8,
+        0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
+        0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819,
+        0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a,
+        0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+        0xc67178f2,
+    ];
+    const CHOOSE: i32 = 0xca;
+    const MAJORITY: i32 = 0xe8;
+    const PARITY: i32 = 0x96;
+
+    /// Words of sixteen blocks, most significant byte first, as word × lane.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn words_of(blocks: &[Block; LANES]) -> [__m512i; LANES] {
+        let order = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
+        let row = |lane: usize| {
+            // SAFETY: a block is 64 bytes, and the load needs no alignment.
+            let block = unsafe { _mm512_loadu_si512(blocks[lane].as_ptr().cast()) };
+            _mm512_shuffle_epi8(block, order)
+        };
+        let rows: [__m512i; LANES] = std::array::from_fn(row);
+        let mut pairs = rows;
+        for two in 0..8 {
+            pairs[2 * two] = _mm512_unpacklo_epi32(rows[2 * two], rows[2 * two + 1]);
+            pairs[2 * two + 1] = _mm512_unpackhi_epi32(rows[2 * two], rows[2 * two + 1]);
+        }
+        // fours[4 * f + w]: of lanes 4f to 4f + 3 the words w, 4 + w, 8 + w and 12 + w, four lanes each
+        let mut fours = pairs;
+        for four in 0..4 {
+            let at = 4 * four;
+            fours[at] = _mm512_unpacklo_epi64(pairs[at], pairs[at + 2]);
+            fours[at + 1] = _mm512_unpackhi_epi64(pairs[at], pairs[at + 2]);
+            fours[at + 2] = _mm512_unpacklo_epi64(pairs[at + 1], pairs[at + 3]);
+            fours[at + 3] = _mm512_unpackhi_epi64(pairs[at + 1], pairs[at + 3]);
+        }
+        let mut words = fours;
+        for word in 0..4 {
+            let low = _mm512_shuffle_i32x4::<0x44>(fours[word], fours[4 + word]);
+            let high = _mm512_shuffle_i32x4::<0xee>(fours[word], fours[4 + word]);
+            let later_low = _mm512_shuffle_i32x4::<0x44>(fours[8 + word], fours[12 + word]);
+            let later_high = _mm512_shuffle_i32x4::<0xee>(fours[8 + word], fours[12 + word]);
+            words[word] = _mm512_shuffle_i32x4::<0x88>(low, later_low);
+            words[4 + word] = _mm512_shuffle_i32x4::<0xdd>(low, later_low);
+            words[8 + word] = _mm512_shuffle_i32x4::<0x88>(high, later_high);
+            words[12 + word] = _mm512_shuffle_i32x4::<0xdd>(high, later_high);
+        }
+        words
+    }
+
+    macro_rules! rounds {
+        ($state:ident, $words:ident, $first:expr; $($i:literal)*) => { $(
+            let [a, b, c, e, f, g] = [0, 1, 2, 4, 5, 6].map(|place: usize| $state[(place + 16 - $i) % 8]);
+            let sigma = _mm512_ternarylogic_epi32::<PARITY>(
+                _mm512_ror_epi32::<6>(e), _mm512_ror_epi32::<11>(e), _mm512_ror_epi32::<25>(e));
+            let constant = _mm512_set1_epi32(ROUND[$first + $i] as i32);
+            let fed = _mm512_add_epi32($state[(7 + 16 - $i) % 8], _mm512_add_epi32(constant, $words[$i]));
+            let chosen = _mm512_add_epi32(_mm512_ternarylogic_epi32::<CHOOSE>(e, f, g), sigma);
+            let first = _mm512_add_epi32(fed, chosen);
+            let sigma = _mm512_ternarylogic_epi32::<PARITY>(
+                _mm512_ror_epi32::<2>(a), _mm512_ror_epi32::<13>(a), _mm512_ror_epi32::<22>(a));
+            let second = _mm512_add_epi32(_mm512_ternarylogic_epi32::<MAJORITY>(a, b, c), sigma);
+            $state[(3 + 16 - $i) % 8] = _mm512_add_epi32($state[(3 + 16 - $i) % 8], first);
+            $state[(7 + 16 - $i) % 8] = _mm512_add_epi32(first, second);
+        )* };
+    }
+
+    macro_rules! schedule {
+        ($words:ident; $($i:literal)*) => { $(
+            let (near, far) = ($words[($i + 14) % 16], $words[($i + 1) % 16]);
+            let low = _mm512_ternarylogic_epi32::<PARITY>(
+                _mm512_ror_epi32::<7>(far), _mm512_ror_epi32::<18>(far), _mm512_srli_epi32::<3>(far));
+            let high = _mm512_ternarylogic_epi32::<PARITY>(
+                _mm512_ror_epi32::<17>(near), _mm512_ror_epi32::<19>(near), _mm512_srli_epi32::<10>(near));
+            let sum = _mm512_add_epi32($words[$i], $words[($i + 9) % 16]);
+            $words[$i] = _mm512_add_epi32(_mm512_add_epi32(low, high), sum);
+        )* };
+    }
+
+    /// One block in every lane.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn compress(states: &mut States, blocks: &[Block; LANES]) {
+        let mut words = words_of(blocks);
+        // SAFETY: a row of the states is 64 bytes, and the load needs no alignment.
+        let before: [__m512i; 8] =
+            std::array::from_fn(|word| unsafe { _mm512_loadu_si512(states[word].as_ptr().cast()) });
+        let mut state = before;
+        for first in [0, 16, 32] {
+            rounds!(state, words, first; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+            schedule!(words; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        }
+        rounds!(state, words, 48; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        for (row, (before, after)) in states.iter_mut().zip(before.into_iter().zip(state)) {
+            // SAFETY: as above, for a store.
+            unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), _mm512_add_epi32(before, after)) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest as _, Sha256};
+
+    fn bytes(length: usize, seed: u64) -> Vec<u8> {
+        let word = |at: usize| (at as u64 + 1).wrapping_mul(seed * 2 + 0x9e37_79b9_7f4a_7c15) >> 40;
+        (0..length).map(|at| word(at) as u8).collect()
+    }
+
+    #[test]
+    fn lanes_are_sha_256_whatever_the_lengths() {
+        for first in 0..200 {
+            let messages: Vec<Vec<u8>> = (0..LANES).map(|lane| bytes(first + 13 * (lane % 5), lane as u64)).collect();
+            let views: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+            for count in [1, 7, LANES] {
+                let out = digests(&START, 0, &views[..count]);
+                for (message, digest) in views[..count].iter().zip(out) {
+                    assert_eq!(digest, <Digest>::from(Sha256::digest(message)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_paths_compress_alike() {
+        let mut native = spread(&START);
+        let mut portable = native;
+        for step in 0..20 {
+            let blocks: [Block; LANES] =
+                std::array::from_fn(|lane| bytes(64, (step * LANES + lane) as u64).try_into().unwrap_or([0; 64]));
+            compress(&mut native, &blocks);
+            compress_portable(&mut portable, &blocks);
+            assert_eq!(native, portable);
+        }
+    }
+
+    #[test]
+    fn a_state_that_has_taken_blocks_goes_on() {
+        let message = bytes(64 + 77, 3);
+        let mut states = spread(&START);
+        compress(&mut states, &[message[..64].try_into().unwrap_or([0; 64]); LANES]);
+        let state = states.each_ref().map(|words| words[5]);
+        assert_eq!(digests(&state, 64, &[&message[64..]])[0], <Digest>::from(Sha256::digest(&message)));
+    }
+}
