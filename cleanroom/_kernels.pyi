@@ -103,7 +103,9 @@ def pprf_reconstruct(
 
 # --- expand_convolute.rs
 def expand_convolute(key: bytes, vector: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
-def expand_convolute_bytes(key: bytes, vector: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+def expand_convolute_with_bytes(
+    key: bytes, vector: NDArray[np.uint64], bytes: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]: ...
 
 # --- okvs.rs
 def okvs_encode(

@@ -11,12 +11,12 @@ Security: semi-honest, under dual LPN with regular noise for the Expand-Convolut
 cipher (trees) and the assumptions of `ot`. What each learns: nothing beyond its output. What a malicious party could
 do: the receiver's messages are corrections of `ot`, which it checks, so a receiver is held to some noise; noise of its
 choice gives it a u that is not uniform, as its own coins would. A sender can send sums or words that fit no tree. The
-receiver's v is then wrong where its noise lies in certain places, and nowhere if it does not: who sees whether a later
-step fails learns bits about the noise, and noise that is known shows u. No check here refuses such sums.
+receiver's v is then wrong if its noise lies in certain places and right if not: who sees whether a later step fails
+learns bits about the noise, and noise that is known shows u. No check here refuses such sums.
 
-Rounds: one for each batch, the receiver first; `receiver` and `sender` first set up `ot`. Bytes a batch of n outputs,
-with t = 512 blocks and d = log2(2n/t) levels: receiver to sender 4·t·d and a check for the positions, 16·t (F16) or
-512·t (GF(2^128)) and a check for the values; sender to receiver 32·t·d + 16·t. See docs/reference/wire/silent-vole.md.
+Rounds: one for every `AHEAD` batches, the receiver first; `receiver` and `sender` first set up `ot`. Bytes a batch of n
+outputs, with t blocks and d = log2(2n/t) levels: receiver to sender 4·t·d for the positions, 16·t (F16) or 512·t
+(GF(2^128)) for the values, and two checks; sender to receiver 32·t·d + 16·t. See docs/reference/wire/silent-vole.md.
 
 Source: Boyle, Couteau, Gilboa, Ishai, "Compressing Vector OLE", ePrint 2019/273, with the puncturable PRF set up by
 transfers as in Boyle et al., ePrint 2019/1159; the code is that of Raghuraman, Rindal, Tanguy, ePrint 2023/882.
@@ -35,6 +35,7 @@ VOLE is that of SoftSpokenOT.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -45,13 +46,14 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.protocols import base_ot, ot
-from cleanroom.protocols.lpn import WEIGHT, Size, sizes
+from cleanroom.protocols.lpn import F16, GF128, Field, Size, sizes
 from cleanroom.protocols.ot import OtReceiver, OtSender
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.traffic import Traffic, messages, total
 from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, Send, expect
 
 __all__ = [
+    "AHEAD",
     "VoleReceiver",
     "VoleSender",
     "code_key",
@@ -65,8 +67,8 @@ __all__ = [
 ]
 
 NODE_BYTES: Final = 16
-FIELD_BITS: Final = 128
-F16_BITS: Final = 4
+AHEAD: Final = 4
+"""Batches whose corrections the receiver sends before it awaits the sums of the first one; at most 3 MB."""
 _STEP: Final = "silent_vole"
 _POSITIONS: Final = Message(protocol=ProtocolId.SILENT_VOLE, type=1, step="silent_vole.positions")
 _VALUES: Final = Message(protocol=ProtocolId.SILENT_VOLE, type=2, step="silent_vole.values")
@@ -93,25 +95,60 @@ class VoleSender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Flavour:
+    """How the VOLE of the noise's values comes from transfers of `ot`."""
+
+    field: Field
+    choice_bits: int
+    transfers: int  # a value
+    value_bytes: int  # random bytes that make a value
+    draw: Callable[[Bytes], Bytes]  # random bytes of all values -> choices of their transfers
+    combine: Callable[[Bytes], Bytes]  # the rows of all values' transfers -> 16 bytes a value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
     """One batch: what both sides know of it."""
 
+    flavour: _Flavour
     size: Size
     label: str  # of this batch alone
+    start: int
+    stop: int
 
     @property
-    def transfers(self) -> int:
+    def turns(self) -> int:
         """Transfers for the trees: one a level."""
-        return WEIGHT * self.size.depth
+        return self.size.blocks * self.size.depth
+
+    @property
+    def values(self) -> int:
+        """Transfers for the values."""
+        return self.size.blocks * self.flavour.transfers
+
+    @property
+    def correction_bytes(self) -> tuple[int, int]:
+        """The receiver's two messages: for the positions, and for the values."""
+        return ot.correction_bytes(self.turns, 1), ot.correction_bytes(self.values, self.flavour.choice_bits)
 
     @property
     def sums_bytes(self) -> int:
-        """Both sums of every level, and a word a tree."""
-        return (2 * self.transfers + WEIGHT) * NODE_BYTES
+        """The sender's message: both sums of every level, and a word a tree."""
+        return (2 * self.turns + self.size.blocks) * NODE_BYTES
+
+    def words_of(self, rows: Bytes) -> Bytes:
+        """A word a tree from the rows of the values' transfers, whose last group is padding."""
+        return self.flavour.combine(rows[: self.values * NODE_BYTES]).reshape(-1)
 
 
-def _batches(count: int, label: str) -> list[_Batch]:
-    return [_Batch(size=size, label=f"{label} {number}") for number, size in enumerate(sizes(count))]
+def _batches(flavour: _Flavour, count: int, label: str) -> list[_Batch]:
+    batches: list[_Batch] = []
+    start = 0
+    for number, size in enumerate(sizes(flavour.field, count)):
+        stop = min(start + size.outputs, count)
+        batches.append(_Batch(flavour=flavour, size=size, label=f"{label} {number}", start=start, stop=stop))
+        start = stop
+    return batches
 
 
 def tree_keys(streams: Streams, label: str) -> bytes:
@@ -126,28 +163,21 @@ def code_key(streams: Streams) -> bytes:
 
 def extension_traffic(count: int) -> Traffic:
     """What receiver and sender send for `count` outputs over F16."""
-    return _traffic(count, F16_BITS)
+    return _traffic(_batches(_ROWS, count, ""))
 
 
 def traffic(length: int) -> Traffic:
     """What receiver and sender send for `length` outputs over GF(2^128), the set-up of `ot` included."""
     ot_sender, ot_receiver = ot.setup_traffic()
-    from_receiver, from_sender = _traffic(length, FIELD_BITS)
+    from_receiver, from_sender = _traffic(_batches(_ELEMENTS, length, ""))
     return ot_receiver + from_receiver, ot_sender + from_sender
 
 
-def _traffic(count: int, bits: int) -> Traffic:
-    batches = _batches(count, "")
-    values = _value_bytes(bits)
+def _traffic(batches: list[_Batch]) -> Traffic:
     return (
-        total(messages(ot.correction_bytes(batch.transfers, 1), values) for batch in batches),
+        total(messages(*batch.correction_bytes) for batch in batches),
         total(messages(batch.sums_bytes) for batch in batches),
     )
-
-
-def _value_bytes(bits: int) -> int:
-    """Bytes of the correction for the values: F16 takes transfers of four bits, GF(2^128) a transfer a bit."""
-    return ot.correction_bytes(WEIGHT, F16_BITS) if bits == F16_BITS else ot.correction_bytes(WEIGHT * bits, 1)
 
 
 def receiver(*, streams: Streams, label: str, length: int) -> Protocol[VoleReceiver]:
@@ -163,18 +193,17 @@ def receiver(*, streams: Streams, label: str, length: int) -> Protocol[VoleRecei
     """
     transfers = yield from ot.receiver_setup(streams=streams, label=label)
     u, v = np.empty((length, 2), dtype=np.uint64), np.empty((length, 2), dtype=np.uint64)
-    done = 0
-    for batch in _batches(length, label):
-        noise = _draw(streams, batch, NODE_BYTES)
-        values = noise.drawn.view("<u8").astype(np.uint64, copy=False)
-        bits = np.unpackbits(noise.drawn, bitorder="little")
-        leaves = yield from _receive(transfers, batch, streams, noise.positions, bits, 1, _field_elements)
-        stop = min(done + batch.size.outputs, length)
-        spread = -(noise.places(batch.size).astype(np.uint64))[:, :, None] & values.reshape(WEIGHT, 1, 2)
-        u[done:stop] = _kernels.expand_convolute(code_key(streams), spread.reshape(-1, 2))[: stop - done]
-        v[done:stop] = _kernels.expand_convolute(code_key(streams), leaves)[: stop - done]
-        done = stop
-        yield Progress(_STEP, done, length)
+    code = code_key(streams)
+
+    def take(asked: _Asked, leaves: Words) -> None:
+        batch = asked.batch
+        values = np.packbits(asked.choices, bitorder="little").view("<u8").astype(np.uint64, copy=False)
+        noise = -asked.places().astype(np.uint64)[:, :, None] & values.reshape(-1, 1, 2)
+        u[batch.start : batch.stop] = _kernels.expand_convolute(code, noise.reshape(-1, 2))[: batch.stop - batch.start]
+        v[batch.start : batch.stop] = _kernels.expand_convolute(code, leaves)[: batch.stop - batch.start]
+
+    batches = _batches(_ELEMENTS, length, label)
+    yield from _receive(transfers, batches, streams, take, lambda done: Progress(_STEP, done, length))
     return VoleReceiver(u=u, v=v)
 
 
@@ -191,13 +220,11 @@ def sender(*, streams: Streams, label: str, length: int) -> Protocol[VoleSender]
     """
     transfers = yield from ot.sender_setup(streams=streams, label=label)
     k = np.empty((length, 2), dtype=np.uint64)
-    done = 0
-    for batch in _batches(length, label):
-        leaves = yield from _send(transfers, batch, streams, WEIGHT * FIELD_BITS, 1, _field_elements)
-        stop = min(done + batch.size.outputs, length)
-        k[done:stop] = _kernels.expand_convolute(code_key(streams), leaves)[: stop - done]
-        done = stop
-        yield Progress(_STEP, done, length)
+    for batch in _batches(_ELEMENTS, length, label):
+        leaves = yield from _send(transfers, batch, streams)
+        encoded = _kernels.expand_convolute(code_key(streams), leaves)
+        k[batch.start : batch.stop] = encoded[: batch.stop - batch.start]
+        yield Progress(_STEP, batch.stop, length)
     delta = (transfers.delta[0::2] | transfers.delta[1::2] << np.uint8(4)).tobytes()
     return VoleSender(delta=delta, k=k)
 
@@ -218,16 +245,16 @@ def extend_receiver(
         u, `count` random elements of F16, and the rows V, count × 16 bytes.
     """
     choices, rows = np.empty(count, dtype=np.uint8), np.empty((count, 2), dtype=np.uint64)
-    done = 0
-    for piece in _batches(count, f"{label} {batch}"):
-        noise = _draw(streams, piece, 8)
-        values = (noise.drawn.view("<u8").reshape(-1) % 15 + 1).astype(np.uint8)  # biased by less than 2^-60
-        leaves = yield from _receive(ot_receiver, piece, streams, noise.positions, values, F16_BITS, _rows)
-        stop = min(done + piece.size.outputs, count)
-        spread = (noise.places(piece.size) * values[:, None]).reshape(-1)
-        choices[done:stop] = _kernels.expand_convolute_bytes(code_key(streams), spread)[: stop - done]
-        rows[done:stop] = _kernels.expand_convolute(code_key(streams), leaves)[: stop - done]
-        done = stop
+    code = code_key(streams)
+
+    def take(asked: _Asked, leaves: Words) -> None:
+        batch = asked.batch
+        noise = (asked.places() * asked.choices[:, None]).reshape(-1)
+        encoded, elements = _kernels.expand_convolute_with_bytes(code, leaves, noise)
+        choices[batch.start : batch.stop] = elements[: batch.stop - batch.start]
+        rows[batch.start : batch.stop] = encoded[: batch.stop - batch.start]
+
+    yield from _receive(ot_receiver, _batches(_ROWS, count, f"{label} {batch}"), streams, take)
     return choices, _octets(rows)
 
 
@@ -248,82 +275,99 @@ def extend_sender(ot_sender: OtSender, *, streams: Streams, label: str, batch: i
         PeerError: a correction does not pass the check of `ot`.
     """
     rows = np.empty((count, 2), dtype=np.uint64)
-    done = 0
-    for piece in _batches(count, f"{label} {batch}"):
-        leaves = yield from _send(ot_sender, piece, streams, WEIGHT, F16_BITS, _rows)
-        stop = min(done + piece.size.outputs, count)
-        rows[done:stop] = _kernels.expand_convolute(code_key(streams), leaves)[: stop - done]
-        done = stop
+    for piece in _batches(_ROWS, count, f"{label} {batch}"):
+        leaves = yield from _send(ot_sender, piece, streams)
+        encoded = _kernels.expand_convolute(code_key(streams), leaves)
+        rows[piece.start : piece.stop] = encoded[: piece.stop - piece.start]
     return _octets(rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Noise:
-    """Where the noise lies, and random bytes to make its values of."""
+class _Asked:
+    """A batch whose corrections were sent, with the receiver's secrets."""
 
-    positions: NDArray[np.uint32] = field(repr=False)  # one a block
-    drawn: Bytes = field(repr=False)  # t × bytes
+    batch: _Batch
+    positions: NDArray[np.uint32] = field(repr=False)  # of the noise, one a block
+    bits: Bytes = field(repr=False)  # of the positions, most significant first, flat: the ways from the roots
+    choices: Bytes = field(repr=False)  # of the values' transfers: over F16 the values, over GF(2^128) their bits
+    pads: Bytes = field(repr=False)  # of the sums, flat
+    words: Bytes = field(repr=False)  # w, the receiver's half of the values' VOLE, t × 16 bytes, flat
 
-    def places(self, size: Size) -> Bytes:
+    def places(self) -> Bytes:
         """One at each block's position, zero elsewhere: t × block. Every element is computed alike."""
-        places: Bytes = (np.arange(size.block, dtype=np.uint32) == self.positions[:, None]).view(np.uint8)
+        places: Bytes = (np.arange(self.batch.size.block, dtype=np.uint32) == self.positions[:, None]).view(np.uint8)
         return places
-
-
-def _draw(streams: Streams, batch: _Batch, value_bytes: int) -> _Noise:
-    key = streams.key(step=_STEP, direction="receiver", purpose=batch.label)
-    drawn = np.frombuffer(keystream(key, WEIGHT * (4 + value_bytes)), dtype=np.uint8)
-    positions = drawn[: 4 * WEIGHT].view("<u4") & np.uint32(batch.size.block - 1)
-    return _Noise(positions=positions, drawn=drawn[4 * WEIGHT :])
 
 
 def _receive(
     transfers: OtReceiver,
-    batch: _Batch,
+    batches: list[_Batch],
     streams: Streams,
-    positions: NDArray[np.uint32],
-    choices: Bytes,
-    choice_bits: int,
-    elements: Callable[[Bytes], Bytes],
-) -> Protocol[Words]:
-    """Gets the leaves v': 2n × 2 words. `elements` makes the values' VOLE of the transfers' rows."""
-    levels = np.arange(batch.size.depth - 1, -1, -1, dtype=np.uint32)
+    take: Callable[[_Asked, Words], None],
+    report: Callable[[int], Progress] | None = None,
+) -> Protocol[None]:
+    """Hands the leaves v' of each batch, 2n × 2 words, to `take`, asking for some batches ahead."""
+    waiting: deque[_Asked] = deque()
+    for number in range(len(batches)):
+        for batch in batches[number + len(waiting) : number + AHEAD]:
+            waiting.append((yield from _ask(transfers, batch, streams)))
+        asked = waiting.popleft()
+        leaves = yield from _rebuild(asked, streams)
+        take(asked, leaves)
+        if report is not None:
+            yield report(asked.batch.stop)
+
+
+def _ask(transfers: OtReceiver, batch: _Batch, streams: Streams) -> Protocol[_Asked]:
+    """Draws a batch's noise and sends the corrections for it."""
+    size, flavour = batch.size, batch.flavour
+    key = streams.key(step=_STEP, direction="receiver", purpose=batch.label)
+    drawn = np.frombuffer(keystream(key, size.blocks * (4 + flavour.value_bytes)), dtype=np.uint8)
+    positions = drawn[: 4 * size.blocks].view("<u4") & np.uint32(size.block - 1)
+    levels = np.arange(size.depth - 1, -1, -1, dtype=np.uint32)
     bits = (positions[:, None] >> levels & np.uint32(1)).astype(np.uint8).reshape(-1)
-    away = bits ^ np.uint8(1)
-    turns = transfers.extend(away, choice_bits=1)
-    values = transfers.extend(choices, choice_bits=choice_bits)
+    choices = flavour.draw(drawn[4 * size.blocks :])
+    turns = transfers.extend(bits ^ np.uint8(1), choice_bits=1)  # at each level the sum of the side that leads away
+    values = transfers.extend(choices, choice_bits=flavour.choice_bits)
     yield Send(_POSITIONS, turns.correction)
     yield Send(_VALUES, values.correction)
+    return _Asked(
+        batch=batch,
+        positions=positions,
+        bits=bits,
+        choices=choices,
+        pads=_octets(turns.keys(2)),
+        words=batch.words_of(values.rows),
+    )
+
+
+def _rebuild(asked: _Asked, streams: Streams) -> Protocol[Words]:
+    """Gets the sums and makes the leaves v' of them."""
+    batch = asked.batch
     payload = yield from expect(_SUMS, batch.sums_bytes)
     received = np.frombuffer(payload, dtype=np.uint8)
-    pairs = received[: 2 * batch.transfers * NODE_BYTES].reshape(batch.transfers, 2, NODE_BYTES)
+    pairs = received[: 2 * batch.turns * NODE_BYTES].reshape(batch.turns, 2, NODE_BYTES)
     # both sides are read and one is kept by arithmetic: an index would be an access that depends on the position
-    chosen = pairs[:, 0] ^ (pairs[:, 0] ^ pairs[:, 1]) * away[:, None]
-    sums = chosen ^ _octets(turns.keys(2)).reshape(chosen.shape)
-    words = received[2 * batch.transfers * NODE_BYTES :] ^ elements(values.rows)
-    return _kernels.pprf_reconstruct(bits, tree_keys(streams, batch.label), sums.reshape(-1), words)
+    away = pairs[:, 1] ^ (pairs[:, 0] ^ pairs[:, 1]) * asked.bits[:, None]
+    words = received[2 * batch.turns * NODE_BYTES :] ^ asked.words
+    sums = (away ^ asked.pads).reshape(-1)
+    return _kernels.pprf_reconstruct(asked.bits, tree_keys(streams, batch.label), sums, words)
 
 
-def _send(
-    transfers: OtSender,
-    batch: _Batch,
-    streams: Streams,
-    count: int,
-    choice_bits: int,
-    elements: Callable[[Bytes], Bytes],
-) -> Protocol[Words]:
-    """Makes the leaves k': 2n × 2 words. `count` transfers of `choice_bits` hold the values."""
-    positions = yield from expect(_POSITIONS, ot.correction_bytes(batch.transfers, 1))
-    values = yield from expect(_VALUES, ot.correction_bytes(count, choice_bits))
-    turns = transfers.extend(positions, batch.transfers, choice_bits=1)
-    rows = transfers.extend(values, count, choice_bits=choice_bits).rows
+def _send(transfers: OtSender, batch: _Batch, streams: Streams) -> Protocol[Words]:
+    """Makes the leaves k' of a batch, 2n × 2 words."""
+    position_bytes, value_bytes = batch.correction_bytes
+    positions = yield from expect(_POSITIONS, position_bytes)
+    values = yield from expect(_VALUES, value_bytes)
+    turns = transfers.extend(positions, batch.turns, choice_bits=1)
+    rows = transfers.extend(values, batch.values, choice_bits=batch.flavour.choice_bits).rows
     key = streams.key(step=_STEP, direction="sender", purpose=batch.label)
-    roots = np.frombuffer(keystream(key, WEIGHT * NODE_BYTES), dtype=np.uint8)
+    roots = np.frombuffer(keystream(key, batch.size.blocks * NODE_BYTES), dtype=np.uint8)
     sums, leaves = _kernels.pprf_expand(roots, tree_keys(streams, batch.label), batch.size.depth)
-    levels = sums.reshape(batch.transfers, 2, NODE_BYTES)
-    pads = np.stack([_octets(turns.keys(side, 2)) for side in (0, 1)], axis=1).reshape(levels.shape)
-    leaf_sums = np.bitwise_xor.reduce(levels[batch.size.depth - 1 :: batch.size.depth], axis=1).reshape(-1)
-    yield Send(_SUMS, (levels ^ pads).tobytes() + (leaf_sums ^ elements(rows)).tobytes())
+    levels = sums.reshape(batch.turns, 2, NODE_BYTES)
+    pads = np.stack([_octets(turns.keys(side, 2)) for side in (0, 1)], axis=1)
+    of_leaves = np.bitwise_xor.reduce(levels[batch.size.depth - 1 :: batch.size.depth], axis=1).reshape(-1)
+    yield Send(_SUMS, (levels ^ pads).tobytes() + (of_leaves ^ batch.words_of(rows)).tobytes())
     return leaves
 
 
@@ -331,18 +375,32 @@ def _octets(words: Words) -> Bytes:
     return np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8).reshape(-1, NODE_BYTES)
 
 
-def _rows(rows: Bytes) -> Bytes:
-    """The values' VOLE over F16: a row a value."""
-    return rows[: WEIGHT * NODE_BYTES]
+def _non_zero(drawn: Bytes) -> Bytes:
+    """Elements 1 to 15 of F16 from 8 random bytes each, biased by less than 2^-60."""
+    values: Bytes = (drawn.view("<u8") % np.uint64(15) + np.uint64(1)).astype(np.uint8)
+    return values
+
+
+def _bits(drawn: Bytes) -> Bytes:
+    """The bits of elements of GF(2^128); that one is zero has probability 2^-128."""
+    return np.unpackbits(drawn, bitorder="little")
 
 
 def _field_elements(rows: Bytes) -> Bytes:
     """The values' VOLE over GF(2^128), from a row a bit: Σ x^b·row b, by Horner's rule."""
-    bits = rows[: WEIGHT * FIELD_BITS * NODE_BYTES].view("<u8").astype(np.uint64).reshape(WEIGHT, FIELD_BITS, 2)
-    sums = np.zeros((WEIGHT, 2), dtype=np.uint64)
-    for bit in range(FIELD_BITS - 1, -1, -1):
+    bits = rows.view("<u8").astype(np.uint64, copy=False).reshape(-1, GF128.bits, 2)
+    sums = np.zeros((len(bits), 2), dtype=np.uint64)
+    for bit in range(GF128.bits - 1, -1, -1):
         low, high = sums[:, 0], sums[:, 1]
         over = -(high >> np.uint64(63)) & np.uint64(0b1000_0111)
         sums = np.stack([low << np.uint64(1) ^ over, high << np.uint64(1) ^ low >> np.uint64(63)], axis=1)
         sums ^= bits[:, bit]
-    return _octets(sums).reshape(-1)
+    return _octets(sums)
+
+
+_ROWS: Final = _Flavour(
+    field=F16, choice_bits=F16.bits, transfers=1, value_bytes=8, draw=_non_zero, combine=lambda rows: rows
+)
+_ELEMENTS: Final = _Flavour(
+    field=GF128, choice_bits=1, transfers=GF128.bits, value_bytes=NODE_BYTES, draw=_bits, combine=_field_elements
+)

@@ -155,36 +155,50 @@ fn convolve<E: Element>(stream: &Stream, domain: u64, vector: &mut [E]) {
     }
 }
 
-/// a + B·b for the vector (a ‖ b).
-fn expand<E: Element>(stream: &Stream, vector: &[E]) -> Vec<E> {
-    let size = vector.len() / 2;
-    let (kept, summed) = vector.split_at(size);
+/// The positions of b that B sums for the outputs `first..first + positions.len()`, one of each row in each tap.
+fn positions(stream: &Stream, tap: usize, first: usize, size: usize, positions: &mut [u32]) {
     let part = size / REGULAR;
-    let mut out = kept.to_vec();
-    out.par_chunks_mut(TASK).enumerate().for_each(|(task, out)| {
+    let (start, range) = if tap < REGULAR { (tap * part, part) } else { (0, size) };
+    stream.fill(PASSES + tap as u64, first, positions);
+    for position in positions.iter_mut() {
+        *position = (start + ((u64::from(*position) * range as u64) >> 32) as usize) as u32;
+    }
+}
+
+fn gather<E: Element>(out: &mut [E], from: &[E], positions: &[u32]) {
+    for (out, &position) in out.iter_mut().zip(positions) {
+        out.add(from[position as usize]);
+    }
+}
+
+/// Encodes two vectors of 2n elements to n each, and overwrites them with zeros. The second one may be empty.
+fn encode<E: Element, F: Element>(key: &[u8; 16], one: &mut [E], other: &mut [F]) -> (Vec<E>, Vec<F>) {
+    let stream = Stream { cipher: Aes128Enc::new(key.into()) };
+    let size = one.len() / 2;
+    let (kept, summed) = one.split_at_mut(size);
+    let (other_kept, other_summed) = other.split_at_mut(other.len() / 2);
+    for pass in 0..PASSES {
+        convolve(&stream, pass, summed);
+        if !other_summed.is_empty() {
+            convolve(&stream, pass, other_summed);
+        }
+    }
+    let mut out = (kept.to_vec(), other_kept.to_vec());
+    // an empty vector has as many chunks as the other one
+    let chunks = size.div_ceil(TASK);
+    let others: Vec<&mut [F]> =
+        out.1.chunks_mut(TASK).chain(std::iter::repeat_with(|| &mut [][..])).take(chunks).collect();
+    out.0.par_chunks_mut(TASK).zip(others).enumerate().for_each(|(task, (out, other))| {
         let mut words = [0u32; TASK];
         for tap in 0..REGULAR + UNIFORM {
             let words = &mut words[..out.len()];
-            stream.fill(PASSES + tap as u64, task * TASK, words);
-            let (start, range) = if tap < REGULAR { (tap * part, part) } else { (0, size) };
-            let from = &summed[start..start + range];
-            for (out, &word) in out.iter_mut().zip(words.iter()) {
-                out.add(from[((u64::from(word) * range as u64) >> 32) as usize]);
-            }
+            positions(&stream, tap, task * TASK, size, words);
+            gather(out, summed, words);
+            gather(other, other_summed, words);
         }
     });
-    out
-}
-
-/// Encodes a vector of 2n elements to n, and overwrites it with zeros.
-fn encode<E: Element>(key: &[u8; 16], vector: &mut [E]) -> Vec<E> {
-    let stream = Stream { cipher: Aes128Enc::new(key.into()) };
-    let half = vector.len() / 2;
-    for pass in 0..PASSES {
-        convolve(&stream, pass, &mut vector[half..]);
-    }
-    let out = expand(&stream, vector);
-    E::wipe(vector);
+    E::wipe(one);
+    F::wipe(other);
     out
 }
 
@@ -192,12 +206,22 @@ fn key_of(key: &[u8]) -> PyResult<[u8; 16]> {
     key.try_into().map_err(|_| PyValueError::new_err("the code's key is 16 bytes"))
 }
 
-fn check_size(elements: usize) -> PyResult<()> {
-    if elements % (2 * GROUP) == 0 && (MIN_SIZE..=MAX_SIZE).contains(&(elements / 2)) {
-        Ok(())
-    } else {
-        Err(PyValueError::new_err("a vector has 2n elements, n a multiple of 4 from 64 to 2^24"))
+/// The words of a vector of 2n elements.
+fn words_in<'a>(vector: &'a mut PyReadwriteArray2<'_, u64>) -> PyResult<&'a mut [u64]> {
+    let (elements, width) = vector.as_array().dim();
+    if elements % (2 * GROUP) != 0 || !(MIN_SIZE..=MAX_SIZE).contains(&(elements / 2)) {
+        return Err(PyValueError::new_err("a vector has 2n elements, n a multiple of 4 from 64 to 2^24"));
     }
+    if width != 2 || !vector.is_c_contiguous() {
+        return Err(PyValueError::new_err("a vector is 2n × 2 words in row order"));
+    }
+    vector.as_slice_mut().map_err(|_| PyValueError::new_err("the vector must be contiguous"))
+}
+
+fn words_of(py: Python<'_>, elements: Vec<[u64; 2]>) -> PyResult<Bound<'_, PyArray2<u64>>> {
+    let out = Array2::from_shape_vec((elements.len(), 2), elements.into_flattened())
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(out.into_pyarray(py))
 }
 
 /// Encodes 2n × 2 words to n × 2 words under a key of 16 bytes. The vector is overwritten with zeros.
@@ -208,34 +232,34 @@ fn expand_convolute<'py>(
     mut vector: PyReadwriteArray2<'py, u64>,
 ) -> PyResult<Bound<'py, PyArray2<u64>>> {
     let key = key_of(key)?;
-    let (elements, width) = vector.as_array().dim();
-    check_size(elements)?;
-    if width != 2 || !vector.is_c_contiguous() {
-        return Err(PyValueError::new_err("a vector is 2n × 2 words in row order"));
-    }
-    let words = vector.as_slice_mut().map_err(|_| PyValueError::new_err("the vector must be contiguous"))?;
-    let out = py.detach(|| encode(&key, pairs_mut(words)));
-    let out = Array2::from_shape_vec((elements / 2, 2), out.into_flattened())
-        .map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    let words = words_in(&mut vector)?;
+    let (out, _) = py.detach(|| encode::<_, u8>(&key, pairs_mut(words), &mut []));
+    words_of(py, out)
 }
 
-/// Encodes 2n bytes to n bytes under a key of 16 bytes. The vector is overwritten with zeros.
+/// Encodes 2n × 2 words and 2n bytes to n × 2 words and n bytes under a key of 16 bytes. Both vectors are overwritten
+/// with zeros.
 #[pyfunction]
-fn expand_convolute_bytes<'py>(
+#[allow(clippy::type_complexity)] // two arrays
+fn expand_convolute_with_bytes<'py>(
     py: Python<'py>,
     key: &[u8],
-    mut vector: PyReadwriteArray1<'py, u8>,
-) -> PyResult<Bound<'py, PyArray1<u8>>> {
+    mut vector: PyReadwriteArray2<'py, u64>,
+    mut bytes: PyReadwriteArray1<'py, u8>,
+) -> PyResult<(Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<u8>>)> {
     let key = key_of(key)?;
-    let elements = vector.as_slice_mut().map_err(|_| PyValueError::new_err("the vector must be contiguous"))?;
-    check_size(elements.len())?;
-    Ok(py.detach(|| encode(&key, elements)).into_pyarray(py))
+    let words = words_in(&mut vector)?;
+    let bytes = bytes.as_slice_mut().map_err(|_| PyValueError::new_err("the bytes must be contiguous"))?;
+    if bytes.len() != words.len() / 2 {
+        return Err(PyValueError::new_err("as many bytes as elements"));
+    }
+    let (out, out_bytes) = py.detach(|| encode(&key, pairs_mut(words), bytes));
+    Ok((words_of(py, out)?, out_bytes.into_pyarray(py)))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(expand_convolute, module)?)?;
-    module.add_function(wrap_pyfunction!(expand_convolute_bytes, module)?)
+    module.add_function(wrap_pyfunction!(expand_convolute_with_bytes, module)?)
 }
 
 #[cfg(test)]
@@ -293,11 +317,11 @@ mod tests {
     fn the_encoder_follows_its_definition() {
         for size in [64, 68, 100, 1024, 1500] {
             let vector = words(2 * size);
-            let mut spent = vector.clone();
-            assert_eq!(encode(&KEY, &mut spent), slow(&vector));
-            assert!(spent.iter().all(|element| *element == [0, 0]));
             let bytes: Vec<u8> = vector.iter().map(|word| (word[0] >> 40) as u8).collect();
-            assert_eq!(encode(&KEY, &mut bytes.clone()), slow(&bytes));
+            let (mut spent, mut spent_bytes) = (vector.clone(), bytes.clone());
+            assert_eq!(encode(&KEY, &mut spent, &mut spent_bytes), (slow(&vector), slow(&bytes)));
+            assert!(spent.iter().all(|element| *element == [0, 0]) && spent_bytes.iter().all(|&byte| byte == 0));
+            assert_eq!(encode::<_, u8>(&KEY, &mut vector.clone(), &mut []), (slow(&vector), vec![]));
         }
     }
 
@@ -307,6 +331,6 @@ mod tests {
         vector[130] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
         let mut needle = vector[130][0].to_le_bytes().to_vec();
         needle.extend(vector[130][1].to_le_bytes());
-        assert_eq!(freed_with(&needle, || encode(&KEY, &mut vector)), 0);
+        assert_eq!(freed_with(&needle, || encode::<_, u8>(&KEY, &mut vector, &mut [])), 0);
     }
 }
