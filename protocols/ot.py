@@ -98,6 +98,7 @@ def correction_bytes(count: int, choice_bits: int) -> int:
 SOFT_SPOKEN: Final = TransferSource(
     stock=1 << 62,  # no end: a correction brings all that its transfers need
     batch=CHUNK_BYTES // ROW_BYTES,  # 65,536: a correction is about `CHUNK_BYTES`
+    ahead=2,
     correction_bytes=lambda count: correction_bytes(count, DEPTH),
     preparation=lambda count: (NOTHING, NOTHING),
 )

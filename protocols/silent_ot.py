@@ -58,6 +58,7 @@ def _preparation(count: int) -> Traffic:
 SILENT: Final = TransferSource(
     stock=1 << 20,  # 16 MiB of rows, and what the VOLE needs to make them
     batch=1 << 18,  # 128 KiB of corrections, 512 KiB of tables for each bit of a message
+    ahead=4,  # all of a stock
     correction_bytes=lambda count: -(-count // 2),
     preparation=_preparation,
 )

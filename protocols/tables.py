@@ -4,7 +4,7 @@ Functionality: for each transfer the sender inputs sixteen messages of a few bit
 receiver gets the message of its choice, the sender nothing.
 Security: that of the source, which holds the receiver to one choice a transfer; the sender may offer what it likes.
 What each learns: nothing else. Messages go under the keys of the transfers, corrections under the source's randomness.
-Rounds: one exchange a batch, with the next correction on its way meanwhile; and what the source takes for a stock.
+Rounds: one exchange a batch, with later corrections on their way meanwhile; and what the source takes for a stock.
 Bytes: 2 a transfer for each bit of a message, and the source's corrections and preparations.
 Source: derandomisation of random transfers (Beaver, CRYPTO 1995); the order of the messages is our own.
 
@@ -49,6 +49,7 @@ class TransferSource:
 
     stock: int  # transfers that are prepared together
     batch: int  # transfers of one correction
+    ahead: int  # corrections that are sent before the tables of the first of them are awaited
     correction_bytes: Callable[[int], int]  # transfers of a batch -> length of its correction
     preparation: Callable[[int], Traffic]  # transfers of a stock -> what sender and receiver send to prepare it
 
@@ -180,9 +181,9 @@ def receive_tables(
 ) -> Protocol[Bytes]:
     """Receives one message of `bits` bits out of sixteen for each choice.
 
-    Within a stock the correction of the next batch is sent before the tables of this one are awaited, so that both
-    parties work at the same time. At most two corrections (2 MiB) are ahead of the sender, and the carrier must be able
-    to hold them while the sender sends.
+    Within a stock the corrections of later batches are sent before the tables of this one are awaited, so that both
+    parties work at the same time. The carrier must be able to hold what is ahead of the sender, 2 MiB at most, while
+    the sender sends.
 
     Args:
         ot: the receiver's state.
@@ -201,7 +202,7 @@ def receive_tables(
         pieces = list(source.batches(opened, closed))
         ahead: deque[ReceiverBatch] = deque()
         for number, (start, stop) in enumerate(pieces):
-            for first, last in pieces[number + len(ahead) : number + 2]:
+            for first, last in pieces[number + len(ahead) : number + source.ahead]:
                 ahead.append(ot.extend(choices[first:last]))
                 yield Send(messages.correction, ahead[-1].correction)
             masked = yield Expect(messages.tables, (stop - start) * bits * 2)

@@ -64,9 +64,9 @@ def use_dealer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(silent_vole, "extension_traffic", lambda count: (NOTHING, NOTHING))
 
 
-def use_sizes(patch: pytest.MonkeyPatch, *, stock: int, batch: int) -> None:
+def use_sizes(patch: pytest.MonkeyPatch, *, stock: int, batch: int, ahead: int = 4) -> None:
     """Makes stocks and batches of other sizes."""
-    patch.setattr(silent_ot, "SILENT", replace(silent_ot.SILENT, stock=stock, batch=batch))
+    patch.setattr(silent_ot, "SILENT", replace(silent_ot.SILENT, stock=stock, batch=batch, ahead=ahead))
 
 
 def silent_over(base: OtPair, label: str, *, session: bytes = SESSION) -> SilentPair:

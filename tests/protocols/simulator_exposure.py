@@ -29,6 +29,7 @@ from cleanroom.protocols import (
 from cleanroom.protocols.cuckoo import CHOICES
 from cleanroom.protocols.ot import correction_bytes, receiver_setup, sender_setup
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
+from cleanroom.protocols.profiles import steps_of
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.tables import receive_tables
 from cleanroom.protocols.wire import Expect, Progress, Protocol, Send, chunks
@@ -83,11 +84,16 @@ def _peer(parameters: JoinParameters, rng: np.random.Generator) -> Protocol[Join
     streams = own_streams(rng, SESSION)
     receiver = yield from receiver_setup(streams=streams, label="from exposure")
     sender = yield from sender_setup(streams=streams, label="from outcome")
+    transfers = steps_of(parameters.oprf).receiver(receiver, streams=streams, label="from exposure")
     for start, stop in chunks(n_bins, equality.SLICE):
         for count in equality.layers(equality.WIDTH):
             choices = np.zeros((stop - start) * count, dtype=np.uint8)
             yield from receive_tables(
-                receiver, messages=equality.MESSAGES, choices=choices, bits=1, report=lambda more: Progress("", more, 0)
+                transfers,
+                messages=equality.MESSAGES,
+                choices=choices,
+                bits=1,
+                report=lambda more: Progress("", more, 0),
             )
     for start, stop in chunks(n_bins, mux.slice_bins(columns)):
         half = correction_bytes(stop - start, 1)

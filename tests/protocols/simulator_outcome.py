@@ -22,8 +22,9 @@ from cleanroom.agreement.model import Role
 from cleanroom.protocols import base_ot, equality, grouped_sum, hint, mux, okvs, oprf, oprf_ecdh, oprf_kkrt
 from cleanroom.protocols import private_join as join
 from cleanroom.protocols.cuckoo import CHOICES
-from cleanroom.protocols.ot import DEPTH, SOFT_SPOKEN, correction_bytes, receiver_setup, sender_setup
+from cleanroom.protocols.ot import correction_bytes, receiver_setup, sender_setup
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
+from cleanroom.protocols.profiles import steps_of
 from cleanroom.protocols.rlwe import (
     ANSWER_PRIMES,
     DEGREE,
@@ -37,6 +38,7 @@ from cleanroom.protocols.rlwe import (
     switch,
 )
 from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.tables import TransferSender
 from cleanroom.protocols.wire import Expect, Protocol, Send, chunks
 from tests.harness import run_pair
 from tests.protocols.join_views import SESSION, View, Words, hooked, outcome_party, view_of
@@ -85,11 +87,10 @@ def _peer(parameters: JoinParameters, rng: np.random.Generator, seed: bytes, sha
     streams = own_streams(rng, SESSION)
     sender = yield from sender_setup(streams=streams, label="from exposure")
     receiver = yield from receiver_setup(streams=streams, label="from outcome")
+    transfers = steps_of(parameters.oprf).sender(sender, streams=streams, label="from exposure")
     for start, stop in chunks(n_bins, equality.SLICE):
         for count in equality.layers(equality.WIDTH):
-            for first, last in chunks((stop - start) * count, SOFT_SPOKEN.batch):
-                yield Expect(equality.MESSAGES.correction, correction_bytes(last - first, DEPTH))
-                yield Send(equality.MESSAGES.tables, rng.bytes(2 * (last - first)))
+            yield from _random_tables(transfers, rng, (stop - start) * count)
     for start, stop in chunks(n_bins, mux.slice_bins(columns)):
         choice = receiver.extend(np.zeros(stop - start, dtype=np.uint8), choice_bits=1)
         yield Send(mux.CHOICE, choice.correction)
@@ -153,3 +154,15 @@ def constant_of(element: NDArray[Any], secret: Sequence[int]) -> int:
     turned = np.concatenate((small[:1], -small[:0:-1]))  # X^n = -1
     whole = element.astype(np.int64)
     return int((whole & _LOW) @ turned) + (int((whole >> 28) @ turned) << 28)
+
+
+def _random_tables(transfers: TransferSender, rng: np.random.Generator, count: int) -> Protocol[None]:
+    """Makes the transfers and sends uniform tables under them."""
+    for opened, closed in transfers.source.stocks(count):
+        yield from transfers.prepare(closed - opened)
+        for start, stop in transfers.source.batches(opened, closed):
+            size = stop - start
+            correction = yield Expect(equality.MESSAGES.correction, transfers.source.correction_bytes(size))
+            assert correction is not None
+            transfers.extend(correction, size)
+            yield Send(equality.MESSAGES.tables, rng.bytes(2 * size))

@@ -125,9 +125,19 @@ def test_chosen_messages_arrive_across_stocks_and_batches(
         assert np.array_equal(transfer(pair, tables, choices).second, tables >> choices[:, None] & 1)
 
 
-def test_the_next_correction_goes_ahead_within_a_stock_only(pair: SilentPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two stocks of three batches: c0 c1 t0 c2 t1 t2, and again; the receiver waits for nothing while it prepares."""
-    use_sizes(monkeypatch, stock=30, batch=10)
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        (1, "c0 t0 c1 t1 c2 t2 c3 t3 c4 t4 c5 t5"),
+        (2, "c0 c1 t0 c2 t1 t2 c3 c4 t3 c5 t4 t5"),
+        (4, "c0 c1 c2 t0 t1 t2 c3 c4 c5 t3 t4 t5"),
+    ],
+)
+def test_corrections_go_ahead_within_a_stock_only(
+    ahead: int, expected: str, pair: SilentPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stocks of three batches; the receiver waits for nothing while it prepares."""
+    use_sizes(monkeypatch, stock=30, batch=10, ahead=ahead)
     prepared: list[tuple[str, int]] = []
     for name, side in (("s", silent_ot.SilentSender), ("r", silent_ot.SilentReceiver)):
         real = side.prepare
@@ -144,7 +154,7 @@ def test_the_next_correction_goes_ahead_within_a_stock_only(pair: SilentPair, mo
         return data
 
     transfer(pair, np.zeros((60, 1), dtype=np.uint16), nibbles(9, 60), watch)
-    assert order == ["c0", "c1", "t0", "c2", "t1", "t2", "c3", "c4", "t3", "c5", "t4", "t5"]
+    assert order == expected.split()
     assert sorted(place for _, place in prepared) == [0, 0, 6, 6]
 
 
