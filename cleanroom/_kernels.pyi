@@ -141,7 +141,7 @@ def rlwe_weigh_ciphertexts(
     targets: NDArray[np.int32],
     weights: NDArray[np.int64],
 ) -> None: ...
-def rlwe_weigh_elements(
+def rlwe_weigh_dense(
     sums: NDArray[np.uint64],
     seed: bytes,
     first_block: int,
@@ -149,6 +149,17 @@ def rlwe_weigh_elements(
     indptr: NDArray[np.int64],
     bins: NDArray[np.int64],
     weights: NDArray[np.int64],
+    bound: int,
+) -> None: ...
+def rlwe_weigh_sparse(
+    sums: NDArray[np.uint64],
+    seed: bytes,
+    first_block: int,
+    blocks: int,
+    indptr: NDArray[np.int64],
+    bins: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    bound: int,
 ) -> None: ...
 def rlwe_encrypt_zeros(
     seed: bytes, key: bytes, first: int, count: int, public_keys: NDArray[np.uint64]

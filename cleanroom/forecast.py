@@ -43,13 +43,13 @@ _MICROSECONDS: Final = {
     "equality": 5.3,  # a bin, both sides in turns
     "mux": 0.35,  # a bin, and as much again for every six columns
     "ciphertext": 800.0,  # a column of a block of bins, both sides
-    "weigh": 190.0,  # a block of bins under a target
     "weight": 0.11,  # a weight of a bin, padding too
     "weight column": 0.03,  # the same, for every column, of whatever family
     "answer target": 1500.0,
     "set-up": 250_000.0,  # once: connection, handshake, base transfers, signatures
 }
-"""Measured on one core of an AMD Zen 3 of 2021, 2.5 GHz; the two of profile kkrt on an Intel Xeon at 2.6 GHz."""
+"""Measured on one core of an AMD Zen 3 of 2021, 2.5 GHz; the two of profile kkrt on an Intel Xeon at 2.6 GHz, and so
+are those of `element_sums`, which says what the weighing costs."""
 
 _MEGABYTE: Final = 1 << 20
 _BASE_BYTES: Final = 240 * _MEGABYTE
@@ -175,7 +175,7 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
         oprf = n_bins * max(cost["blind"], cost["answer"])
         oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
     transfers = n_bins * (cost["decode"] + cost["equality"] + cost["mux"] * (1 + columns / 6))
-    sums = blocks * (columns * cost["ciphertext"] + shape.targets * cost["weigh"])
+    sums = blocks * columns * cost["ciphertext"] + division.count * shape.load.way(parameters.n_bins).microseconds
     sums += shape.targets * cost["answer target"] + n_bins * shape.entries_per_bin * (
         cost["weight"] + columns * cost["weight column"]
     )
@@ -189,9 +189,10 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
     words = 8 * (1 + columns)
     table = int(3.3 * rows_outcome) * words
     if role is Role.EXPOSURE:
-        hint = n_bins * (26 + 32 + 3 * words) + table
+        targets = shape.targets * _TARGET_BYTES  # held from the first bucket's sums on
+        hint = n_bins * (26 + 32 + 3 * words) + table + targets * (parameters.division.count > 1)
         padded = min(n_bins * shape.entries_per_bin, max(1 << 20, DEGREE * shape.entries_per_bin))
-        sums = n_bins * 3 * words + shape.targets * _TARGET_BYTES + padded * _PADDED_BYTES
+        sums = n_bins * 3 * words + targets + padded * _PADDED_BYTES
     else:
         hint = n_bins * words + 3 * rows_outcome * (26 + words) + table
         if parameters.oprf is Oprf.KKRT:

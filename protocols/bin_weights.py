@@ -6,7 +6,6 @@ spread over the targets as real ones are. All of it is never held at once: it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 
 from cleanroom.protocols.rlwe import DEGREE
 from cleanroom.protocols.seeds import keystream
-from cleanroom.protocols.wire import chunks
 
-__all__ = ["Entries", "PaddedWeights", "Weights"]
+__all__ = ["Entries", "PaddedWeights", "Weights", "blocks_at_once"]
 
 _SPREAD_KEY: Final = bytes(32)
 """Of the public stream that says which targets weights of zero have: spread, as real ones are."""
@@ -69,6 +67,11 @@ class Entries:
         return np.argsort(keys, kind="stable"), edges
 
 
+def blocks_at_once(width: int) -> int:
+    """How many blocks of bins with `width` weights each are to be made at a time."""
+    return max(1, _SLICE_ENTRIES // (DEGREE * max(1, width)))
+
+
 class PaddedWeights:
     """One bucket's weights, padded bin by bin and made some blocks at a time.
 
@@ -87,12 +90,6 @@ class PaddedWeights:
         self._spread = (drawn % np.uint32(targets)).astype(np.int32)
         self._made: tuple[int, int] | None = None
         self._entries: Entries | None = None
-
-    def slices(self, blocks: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Cuts a range of blocks so that not too many weights are at hand at once."""
-        most = max(1, _SLICE_ENTRIES // (DEGREE * max(1, self._width)))
-        for start, stop in chunks(blocks[1] - blocks[0], most):
-            yield blocks[0] + start, blocks[0] + stop
 
     def of_blocks(self, start: int, stop: int) -> Entries:
         """The weights of blocks start to stop; those asked for last are kept, for a block may come in many payloads."""

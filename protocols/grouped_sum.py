@@ -17,7 +17,7 @@ hidden by four things, each of which alone gives them away when it is missing:
 
 What each party learns: nothing beyond its share. Lengths and order of messages depend on `Shape` and the number of
 bins alone. So does the receiver's arithmetic: every bin is padded to the public number of weights, with some of zero
-spread over the targets, and every pair of block and target is transformed whether it holds weights or not.
+spread over the targets, and `element_sums` works on every padded weight or on every pair of block and target.
 
 Rounds: one message stream each way. The sender streams a 32-byte seed, one public key a column, then the encryptions;
 the receiver answers a target at a time.
@@ -48,7 +48,8 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import AgreementError, DataError, PeerError
-from cleanroom.protocols.bin_weights import PaddedWeights, Weights
+from cleanroom.protocols.bin_weights import PaddedWeights, Weights, blocks_at_once
+from cleanroom.protocols.element_sums import TILE_BLOCKS, ElementSums, Load
 from cleanroom.protocols.rlwe import (
     ANSWER_MODULUS,
     ANSWER_PRIMES,
@@ -97,10 +98,6 @@ _CIPHERTEXTS: Final = Message(protocol=ProtocolId.GROUPED_SUM, type=3, step="gro
 _ANSWERS: Final = Message(protocol=ProtocolId.GROUPED_SUM, type=4, step="grouped_sum.answers")
 
 _PAYLOAD_CIPHERTEXTS: Final = CHUNK_BYTES // CIPHERTEXT_BYTES
-_TILE_BLOCKS: Final = 16
-"""Blocks whose public elements (3 MB) stay in cache while all targets pass over them."""
-_TILE_TARGETS: Final = 64
-"""Targets of one kernel call: some tenths of a second with a full tile."""
 _FLOOD_BYTES: Final = 32
 """Bytes a flood is reduced from: its bias is under 2^-150."""
 
@@ -154,6 +151,16 @@ class Shape:
     def outputs(self) -> int:
         """Coefficients that are revealed, masked: groups × columns."""
         return self.groups * self.columns
+
+    @property
+    def load(self) -> Load:
+        """What the receiver's arithmetic depends on."""
+        return Load(
+            targets=self.targets,
+            rows=self.rows,
+            weight_bound=self.weight_bound,
+            entries_per_bin=self.entries_per_bin,
+        )
 
     def columns_of(self, position: int) -> NDArray[np.uint32]:
         """Returns the columns of a class, ascending."""
@@ -245,7 +252,7 @@ class Receiver:
         self._mask_key = streams.key(step=_STEP, direction="receiver", purpose="masks")
         self._seed = b""
         self._public_keys: NDArray[np.uint64] = np.zeros((0, len(PRIMES), DEGREE), dtype=np.uint64)
-        self._rings: NDArray[np.uint64] = np.zeros((shape.targets, len(PRIMES), DEGREE), dtype=np.uint64)
+        self._sums = ElementSums(shape.load)
         self._constants: NDArray[np.uint64] = np.zeros((shape.groups, shape.columns, len(PRIMES)), dtype=np.uint64)
         self._counts: NDArray[np.int64] = np.zeros(shape.targets, dtype=np.int64)
         self._blocks = 0
@@ -283,7 +290,8 @@ class Receiver:
         padded = _padded(weights, n_bins, shape)
         offset = self._blocks * DEGREE
         class_position = np.array(shape.class_position, dtype=np.uint32)
-        blocks = _block_count(n_bins)
+        blocks, weighed = _block_count(n_bins), 0
+        way = shape.load.way(n_bins)
         for tile in _tiles(n_bins):
             for first, count in _payloads(tile, shape.columns):
                 payload = yield Expect(_CIPHERTEXTS, count * CIPHERTEXT_BYTES)
@@ -300,22 +308,13 @@ class Receiver:
                     entries.targets,
                     entries.weights,
                 )
-            for start, stop in padded.slices(tile):
-                entries = padded.of_blocks(start, stop)
-                order, indptr = entries.by_target(shape.targets)
-                bins, values = entries.bins[order] + offset, entries.weights[order]
-                for left, right in chunks(shape.targets, _TILE_TARGETS):
-                    _kernels.rlwe_weigh_elements(
-                        self._rings[left:right],
-                        self._seed,
-                        self._blocks + start,
-                        stop - start,
-                        indptr[left : right + 1],
-                        bins,
-                        values,
-                    )
-                    done = (start * shape.targets + (stop - start) * right) * n_bins // (blocks * shape.targets)
-                    yield Progress(_STEP, done, n_bins)
+            if tile[1] == blocks or tile[1] - weighed >= way.blocks:
+                parts = self._sums.add(
+                    seed=self._seed, padded=padded, way=way, blocks=(weighed, tile[1]), offset=self._blocks
+                )
+                for part in parts:
+                    yield Progress(_STEP, int((weighed + part * (tile[1] - weighed)) * n_bins) // blocks, n_bins)
+                weighed = tile[1]
         self._blocks += blocks
 
     def finish(self) -> Protocol[NDArray[np.uint64]]:
@@ -334,7 +333,7 @@ class Receiver:
             zero_rings, zero_constants = _encrypt_zeros(
                 self._seed, self._zero_key, first, stop - start, self._public_keys[columns]
             )
-            rings = _kernels.rlwe_switch(self._rings[first : first + stop - start], zero_rings)
+            rings = _kernels.rlwe_switch(self._sums.rings[first : first + stop - start], zero_rings)
             payload = [_pack(rings)]
             for index, group in enumerate(range(start, stop)):
                 for place, column in enumerate(columns.tolist()):
@@ -461,7 +460,7 @@ def local_sum(*, shape: Shape, weights: Weights, shares: NDArray[np.uint64]) -> 
     """
     padded = _padded(weights, len(shares), shape)  # the peer waits for this sum too
     total = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
-    for start, stop in padded.slices((0, _block_count(len(shares)))):
+    for start, stop in chunks(_block_count(len(shares)), blocks_at_once(shape.entries_per_bin)):
         entries = padded.of_blocks(start, stop)
         order, edges = entries.by_target(shape.targets)
         bins, values = entries.bins[order], entries.weights[order].astype(np.uint64)
@@ -496,7 +495,7 @@ def _block_count(n_bins: int) -> int:
 
 def _tiles(n_bins: int) -> Iterator[tuple[int, int]]:
     """Cuts a bucket's blocks into (first, last + 1)."""
-    yield from chunks(_block_count(n_bins), _TILE_BLOCKS)
+    yield from chunks(_block_count(n_bins), TILE_BLOCKS)
 
 
 def _payloads(tile: tuple[int, int], columns: int) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,7 @@
 //! Ring-LWE for the grouped sum: the border to Python. Arithmetic is in `ring`, draws in `sample`, encryptions in
-//! `cipher`; `protocols/grouped_sum.py` says what they are for.
+//! `cipher`, weighted sums of public elements in `weigh`; `protocols/grouped_sum.py` says what they are for.
 //!
-//! Arrays of residues are (…, primes, degree) uint64. Sums of transformed elements are opaque to Python: begin with
-//! zeros, add with `rlwe_weigh_elements`, read with `rlwe_switch`.
+//! Arrays of residues are (…, primes, degree) uint64.
 
 use numpy::ndarray::{Array1, Array3};
 use numpy::{
@@ -16,17 +15,21 @@ use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 mod cipher;
+mod level;
 mod ring;
 mod sample;
+mod weigh;
 
 use crate::rows::in_row_order;
-use cipher::{Secret, Weighted, ANSWER_LIMBS};
+use cipher::{Secret, ANSWER_LIMBS};
+use level::Level;
 use ring::{primes, DEGREE, LIMBS, PRIMES, PRIME_BYTES};
 use sample::Stream;
+use weigh::{Weighted, DENSE_BOUND, SPARSE_BOUND};
 
 const ELEMENT: usize = LIMBS * DEGREE;
 const ANSWER_ELEMENT: usize = ANSWER_LIMBS * DEGREE;
-/// Blocks of one call: their products are added before they are reduced.
+/// Blocks of one call.
 const MAX_BLOCKS: usize = 512;
 /// Sum of |weight| that one call may hold, under the smallest prime.
 const MAX_WEIGHT: u128 = 1 << 55;
@@ -297,9 +300,10 @@ fn rlwe_weigh_ciphertexts<'py>(
 /// Adds the weighted public elements of blocks first_block to first_block + blocks to `sums` (t × 3 × 8192, in place).
 ///
 /// The entries of target i are indptr[i] to indptr[i + 1], bins ascending; those of other blocks are left alone.
+/// Each target's absolute weights in these blocks add up to at most `bound`. Time goes with blocks × targets.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
-fn rlwe_weigh_elements<'py>(
+fn rlwe_weigh_dense<'py>(
     py: Python<'py>,
     mut sums: PyReadwriteArray3<'py, u64>,
     seed: &[u8],
@@ -308,39 +312,70 @@ fn rlwe_weigh_elements<'py>(
     indptr: PyReadonlyArray1<'py, i64>,
     bins: PyReadonlyArray1<'py, i64>,
     weights: PyReadonlyArray1<'py, i64>,
+    bound: u64,
 ) -> PyResult<()> {
     let seed = key32(seed)?;
-    let targets = sums.shape()[0];
-    if sums.shape()[1] != LIMBS || sums.shape()[2] != DEGREE {
+    let (bins, weights) = (flat(&bins)?, flat(&weights)?);
+    let entries = entries_of(sums.shape(), flat(&indptr)?, bins, weights, bin_range(first_block, blocks)?)?;
+    let total = |own: &Weighted<'_>| own.weights.iter().map(|&w| w.unsigned_abs() as u128).sum::<u128>();
+    if bound > DENSE_BOUND || entries.iter().any(|own| total(own) > bound as u128) {
+        return Err(fault("a target's absolute weights must add up to at most the bound, and that to 2^53"));
+    }
+    let sums = flat_mut(&mut sums)?;
+    py.detach(|| weigh::dense(Level::best(), sums, &seed, (first_block, blocks), &entries, bound));
+    Ok(())
+}
+
+/// As `rlwe_weigh_dense`, but each absolute weight is at most `bound`, and time goes with the number of entries.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn rlwe_weigh_sparse<'py>(
+    py: Python<'py>,
+    mut sums: PyReadwriteArray3<'py, u64>,
+    seed: &[u8],
+    first_block: u64,
+    blocks: usize,
+    indptr: PyReadonlyArray1<'py, i64>,
+    bins: PyReadonlyArray1<'py, i64>,
+    weights: PyReadonlyArray1<'py, i64>,
+    bound: u64,
+) -> PyResult<()> {
+    let seed = key32(seed)?;
+    let (bins, weights) = (flat(&bins)?, flat(&weights)?);
+    let entries = entries_of(sums.shape(), flat(&indptr)?, bins, weights, bin_range(first_block, blocks)?)?;
+    if bound > SPARSE_BOUND || weights.iter().any(|w| w.unsigned_abs() > bound) {
+        return Err(fault("absolute weights must be at most the bound, and that at most 2^30"));
+    }
+    let sums = flat_mut(&mut sums)?;
+    py.detach(|| weigh::sparse(Level::best(), sums, &seed, (first_block, blocks), &entries, bound));
+    Ok(())
+}
+
+/// The entries of every target that are in a range of bins; `shape` is that of the sums.
+fn entries_of<'a>(
+    shape: &[usize],
+    indptr: &[i64],
+    bins: &'a [i64],
+    weights: &'a [i64],
+    (low, high): (i64, i64),
+) -> PyResult<Vec<Weighted<'a>>> {
+    if shape[1] != LIMBS || shape[2] != DEGREE {
         return Err(fault("sums must be t × 3 × 8192"));
     }
-    let (indptr, bins, weights) = (flat(&indptr)?, flat(&bins)?, flat(&weights)?);
-    let (low, high) = bin_range(first_block, blocks)?;
     let ordered = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
     let ends = indptr.first().is_some_and(|&x| x >= 0) && indptr.last().is_some_and(|&x| x as usize <= bins.len());
-    if indptr.len() != targets + 1 || !ordered || !ends || weights.len() != bins.len() {
+    if indptr.len() != shape[0] + 1 || !ordered || !ends || weights.len() != bins.len() {
         return Err(fault("indptr has one entry more than sums and cuts bins and weights"));
     }
-    let mut entries = Vec::with_capacity(targets);
-    for pair in indptr.windows(2) {
+    let cut = |pair: &[i64]| {
         let range = pair[0] as usize..pair[1] as usize;
         let (bins, weights) = (&bins[range.clone()], &weights[range]);
         let from = bins.partition_point(|&bin| bin < low);
         let to = bins.partition_point(|&bin| bin < high).max(from);
         check_entries(&bins[from..to], &weights[from..to], low, high)?;
-        entries.push(Weighted { bins: &bins[from..to], weights: &weights[from..to] });
-    }
-    let sums = flat_mut(&mut sums)?;
-    if !reduced(sums, DEGREE) {
-        return Err(fault("a residue is not reduced"));
-    }
-    py.detach(|| {
-        let elements = cipher::block_elements(&seed, first_block, blocks);
-        sums.par_chunks_exact_mut(ELEMENT)
-            .zip(&entries)
-            .for_each(|(sum, weighted)| cipher::weigh_elements(sum, &elements, first_block, weighted));
-    });
-    Ok(())
+        Ok(Weighted { bins: &bins[from..to], weights: &weights[from..to] })
+    };
+    indptr.windows(2).map(cut).collect()
 }
 
 /// Fresh encryptions of zero for targets first to first + count under public keys c × 3 × 8192.
@@ -386,9 +421,7 @@ fn rlwe_encrypt_zeros<'py>(
     Ok((cube(py, (count, LIMBS, DEGREE), rings)?, cube(py, (count, keys.len(), LIMBS), constants)?))
 }
 
-/// round((sum + zero) / third prime) modulo the first two: sums as `rlwe_weigh_elements` left them, zeros coefficients.
-///
-/// Both are t × 3 × 8192; returns t × 2 × 8192.
+/// round((sum + zero) / third prime) modulo the first two: both t × 3 × 8192; returns t × 2 × 8192.
 #[pyfunction]
 fn rlwe_switch<'py>(
     py: Python<'py>,
@@ -417,7 +450,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RlweSecret>()?;
     module.add_function(wrap_pyfunction!(rlwe_unpack, module)?)?;
     module.add_function(wrap_pyfunction!(rlwe_weigh_ciphertexts, module)?)?;
-    module.add_function(wrap_pyfunction!(rlwe_weigh_elements, module)?)?;
+    module.add_function(wrap_pyfunction!(rlwe_weigh_dense, module)?)?;
+    module.add_function(wrap_pyfunction!(rlwe_weigh_sparse, module)?)?;
     module.add_function(wrap_pyfunction!(rlwe_encrypt_zeros, module)?)?;
     module.add_function(wrap_pyfunction!(rlwe_switch, module)?)
 }

@@ -129,7 +129,7 @@ def _answer_faults(view: View) -> list[str]:
     lookups, bins = lookups_of(ROWS), bins_of_rows(view.peer_seed)
     order = np.lexsort((bins, lookups.target))
     indptr = np.searchsorted(lookups.target[order], np.arange(len(rings) + 1)).astype(np.int64)
-    _kernels.rlwe_weigh_elements(guess, view.public_seed, 0, 1, indptr, bins[order], lookups.weight[order])
+    _kernels.rlwe_weigh_dense(guess, view.public_seed, 0, 1, indptr, bins[order], lookups.weight[order], 1 << 40)
     plain = _kernels.rlwe_switch(guess, np.zeros_like(guess))
     if any(np.array_equal(own, other) for own, other in zip(plain, rings, strict=True)):
         found.append("c1 confirms the weights")

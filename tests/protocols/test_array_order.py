@@ -67,7 +67,7 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
     (
         "sums of elements",
         rings(2),
-        lambda a: _kernels.rlwe_weigh_elements(a, KEY, 0, 1, offsets(0, 0, 0), offsets(), offsets()),
+        lambda a: _kernels.rlwe_weigh_dense(a, KEY, 0, 1, offsets(0, 0, 0), offsets(), offsets(), 1),
     ),
     ("public keys", rings(2), lambda a: _kernels.rlwe_encrypt_zeros(KEY, KEY, 0, 1, a)),
     ("switched sums", rings(2), lambda a: _kernels.rlwe_switch(a, rings(2))),

@@ -15,9 +15,14 @@ const CIPHERTEXT_BYTES: usize = LIMBS * DEGREE * PRIME_BYTES;
 /// Primes of an answer: the third is divided out.
 pub const ANSWER_LIMBS: usize = 2;
 
+/// The coefficients of a public element of the seed.
+pub fn coefficients(seed: &[u8; 32], number: u64) -> Element {
+    Stream::open(seed, number).element()
+}
+
 /// A public element of the seed, transformed and reduced.
 pub fn public_element(seed: &[u8; 32], number: u64) -> Element {
-    let mut element = Stream::open(seed, number).element();
+    let mut element = coefficients(seed, number);
     for (prime, residues) in primes().iter().zip(&mut element) {
         prime.forward(residues);
         for x in residues {
@@ -111,55 +116,6 @@ fn constant_of_product(residues: &[u64], small: &[i8], limb: usize) -> u64 {
     primes()[limb].signed_sum(sum)
 }
 
-/// One weight of a target: the bin it belongs to, and its value.
-pub struct Weighted<'a> {
-    pub bins: &'a [i64],
-    pub weights: &'a [i64],
-}
-
-/// Adds sum over blocks of w_b(X) * a_b to `sum` (transformed, LIMBS * DEGREE residues).
-///
-/// w_b(X) = w_0 - sum of w_k X^(n-k), so that coefficient 0 of w_b * c is sum of w_k c_k. Every block is transformed,
-/// whether it holds weights or not: the work is a function of public sizes.
-pub fn weigh_elements(sum: &mut [u64], elements: &[Element], first_block: u64, weighted: &Weighted<'_>) {
-    let mut totals: Vec<u128> = sum.iter().map(|&x| x as u128).collect();
-    let mut dense = vec![0i64; DEGREE];
-    let mut residues = vec![0u64; DEGREE];
-    let mut at = 0;
-    for (offset, element) in elements.iter().enumerate() {
-        let start = (first_block + offset as u64) as i64 * DEGREE as i64;
-        dense.fill(0);
-        while at < weighted.bins.len() && weighted.bins[at] < start + DEGREE as i64 {
-            let slot = (weighted.bins[at] - start) as usize;
-            if slot == 0 {
-                dense[0] += weighted.weights[at];
-            } else {
-                dense[DEGREE - slot] -= weighted.weights[at];
-            }
-            at += 1;
-        }
-        for (i, prime) in primes().iter().enumerate() {
-            for (x, &w) in residues.iter_mut().zip(&dense) {
-                *x = prime.signed(w);
-            }
-            prime.forward(&mut residues);
-            let totals = &mut totals[i * DEGREE..(i + 1) * DEGREE];
-            for ((total, &w), &a) in totals.iter_mut().zip(&residues).zip(&element[i]) {
-                *total += w as u128 * a as u128; // < 53p * p < 2^118 each, at most 2^9 of them a call
-            }
-        }
-    }
-    for (i, prime) in primes().iter().enumerate() {
-        let range = i * DEGREE..(i + 1) * DEGREE;
-        for (x, total) in sum[range.clone()].iter_mut().zip(&totals[range]) {
-            *x = prime.reduce(*total);
-        }
-    }
-    dense.zeroize();
-    residues.zeroize();
-    totals.zeroize();
-}
-
 /// An encryption of zero under the public key: a * u + e2 (coefficients), and coefficient 0 of pk_j * u + e1 a column.
 ///
 /// Draws u, e2, then one e1 a column, in this order.
@@ -191,14 +147,13 @@ pub fn encrypt_zero(element: &Element, public_key: &[&[u64]], stream: &mut KeySt
     (ring, constants)
 }
 
-/// round((sum + zero) / third prime) modulo the first two; `sum` is transformed, `zero` is coefficients.
+/// round((sum + zero) / third prime) modulo the first two, of coefficients.
 pub fn switch(sum: &[u64], zero_part: &[u64]) -> Vec<u64> {
     let mut element = zero();
     for (i, prime) in primes().iter().enumerate() {
-        element[i].copy_from_slice(&sum[i * DEGREE..(i + 1) * DEGREE]);
-        prime.inverse(&mut element[i]);
-        for (x, &z) in element[i].iter_mut().zip(&zero_part[i * DEGREE..(i + 1) * DEGREE]) {
-            *x = prime.add(*x, z);
+        let range = i * DEGREE..(i + 1) * DEGREE;
+        for ((x, &s), &z) in element[i].iter_mut().zip(&sum[range.clone()]).zip(&zero_part[range]) {
+            *x = prime.add(s, z);
         }
     }
     let last = PRIMES[LIMBS - 1];
@@ -262,16 +217,5 @@ mod tests {
         for needle in [mask, error] {
             assert_eq!(freed_with(&needle, || encrypt_zero(&element, &[&public], &mut Stream::open(&KEY, 7))), 0);
         }
-    }
-
-    #[test]
-    fn weights_are_wiped() {
-        let (bins, weights) = ([DEGREE as i64 - 1, DEGREE as i64 - 2], [-0x0123_4567_89ab, -0x0fed_cba9_8765]);
-        let needle = bytes_of(&[-weights[0], -weights[1]], i64::to_le_bytes); // as they lie in the polynomial
-        let mut sum = vec![0; LIMBS * DEGREE];
-        let elements = [public_element(&KEY, 1)];
-        let weighted = Weighted { bins: &bins[..], weights: &weights[..] };
-        let weigh = || weigh_elements(&mut sum, &elements, 0, &weighted);
-        assert_eq!(freed_with(&needle, weigh), 0);
     }
 }

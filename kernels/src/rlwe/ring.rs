@@ -7,10 +7,12 @@
 
 use std::sync::OnceLock;
 
+use super::level::{at_level, Level};
+
 pub const DEGREE: usize = 8192;
 pub const LIMBS: usize = 3;
 pub const PRIME_BYTES: usize = 7;
-const PRIME_BITS: u32 = 56;
+pub const PRIME_BITS: u32 = 56;
 
 /// The three largest primes under 2^56 that are 1 mod 16384, descending.
 pub const PRIMES: [u64; LIMBS] = [72057594037616641, 72057594037370881, 72057594037338113];
@@ -19,7 +21,7 @@ const ROOTS: [u64; LIMBS] = [40461854994620459, 69034492671048059, 1237905685547
 
 /// A factor together with floor(factor * 2^64 / p).
 #[derive(Clone, Copy)]
-struct Factor {
+pub struct Factor {
     value: u64,
     quotient: u64,
 }
@@ -68,7 +70,7 @@ impl Tail {
 pub struct Prime {
     pub p: u64,
     /// 2^56 - p, under 2^20: what 2^56 is congruent to.
-    fold: u64,
+    excess: u64,
     roots: Vec<Factor>,
     inverse_roots: Vec<Factor>,
     tails: Vec<Tail>,
@@ -88,7 +90,7 @@ impl Prime {
     fn new(p: u64, root: u64) -> Self {
         let mut prime = Prime {
             p,
-            fold: (1 << PRIME_BITS) - p,
+            excess: (1 << PRIME_BITS) - p,
             roots: Vec::new(),
             inverse_roots: Vec::new(),
             tails: Vec::new(),
@@ -106,7 +108,8 @@ impl Prime {
         prime
     }
 
-    fn factor(&self, value: u64) -> Factor {
+    /// A residue as a factor.
+    pub fn factor(&self, value: u64) -> Factor {
         Factor { value, quotient: (((value as u128) << 64) / self.p as u128) as u64 }
     }
 
@@ -135,15 +138,33 @@ impl Prime {
         result
     }
 
-    /// Reduces any 128-bit value by folding 2^56 = fold three times.
+    /// Reduces any 128-bit value by folding 2^56 = excess three times.
     #[inline(always)]
     pub fn reduce(&self, value: u128) -> u64 {
         const MASK: u128 = (1 << PRIME_BITS) - 1;
-        let fold = self.fold as u128;
+        let fold = self.excess as u128;
         let first = (value >> PRIME_BITS) * fold + (value & MASK); // < 2^93
         let second = (first >> PRIME_BITS) * fold + (first & MASK); // < 2^58
-        let third = ((second >> PRIME_BITS) as u64) * self.fold + (second as u64 & MASK as u64); // < 2p
+        let third = ((second >> PRIME_BITS) as u64) * self.excess + (second as u64 & MASK as u64); // < 2p
         subtract_if_over(third, self.p)
+    }
+
+    /// The residue of any word.
+    #[inline(always)]
+    pub fn fold(&self, value: u64) -> u64 {
+        let folded = (value >> PRIME_BITS) * self.excess + (value & ((1 << PRIME_BITS) - 1)); // < 2^56 + 2^28
+        subtract_if_over(folded, self.p)
+    }
+
+    /// The residue of high * 2^56 + middle * 2^28 + low: high under 2^61, middle under 2^64 - 2^53, low under 2^62.
+    #[inline(always)]
+    pub fn gather(&self, high: u64, middle: u64, low: u64) -> u64 {
+        const HALF: u32 = PRIME_BITS / 2;
+        const MASK: u64 = (1 << HALF) - 1;
+        let middle = middle + (high >> HALF) * self.excess; // the part of 2^84
+        let low = low + (high & MASK) * self.excess; // < 2^62 + 2^48
+        self.fold(low + (middle >> HALF) * self.excess + ((middle & MASK) << HALF))
+        // < 2^63
     }
 
     /// a * b, any a and b whose product fits 128 bits.
@@ -180,7 +201,7 @@ impl Prime {
     /// WIDE takes the quotient from 32-bit products without their low parts (at most 2 too small), which compilers
     /// turn into vector code; otherwise from one 128-bit product.
     #[inline(always)]
-    fn lazy<const WIDE: bool>(&self, y: u64, factor: Factor) -> u64 {
+    pub fn lazy<const WIDE: bool>(&self, y: u64, factor: Factor) -> u64 {
         if !WIDE {
             let quotient = ((y as u128 * factor.quotient as u128) >> 64) as u64;
             return y.wrapping_mul(factor.value).wrapping_sub(quotient.wrapping_mul(self.p));
@@ -189,10 +210,10 @@ impl Prime {
         let (y_high, y_low) = (y >> 32, y & LOW);
         let (f_high, f_low) = (factor.quotient >> 32, factor.quotient & LOW);
         let quotient = y_high * f_high + ((y_high * f_low) >> 32) + ((y_low * f_high) >> 32);
-        // y * value - quotient * p with p = 2^56 - fold, all modulo 2^64; fold is under 2^32.
+        // y * value - quotient * p with p = 2^56 - excess, all modulo 2^64; excess is under 2^32.
         let (v_high, v_low) = (factor.value >> 32, factor.value & LOW);
         let product = (y_low * v_low).wrapping_add((y_high * v_low).wrapping_add(y_low * v_high) << 32);
-        let folded = ((quotient & LOW) * self.fold).wrapping_add(((quotient >> 32) * self.fold) << 32);
+        let folded = ((quotient & LOW) * self.excess).wrapping_add(((quotient >> 32) * self.excess) << 32);
         product.wrapping_add(folded).wrapping_sub(quotient << PRIME_BITS)
     }
 
@@ -212,115 +233,103 @@ impl Prime {
         *y = self.lazy::<WIDE>(difference, root);
     }
 
-    #[inline(always)]
-    fn forward_body<const WIDE: bool>(&self, a: &mut [u64]) {
-        let (mut count, mut half) = (1, DEGREE / 2);
-        while half >= BLOCK {
-            for (block, &root) in a.chunks_exact_mut(2 * half).zip(&self.roots[count..2 * count]) {
-                let (low, high) = block.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    self.butterfly::<WIDE>(x, y, root);
-                }
-            }
-            count *= 2;
-            half /= 2;
-        }
-        for (values, tail) in a.chunks_exact_mut(TILE).zip(&self.tails) {
-            let mut tile = [[0; LANES]; BLOCK];
-            for (lane, block) in values.chunks_exact(BLOCK).enumerate() {
-                for (row, &value) in tile.iter_mut().zip(block) {
-                    row[lane] = value;
-                }
-            }
-            let mut root = 0;
-            for half in [4, 2, 1] {
-                for start in (0..BLOCK).step_by(2 * half) {
-                    for k in start..start + half {
-                        let [x, y] = rows(&mut tile, k, k + half);
-                        for ((x, y), root) in x.iter_mut().zip(y).zip(tail.lanes(root)) {
-                            self.butterfly::<WIDE>(x, y, root);
-                        }
-                    }
-                    root += 1;
-                }
-            }
-            for (row, out) in tile.iter().zip(values.chunks_exact_mut(LANES)) {
-                out.copy_from_slice(row);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn inverse_body<const WIDE: bool>(&self, a: &mut [u64]) {
-        for (values, tail) in a.chunks_exact_mut(TILE).zip(&self.inverse_tails) {
-            let mut tile = [[0; LANES]; BLOCK];
-            for (row, block) in tile.iter_mut().zip(values.chunks_exact(LANES)) {
-                row.copy_from_slice(block);
-            }
-            for (half, first) in [(1, 3), (2, 1), (4, 0)] {
-                for (root, start) in (first..).zip((0..BLOCK).step_by(2 * half)) {
-                    for k in start..start + half {
-                        let [x, y] = rows(&mut tile, k, k + half);
-                        for ((x, y), root) in x.iter_mut().zip(y).zip(tail.lanes(root)) {
-                            self.inverse_butterfly::<WIDE>(x, y, root);
-                        }
-                    }
-                }
-            }
-            for (lane, block) in values.chunks_exact_mut(BLOCK).enumerate() {
-                for (row, value) in tile.iter().zip(block) {
-                    *value = row[lane];
-                }
-            }
-        }
-        let (mut count, mut half) = (DEGREE / (2 * BLOCK), BLOCK);
-        while count > 0 {
-            for (block, &root) in a.chunks_exact_mut(2 * half).zip(&self.inverse_roots[count..2 * count]) {
-                let (low, high) = block.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    self.inverse_butterfly::<WIDE>(x, y, root);
-                }
-            }
-            count /= 2;
-            half *= 2;
-        }
-        for x in a {
-            let scaled = self.lazy::<WIDE>(*x, self.degree_inverse);
-            *x = subtract_if_over(subtract_if_over(scaled, 2 * self.p), self.p);
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn forward_avx2(&self, a: &mut [u64]) {
-        self.forward_body::<true>(a);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn inverse_avx2(&self, a: &mut [u64]) {
-        self.inverse_body::<true>(a);
-    }
-
     /// Transforms residues in place; results are under 53p (62 bits), congruent, not reduced, in an order of their own.
     pub fn forward(&self, a: &mut [u64]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function was compiled for.
-            return unsafe { self.forward_avx2(a) };
-        }
-        self.forward_body::<false>(a);
+        forward(Level::best(), self, a);
     }
 
     /// Undoes `forward` in place; takes values under 4p, returns residues.
     pub fn inverse(&self, a: &mut [u64]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has what the function was compiled for.
-            return unsafe { self.inverse_avx2(a) };
-        }
-        self.inverse_body::<false>(a);
+        inverse(Level::best(), self, a);
     }
+}
+
+#[inline(always)]
+fn forward_body<const WIDE: bool>(prime: &Prime, a: &mut [u64]) {
+    let (mut count, mut half) = (1, DEGREE / 2);
+    while half >= BLOCK {
+        for (block, &root) in a.chunks_exact_mut(2 * half).zip(&prime.roots[count..2 * count]) {
+            let (low, high) = block.split_at_mut(half);
+            for (x, y) in low.iter_mut().zip(high) {
+                prime.butterfly::<WIDE>(x, y, root);
+            }
+        }
+        count *= 2;
+        half /= 2;
+    }
+    for (values, tail) in a.chunks_exact_mut(TILE).zip(&prime.tails) {
+        let mut tile = [[0; LANES]; BLOCK];
+        for (lane, block) in values.chunks_exact(BLOCK).enumerate() {
+            for (row, &value) in tile.iter_mut().zip(block) {
+                row[lane] = value;
+            }
+        }
+        let mut root = 0;
+        for half in [4, 2, 1] {
+            for start in (0..BLOCK).step_by(2 * half) {
+                for k in start..start + half {
+                    let [x, y] = rows(&mut tile, k, k + half);
+                    for ((x, y), root) in x.iter_mut().zip(y).zip(tail.lanes(root)) {
+                        prime.butterfly::<WIDE>(x, y, root);
+                    }
+                }
+                root += 1;
+            }
+        }
+        for (row, out) in tile.iter().zip(values.chunks_exact_mut(LANES)) {
+            out.copy_from_slice(row);
+        }
+    }
+}
+
+#[inline(always)]
+fn inverse_body<const WIDE: bool>(prime: &Prime, a: &mut [u64]) {
+    for (values, tail) in a.chunks_exact_mut(TILE).zip(&prime.inverse_tails) {
+        let mut tile = [[0; LANES]; BLOCK];
+        for (row, block) in tile.iter_mut().zip(values.chunks_exact(LANES)) {
+            row.copy_from_slice(block);
+        }
+        for (half, first) in [(1, 3), (2, 1), (4, 0)] {
+            for (root, start) in (first..).zip((0..BLOCK).step_by(2 * half)) {
+                for k in start..start + half {
+                    let [x, y] = rows(&mut tile, k, k + half);
+                    for ((x, y), root) in x.iter_mut().zip(y).zip(tail.lanes(root)) {
+                        prime.inverse_butterfly::<WIDE>(x, y, root);
+                    }
+                }
+            }
+        }
+        for (lane, block) in values.chunks_exact_mut(BLOCK).enumerate() {
+            for (row, value) in tile.iter().zip(block) {
+                *value = row[lane];
+            }
+        }
+    }
+    let (mut count, mut half) = (DEGREE / (2 * BLOCK), BLOCK);
+    while count > 0 {
+        for (block, &root) in a.chunks_exact_mut(2 * half).zip(&prime.inverse_roots[count..2 * count]) {
+            let (low, high) = block.split_at_mut(half);
+            for (x, y) in low.iter_mut().zip(high) {
+                prime.inverse_butterfly::<WIDE>(x, y, root);
+            }
+        }
+        count /= 2;
+        half *= 2;
+    }
+    for x in a {
+        let scaled = prime.lazy::<WIDE>(*x, prime.degree_inverse);
+        *x = subtract_if_over(subtract_if_over(scaled, 2 * prime.p), prime.p);
+    }
+}
+
+at_level! {
+    /// `Prime::forward` at a level.
+    fn forward(prime: &Prime, a: &mut [u64]) = forward_body
+}
+
+at_level! {
+    /// `Prime::inverse` at a level.
+    fn inverse(prime: &Prime, a: &mut [u64]) = inverse_body
 }
 
 /// Two rows of a tile, first < second.
@@ -353,7 +362,7 @@ pub fn encode(message: u64) -> [u64; LIMBS] {
     std::array::from_fn(|i| {
         let prime = &primes()[i];
         let whole = prime.lazy::<false>(message, prime.encoding);
-        let rest = (fraction >> PRIME_BITS) * prime.fold + (fraction & ((1 << PRIME_BITS) - 1));
+        let rest = (fraction >> PRIME_BITS) * prime.excess + (fraction & ((1 << PRIME_BITS) - 1));
         let sum = whole + rest; // < 6p
         subtract_if_over(subtract_if_over(subtract_if_over(sum, 4 * prime.p), 2 * prime.p), prime.p)
     })
@@ -417,21 +426,19 @@ mod tests {
     }
 
     #[test]
-    fn plain_and_vector_code_agree() {
+    fn all_levels_agree() {
         for prime in primes() {
-            let (mut plain, mut wide) = (sample(prime, 5), sample(prime, 5));
-            prime.forward_body::<false>(&mut plain);
-            prime.forward_body::<true>(&mut wide);
-            for (&x, &y) in plain.iter().zip(&wide) {
-                assert_eq!(prime.reduce(x as u128), prime.reduce(y as u128));
-            }
-            for values in [&mut plain, &mut wide] {
+            let plain = sample(prime, 5);
+            let mut transformed: Vec<Vec<u64>> = Vec::new();
+            for level in Level::all() {
+                let mut values = plain.clone();
+                forward(level, prime, &mut values);
                 values.iter_mut().for_each(|x| *x = prime.reduce(*x as u128));
+                transformed.push(values.clone());
+                inverse(level, prime, &mut values);
+                assert_eq!(values, plain, "{level:?}");
             }
-            prime.inverse_body::<false>(&mut plain);
-            prime.inverse_body::<true>(&mut wide);
-            assert_eq!(plain, sample(prime, 5));
-            assert_eq!(wide, plain);
+            assert!(transformed.windows(2).all(|pair| pair[0] == pair[1]));
         }
     }
 
