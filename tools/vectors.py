@@ -19,7 +19,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tools` is found beside this folder
 
-from tools.recipes import faults, openings, published, records, steps, transfers, whole_runs
+from tools.recipes import faults, openings, published, records, silent, steps, transfers, whole_runs
 from tools.recipes.record import Answers, Json
 
 FOLDER: Final = Path(__file__).parents[1] / "tests" / "vectors"
@@ -35,6 +35,7 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "row_keys/v1/keys.json": records.row_keys,
     "row_keys/v1/trees.json": records.time_trees,
     "session/v1/handshake.json": records.handshake,
+    "silent_vole/v1/run.json": silent.silent_vole_run,
     "streams/v1/labels.json": records.labelled,
 }
 """The project's own files: what each holds."""

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from cleanroom.errors import CleanroomError
-from cleanroom.vectors import groups, joins, openings, people, primitives, sessions, transfers, whole
+from cleanroom.vectors import groups, joins, openings, people, primitives, sessions, silent, transfers, whole
 from cleanroom.vectors.refusals import refused
 
 __all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_content", "check_file", "check_vectors", "refusal_paths"]
@@ -47,6 +47,7 @@ CHECKS: Final[dict[str, Check]] = {
     "row_keys/v1/keys.json": primitives.row_keys,
     "row_keys/v1/trees.json": primitives.time_trees,
     "session/v1/handshake.json": sessions.session_run,
+    "silent_vole/v1/run.json": silent.silent_vole_run,
     "streams/v1/labels.json": primitives.labels,
 }
 """Every file of known answers, by its path, and its check."""

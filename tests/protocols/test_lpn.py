@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cleanroom.protocols.lpn import BATCH, F16, GF128, SMALLEST, Field, Size, linear_test_bits, security, sizes
@@ -52,3 +54,25 @@ def test_the_bias_is_that_of_the_field() -> None:
     assert linear_test_bits(0.25, Field(bits=4, weight=100)) == pytest.approx(44.7, abs=0.1)
     for field in (F16, GF128):  # the weight at which words stop being easy to find, less a third
         assert linear_test_bits(0.165, field) > 128
+
+
+def test_the_page_has_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "wire" / "silent-vole.md"
+    rows = [
+        line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith(("| F16 |", "| GF(2^128) |"))
+    ]
+    expected = []
+    for size in EVERY:
+        estimate = security(size)
+        attacks = (estimate.linear_tests, estimate.information_sets, estimate.algebraic)
+        cells = ["F16" if size.field is F16 else "GF(2^128)", f"2^{size.outputs.bit_length() - 1}"]
+        cells += [f"{size.blocks:,}", f"{size.block:,}", *(str(int(bits)) for bits in attacks)]
+        expected.append(f"| {' | '.join(cells)} |")
+    assert rows == expected
+
+
+def test_the_page_names_the_lightest_words_that_would_do() -> None:
+    """The figures beside the table: words of 0.150 and 0.083, and what words at the Gilbert-Varshamov bound leave."""
+    for field, light in ((F16, 0.150), (GF128, 0.084)):
+        assert linear_test_bits(light, field) > 128 > linear_test_bits(light - 0.002, field)
+    assert [int(linear_test_bits(0.11, field)) for field in (F16, GF128)] == [92, 172]

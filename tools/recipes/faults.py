@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Final
 
-from tools.recipes import openings, records, run_faults, steps, transfers, whole_runs
+from tools.recipes import openings, records, run_faults, silent, steps, transfers, whole_runs
 from tools.recipes.fault import Edit, Fault, applied, flipped, overwritten
 from tools.recipes.record import SESSION_ID, SIDES, Json
 from tools.slow import base_ot, ed25519, ristretto, transcript
@@ -36,6 +36,9 @@ ITEM_BYTES: Final = {
     "comparison.correction": 16,
     "comparison.tables": 4,
     "oprf.correction": 16,
+    "silent_vole.positions": 16,
+    "silent_vole.values": 16,
+    "silent_vole.sums": 16,
     "oprf.blinded": 32,
     "oprf.evaluated": 32,
     "hint.table": 24,
@@ -394,6 +397,10 @@ VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
             "comparison.correction",
             "comparison.tables",
         ),
+    ),
+    "silent_vole/v1/run.json": (
+        silent.silent_vole_frames,
+        ("silent_vole.positions", "silent_vole.values", "silent_vole.sums"),
     ),
     "private_join/v1/ecdh_gaussian.json": (
         partial(whole_runs.whole_frames, "ecdh_gaussian"),

@@ -24,6 +24,8 @@ CORRECTIONS: Final = (
     "comparison.correction",
     "release.comparison.correction",
     "release.equality.correction",
+    "silent_vole.positions",
+    "silent_vole.values",
 )
 _SIGNATURE_BYTES: Final = 64
 _RUN: Final = "ecdh_gaussian"
@@ -65,7 +67,7 @@ def tree_sums(frame: Frame) -> Iterator[Fault]:
 
 def correction(frame: Frame) -> Iterator[Fault]:
     """What the check of a batch must find: the correction, or what proves it, is another."""
-    width = 1 if frame.step.startswith("mux.") else DEPTH
+    width = 1 if frame.step.startswith(("mux.", "silent_vole.")) else DEPTH
     size = len(frame.data) - HEADER_BYTES
     if frame.step == "mux.outcome_correction_and_difference":
         size -= 60 * 2 * 8  # two words a bin follow

@@ -42,6 +42,9 @@ NUMBERS: Final = {
     "release.cells": (10, 7),
     "release.signature": (10, 8),
     "oprf.correction": (11, 1),
+    "silent_vole.positions": (12, 1),
+    "silent_vole.values": (12, 2),
+    "silent_vole.sums": (12, 3),
 }
 """Protocol and type of each message. In an opening those of comparison and equality are named release.STEP."""
 

@@ -85,6 +85,14 @@ CHANGES = {
         ("frames", 7, "sha256"),
         ("signing_keys", "exposure"),
     ],
+    "silent_vole/v1/run.json": [
+        ("frames", 8, "sha256"),
+        ("outputs", "elements", "u"),
+        ("outputs", "elements", "delta"),
+        ("outputs", "rows", "v"),
+        ("outputs", "rows", "k"),
+        ("session_id",),
+    ],
     "streams/v1/labels.json": [("labels", 1, "key"), ("labels", 2, "stream"), ("labels", 0, "attempt")],
 }
 """Places in each file at which another answer must be noticed."""
