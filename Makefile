@@ -33,10 +33,13 @@ audit: $(VENV)/.built
 	$(BIN)/python -m tools.sbom --check
 
 # Peers run beside ours where $PEERS_DIR says that they are installed; the others are skipped, with one line each.
+# About half an hour on two cores; each line runs alone, too, and docs/reference/benchmarks.md says what it measures.
 bench: $(VENV)/.built
 	$(BIN)/python -m benchmarks.floors
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.wan
 
 # Every decoder under a coverage-guided engine, so many seconds each; docs/how-to/fuzz.md has the rest.
 FUZZ_SECONDS ?= 60

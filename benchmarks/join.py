@@ -97,6 +97,7 @@ def steps_table(run: PairFigures) -> str:
     """A run's steps: seconds of work, of waiting for the peer, and CPU, and the bytes that a side sent."""
     lines = [
         f"steps of {run.profile} at {run.shape.rows} rows a side, {run.wall:.2f} s in all",
+        "",
         "| step        | A work s |  wait s |   cpu s |  sent MB | B work s |  wait s |   cpu s |  sent MB |",
         "|-------------|----------|---------|---------|----------|----------|---------|---------|----------|",
     ]

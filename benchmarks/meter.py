@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ from cleanroom.protocols.party import Outgoing, Party
 from cleanroom.protocols.transcript import Transcript
 from cleanroom.protocols.wire import Progress, Protocol
 
-__all__ = ["MeteredParty", "StepCost", "memory_mib"]
+__all__ = ["MeteredParty", "StepCost", "forget_peak", "memory_mib"]
 
 T = TypeVar("T")
 
@@ -80,6 +81,12 @@ class MeteredParty(Party[T]):
         self._elapsed = wall - self._wall
         self._wall, self._cpu = wall, cpu
         return cost
+
+
+def forget_peak() -> None:
+    """Lets the peak memory of this process begin again at what it holds now, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def memory_mib(kind: str) -> float:

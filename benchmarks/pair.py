@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
+from benchmarks.networks import LOOPBACK, Network, Wire
 from benchmarks.side import Task
 from benchmarks.workload import Shape, expected_sums
 from cleanroom.identity import new_identity
@@ -42,34 +43,35 @@ class PairFigures:
     memory_before_mib: dict[str, float]
     steps: dict[str, dict[str, dict[str, float]]]  # role -> step -> cost
     frame_bytes: int  # both directions
-    loopback_bytes: int | None  # the same with TLS, HTTP/2, TCP and IP; None without a network of our own
+    packet_bytes: int | None  # the same with TLS, HTTP/2, TCP and IP; None where they cannot be counted
     others_cpu: float  # CPU seconds that other processes took meanwhile
     speed: tuple[float, float]  # before and after
 
     @property
     def wire_bytes(self) -> int:
         """Bytes of the packets where they could be counted, of the frames otherwise."""
-        return self.frame_bytes if self.loopback_bytes is None else self.loopback_bytes
+        return self.frame_bytes if self.packet_bytes is None else self.packet_bytes
 
     def as_dict(self) -> dict[str, Any]:  # JSON
         """For JSON."""
         return asdict(self)
 
 
-def run_pair(shape: Shape, *, profile: str, pinned: bool = True) -> PairFigures:
-    """Runs one join over a real link with mutual TLS on loopback.
+def run_pair(shape: Shape, *, profile: str, pinned: bool = True, network: Network = LOOPBACK) -> PairFigures:
+    """Runs one join over a real link with mutual TLS.
 
     Args:
         shape: its size.
         profile: the name of the protocol profile.
         pinned: one core and one thread a side; otherwise both sides use all cores.
+        network: between the sides.
 
     Raises:
         AssertionError: the opened sums are not those of the join in the clear.
         RuntimeError: a side failed; its words are in the message.
     """
     with tempfile.TemporaryDirectory(prefix="cleanroom-bench-") as folder:
-        measured = _run(Path(folder), shape, profile, pinned)
+        measured = _run(Path(folder), shape, profile, pinned, network)
     figures = measured.sides
     check_shares(shape, [side["shares"] for side in figures.values()])
     return PairFigures(
@@ -82,7 +84,7 @@ def run_pair(shape: Shape, *, profile: str, pinned: bool = True) -> PairFigures:
         memory_before_mib={role: side["memory_before_mib"] for role, side in figures.items()},
         steps={role: side["steps"] for role, side in figures.items()},
         frame_bytes=int(sum(cost["sent"] for side in figures.values() for cost in side["steps"].values())),
-        loopback_bytes=measured.loopback_bytes,
+        packet_bytes=measured.packet_bytes,
         others_cpu=measured.others_cpu,
         speed=measured.speed,
     )
@@ -106,13 +108,12 @@ class _Measured:
     sides: dict[str, dict[str, Any]]  # JSON of `benchmarks.side`
     others_cpu: float
     speed: tuple[float, float]
-    loopback_bytes: int | None
+    packet_bytes: int | None
 
 
-def _run(folder: Path, shape: Shape, profile: str, pinned: bool) -> _Measured:
+def _run(folder: Path, shape: Shape, profile: str, pinned: bool, network: Network) -> _Measured:
     for role in ROLES:
         new_identity(role, folder / role)
-    address = f"127.0.0.1:{machine.free_port()}"
     session_id = secrets.token_hex(32)
     available = machine.cores()
     environment = dict(os.environ)
@@ -120,46 +121,52 @@ def _run(folder: Path, shape: Shape, profile: str, pinned: bool) -> _Measured:
         environment["RAYON_NUM_THREADS"] = "1"
     sides: dict[str, subprocess.Popen[str]] = {}
     before = machine.speed()
-    packets, busy, own = machine.loopback_bytes(), machine.busy_seconds(), _children_cpu()
-    for index, role in enumerate(ROLES):
-        peer = ROLES[1 - index]
-        task = Task(
-            role=role,
-            shape=shape,
-            profile=profile,
-            address=address,
-            identity=str(folder / role),
-            peer_certificate=str(folder / peer / f"{peer}.crt"),
-            session_id=session_id,
-            figures=str(folder / f"{role}.figures.json"),
-        )
-        path = folder / f"{role}.task.json"
-        path.write_text(task.encode(), encoding="utf-8")
-        command = [*(_pin(available[index % len(available)]) if pinned else []), sys.executable]
-        sides[role] = subprocess.Popen(
-            [*command, "-m", "benchmarks.side", str(path)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    _wait(sides)
-    others = machine.busy_seconds() - busy - (_children_cpu() - own)
-    after = machine.loopback_bytes()
+    wire = network.open()
+    busy, own = machine.busy_seconds(), _children_cpu()
+    try:
+        for index, role in enumerate(ROLES):
+            peer = ROLES[1 - index]
+            task = Task(
+                role=role,
+                shape=shape,
+                profile=profile,
+                address=wire.address,
+                identity=str(folder / role),
+                peer_certificate=str(folder / peer / f"{peer}.crt"),
+                session_id=session_id,
+                figures=str(folder / f"{role}.figures.json"),
+            )
+            path = folder / f"{role}.task.json"
+            path.write_text(task.encode(), encoding="utf-8")
+            command = [*(_pin(available[index % len(available)]) if pinned else []), sys.executable]
+            words, inherited = wire.command(role, [*command, "-m", "benchmarks.side", str(path)])
+            sides[role] = subprocess.Popen(
+                words,
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                pass_fds=inherited,
+            )
+        _wait(sides, wire)
+    finally:
+        wire.close()
+    others = machine.busy_seconds() - busy - (_children_cpu() - own) - wire.own_cpu
     figures = {role: json.loads((folder / f"{role}.figures.json").read_text(encoding="utf-8")) for role in ROLES}
     return _Measured(
         sides=figures,
         others_cpu=round(max(0.0, others), 2),
         speed=(before, machine.speed()),
-        loopback_bytes=after - packets if after is not None and packets is not None else None,
+        packet_bytes=wire.moved_bytes,
     )
 
 
-def _wait(sides: dict[str, subprocess.Popen[str]]) -> None:
+def _wait(sides: dict[str, subprocess.Popen[str]], wire: Wire) -> None:
     """Waits for both; neither outlives this call."""
     words: dict[str, str] = {}
     try:
+        wire.started()
         for role, process in sides.items():
             words[role] = process.communicate(timeout=RUN_SECONDS)[0]
     finally:

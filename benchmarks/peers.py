@@ -3,10 +3,12 @@
 **The peers reveal the intersection to a party and aggregate nothing; this join reveals neither matches nor counts.** A
 ratio says what that costs; it does not compare like with like.
 
+Each size is run in two ways, ours and the peers in turn: with one core and one thread a party, and with no party bound
+to a core. Of each, every step's seconds and bytes a side are printed, and the ratios.
+
 Peers are not part of the project. `$PEERS_DIR/venvs/spu` (spu 0.9.5) and `$PEERS_DIR/venvs/spu-dev` (spu
 0.10.0.dev20251211) are virtual environments with them, and `$PEERS_SCRIPTS`, by default `../shared/peers`, holds the
-scripts that run one as two processes with one core each. What is missing is skipped with one line. With `--all-cores`
-neither ours nor theirs are pinned, and each of the four processes may use every core.
+scripts that run one as two processes. What is missing is skipped with one line.
 """
 
 from __future__ import annotations
@@ -20,19 +22,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TextIO
 
 from benchmarks import machine
 from benchmarks.join import TOTALS_RULE, medians, parse_rows, steps_table, totals_row
+from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROOT, PairFigures, run_pair
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["Peer", "PeerFigures", "installed", "main"]
 
 PEER_SECONDS = 1_200.0
-SIZES = [1 << power for power in (12, 14, 16, 18, 20)]
+REVEALED = "the peers reveal the intersection and aggregate nothing; this join reveals only the release"
+SIZES = [1 << power for power in (16, 18, 20)]
 LARGEST = {"ecdh": 1 << 18}
-"""Where the default sizes end for a profile: minutes a run beyond it."""
+"""Where the default sizes end for a profile: minutes a run beyond it, so larger ones are to be asked for."""
+CORES = {"one": "one core and one thread a party", "all": "no party bound to a core"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,7 @@ class Peer:
 
     environment: str  # the folder under $PEERS_DIR/venvs
     protocol: str  # as the scripts call it
-    beside: str  # the profile that it is compared with
+    beside: tuple[str, ...]  # the profiles that it is compared with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +63,9 @@ class PeerFigures:
 
 
 PEERS = (
-    Peer(environment="spu", protocol="ECDH:FOURQ", beside="ecdh"),
-    Peer(environment="spu-dev", protocol="ECDH:25519", beside="ecdh"),
-    Peer(environment="spu", protocol="RR22", beside="kkrt"),
+    Peer(environment="spu", protocol="ECDH:FOURQ", beside=("ecdh",)),
+    Peer(environment="spu-dev", protocol="ECDH:25519", beside=("ecdh",)),
+    Peer(environment="spu", protocol="RR22", beside=("kkrt", "vole")),
 )
 
 
@@ -122,15 +127,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"machine: {json.dumps(machine.describe())}", file=out, flush=True)
     present: list[tuple[Peer, str, Path]] = []
     for peer in PEERS:
-        found = installed(peer) if peer.beside in options.profile else ""
+        if not set(peer.beside) & set(options.profile):
+            continue
+        found = installed(peer)
         if isinstance(found, str):
-            print(found, end="\n" if found else "", file=out)
+            print(found, file=out)
         else:
             present.append((peer, *found))
-    print("peers reveal the intersection and aggregate nothing; this join reveals only the release\n", file=out)
-    pinned = not options.all_cores
-    print("one core a side" if pinned else "every side may use all cores", file=out)
-    print(TOTALS_RULE, file=out, flush=True)
+    print(REVEALED, file=out)
+    if not options.rows:
+        for profile, largest in LARGEST.items():
+            if profile in options.profile:
+                print(f"{profile} only to {largest} rows a side, unless sizes are named", file=out)
+    everything = []
+    for cores in options.cores:
+        tables, figures = _alternating(options, present, pinned=cores == "one", out=out)
+        everything.append({"cores": cores, **figures})
+        if not options.json:
+            print("\n" + "\n\n".join(tables[1:]), flush=True)
+        if options.page is not None:
+            command = command_line("benchmarks.peers", words)
+            put(options.page, f"peers, {cores}", command, [f"{CORES[cores].capitalize()}.", *tables])
+    if options.json:
+        json.dump({"machine": machine.describe(), "cores": everything}, sys.stdout, indent=1)
+        print()
+    return 0
+
+
+def _alternating(
+    options: argparse.Namespace, present: Sequence[tuple[Peer, str, Path]], *, pinned: bool, out: TextIO
+) -> tuple[list[str], dict[str, Any]]:
+    """Runs all sizes, ours and the peers in turn.
+
+    Returns:
+        The tables (whole runs, steps, ratios), and everything that was measured.
+    """
+    print(f"\n{CORES['one' if pinned else 'all']}\n{TOTALS_RULE}", file=out, flush=True)
     ours: list[PairFigures] = []
     theirs: list[PeerFigures] = []
     for rows in options.rows or SIZES:
@@ -139,17 +171,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for profile in profiles:
                 ours.append(run_pair(Shape(rows=rows), profile=profile, pinned=pinned))
                 print(totals_row(ours[-1]), file=out, flush=True)
-            theirs += [run_peer(*one, rows, pinned=pinned) for one in present if one[0].beside in profiles]
-    if options.json:
-        runs = {"runs": [run.as_dict() for run in ours], "peers": [asdict(run) for run in theirs]}
-        json.dump({"machine": machine.describe(), **runs}, sys.stdout, indent=1)
-        print()
-        return 0
-    for figures in medians(ours):
-        print("\n" + steps_table(figures))
-    if present:
-        print("\n" + _ratios(ours, theirs, {name: peer.beside for peer, name, _ in present}))
-    return 0
+            theirs += [run_peer(*one, rows, pinned=pinned) for one in present if set(one[0].beside) & set(profiles)]
+    chosen = medians(ours)
+    tables = ["\n".join([TOTALS_RULE, *(totals_row(run) for run in chosen)]), *(steps_table(run) for run in chosen)]
+    if theirs:
+        tables.append(_ratios(ours, theirs, {name: peer.beside for peer, name, _ in present}))
+    return tables, {"runs": [run.as_dict() for run in ours], "peers": [asdict(run) for run in theirs]}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -158,38 +185,46 @@ def _parser() -> argparse.ArgumentParser:
         "rows",
         nargs="*",
         type=parse_rows,
-        help="rows a side: 4096, 2^12 or 2**12; without any, sizes that take minutes",
+        help="rows a side: 4096, 2^12 or 2**12; without any, 2^16, 2^18 and 2^20 (ecdh to 2^18)",
     )
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--repeat", type=int, default=1, help="rounds a size, ours and the peers in turn")
-    parser.add_argument("--all-cores", action="store_true", help="do not pin: ours and theirs use every core")
+    parser.add_argument("--cores", nargs="+", choices=CORES, default=list(CORES), help="one a party, or all for both")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")
+    add_page_option(parser)
     return parser
 
 
-def _ratios(ours: Sequence[PairFigures], theirs: Sequence[PeerFigures], beside: dict[str, str]) -> str:
+def _ratios(ours: Sequence[PairFigures], theirs: Sequence[PeerFigures], beside: dict[str, tuple[str, ...]]) -> str:
     """The medians of each peer and what ours are of them."""
     lines = [
-        "this join / the peer (medians), which reveals the intersection",
+        f"this join / the peer, medians; {REVEALED}",
+        "",
         "| peer                             |     rows |  wall s | cpu s A | cpu s B |  wire MB | peak MiB "
-        "| profile | wall × | cpu × | wire × |",
+        "| profile | wall × | cpu × | wire × | MiB × |",
         "|----------------------------------|----------|---------|---------|---------|----------|----------"
-        "|---------|--------|-------|--------|",
+        "|---------|--------|-------|--------|-------|",
     ]
     for name, rows in dict.fromkeys((run.name, run.rows) for run in theirs):
         peer = [run for run in theirs if (run.name, run.rows) == (name, rows)]
-        same = [run for run in ours if (run.profile, run.shape.rows) == (beside[name], rows)]
         wall = median(run.wall for run in peer)
         cpu = [median(run.cpu[side] for run in peer) for side in (0, 1)]
         wire = median(run.wire_bytes for run in peer)
         peak = max(max(run.memory_peak_mib) for run in peer)
-        ratio_wall = median(run.wall for run in same) / wall
-        ratio_cpu = median(max(run.cpu.values()) for run in same) / max(cpu)
-        ratio_wire = median(run.wire_bytes for run in same) / wire
-        lines.append(
-            f"| {name:<32} | {rows:>8} | {wall:7.2f} | {cpu[0]:7.2f} | {cpu[1]:7.2f} | {wire / 1e6:8.2f} "
-            f"| {peak:8.0f} | {beside[name]:>7} | {ratio_wall:6.1f} | {ratio_cpu:5.1f} | {ratio_wire:6.1f} |"
-        )
+        for profile in beside[name]:
+            same = [run for run in ours if (run.profile, run.shape.rows) == (profile, rows)]
+            if not same:
+                continue
+            ratio_wall = median(run.wall for run in same) / wall
+            ratio_cpu = median(max(run.cpu.values()) for run in same) / max(cpu)
+            ratio_wire = median(run.wire_bytes for run in same) / wire
+            ratio_peak = max(max(run.memory_peak_mib.values()) for run in same) / peak
+            lines.append(
+                f"| {name:<32} | {rows:>8} | {wall:7.2f} | {cpu[0]:7.2f} | {cpu[1]:7.2f} | {wire / 1e6:8.2f} "
+                f"| {peak:8.0f} | {profile:>7} | {ratio_wall:6.1f} | {ratio_cpu:5.1f} | {ratio_wire:6.1f} "
+                f"| {ratio_peak:5.1f} |"
+            )
+    lines.append("")
     lines.append("cpu ×: the busier side's CPU seconds, which other programs on the machine disturb less than the wall")
     return "\n".join(lines)
 

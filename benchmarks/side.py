@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.meter import MeteredParty, memory_mib
+from benchmarks.meter import MeteredParty, forget_peak, memory_mib
 from benchmarks.workload import Shape, exposure_rows, outcome_rows
 from cleanroom.drive import drive, silent
 from cleanroom.flight import Address, connect, listen
@@ -61,6 +61,7 @@ def main(path: Path) -> None:
     identity = load_identity(Path(task.identity))
     peer = read_certificate(Path(task.peer_certificate).read_bytes(), where="peer")
     open_link = listen if task.role == "exposure" else connect
+    forget_peak()
     base = memory_mib("VmRSS")
     with open_link(Address(task.address), identity=identity, peer=peer, timeout=CONNECT_SECONDS) as link:
         started, cpu = time.perf_counter(), time.process_time()

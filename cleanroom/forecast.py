@@ -29,8 +29,8 @@ from cleanroom.release.terms import terms_of
 __all__ = ["Forecast", "forecast", "row_seconds", "traffic"]
 
 _SAMPLE_POINTS: Final = 1 << 10
-_SAMPLE_ROWS: Final = 1 << 20
-"""Where a row's own cost is read off: nothing of the set-up weighs there."""
+_SAMPLE_ROWS: Final = 1 << 18
+"""Where a row's own cost is read off: in one bucket, and nothing of the set-up weighs there."""
 _MICROSECONDS: Final = {
     "blind": 38.8,  # a bin, at the exposure side
     "answer": 33.8,  # a bin, at the outcome side, meanwhile
@@ -127,7 +127,7 @@ def forecast(agreement: Agreement, plan: Plan, *, role: Role) -> Forecast:
 def row_seconds(agreement: Agreement, plan: Plan) -> dict[Role, float]:
     """What one more padded row of a side adds to the seconds of a run on the core of the constants.
 
-    Read off the forecast of runs with a million rows a side, so it is the same for every tree, bound and machine.
+    Read off the forecast of runs of one bucket, so it is the same for every tree, bound and machine.
 
     Args:
         agreement: its profile, columns and groups decide; its bounds do not.
