@@ -1,0 +1,177 @@
+"""`python -m benchmarks.prepare`: events a CPU second from a Parquet file to the rows of the join, on one thread.
+
+An event is one row of the touches or outcomes file. The chain is that of a run: read, identifiers normalised and
+hashed, in the order of people, caps, weights or step functions, tree nodes, row keys, rows merged and in the order of
+their keys; then the commitment to all of them, padded to the agreed bound. Every preparation has a process of its own,
+so that its peak memory is its own. Seconds are CPU seconds of the whole process, from the call to its return.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks import machine
+from benchmarks.events import CASES, binding, make_agreement, write_events
+from benchmarks.meter import memory_mib
+from cleanroom.agreement.model import Role
+from cleanroom.plan import plan_of
+from cleanroom.prepare import PreparationKeys, Prepared, prepare
+from cleanroom.protocols.commitment import lookups_root, rows_root
+from cleanroom.protocols.join_rows import Lookups
+from cleanroom.threads import use_threads
+
+__all__ = ["Preparation", "main", "measure"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What one preparation cost."""
+
+    case: str
+    role: str
+    tree: tuple[int, ...]
+    events: int
+    rows: int
+    bound: int
+    cpu: float  # seconds
+    commitment_cpu: float  # of them the commitment alone, measured on its own
+    before_mib: float  # memory of the process before the preparation began
+    peak_mib: float
+
+    @property
+    def rate(self) -> float:
+        """Events a CPU second, the commitment included."""
+        return self.events / self.cpu
+
+    @property
+    def rate_to_rows(self) -> float:
+        """Events a CPU second, without the commitment."""
+        return self.events / (self.cpu - self.commitment_cpu)
+
+
+def measure(folder: Path, case: str, role: Role, *, events: int, tree: tuple[int, ...]) -> Preparation:
+    """Prepares one side, in this process.
+
+    Args:
+        folder: with the files of `write_events`.
+        case: a name of `CASES`.
+        role: the side.
+        events: rows of its file.
+        tree: sizes of the time tree.
+    """
+    with tempfile.TemporaryDirectory(prefix="cleanroom-bench-") as name:
+        agreement = make_agreement(Path(name), CASES[case], events=events, tree=tree)
+    plan = plan_of(agreement)
+    keys = PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=bytes(32))
+    before, start = memory_mib("VmRSS"), time.process_time()
+    prepared = prepare(
+        agreement, plan, role=role, binding=binding(folder, role), keys=keys, progress=lambda step, done, total: None
+    )
+    cpu, peak = time.process_time() - start, memory_mib("VmHWM")
+    exposure = role is Role.EXPOSURE
+    bound = agreement.protocol.rows_exposure if exposure else agreement.protocol.rows_outcome
+    return Preparation(
+        case=case,
+        role=role.value,
+        tree=tree,
+        events=events,
+        rows=len(prepared.rows),
+        bound=bound,
+        cpu=cpu,
+        commitment_cpu=_commitment_seconds(prepared, keys.commitment, bound),
+        before_mib=before,
+        peak_mib=peak,
+    )
+
+
+def _commitment_seconds(prepared: Prepared, key: bytes, padded: int) -> float:
+    rows, start = prepared.rows, time.process_time()
+    if isinstance(rows, Lookups):
+        root = lookups_root(
+            key=key,
+            keys=rows.keys,
+            indptr=rows.indptr,
+            target=rows.target,
+            weight=rows.weight,
+            padded=padded,
+        )
+    else:
+        root = rows_root(key=key, keys=rows.keys, values=rows.values, padded=padded)
+    if root != prepared.input_root:
+        raise RuntimeError("the preparation committed to other rows than it returned")
+    return time.process_time() - start
+
+
+def _one_thread() -> None:
+    use_threads(1)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+def table_head() -> str:
+    """The first two lines of the table."""
+    names = ("case", "side", "events", "rows", "CPU s", "of it commitment", "events/s", "to rows", "peak MiB")
+    return "| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|"
+
+
+def table_row(found: Preparation) -> str:
+    """One line of the table."""
+    exponent = found.events.bit_length() - 1
+    size = f"2^{exponent}" if found.events == 1 << exponent else f"{found.events}"
+    return (
+        f"| {found.case} | {found.role} | {size} | {found.rows:,} | {found.cpu:.2f} | {found.commitment_cpu:.2f} "
+        f"| {found.rate / 1e6:.2f} M | {found.rate_to_rows / 1e6:.2f} M | {found.peak_mib:.0f} |"
+    )
+
+
+def _size(text: str) -> int:
+    base, _, exponent = text.partition("^")
+    size = int(base) ** int(exponent) if exponent else int(base)
+    if size < 1:
+        raise ValueError("at least one event")
+    return size
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parses the command line, runs and prints."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__)
+    parser.add_argument("events", type=_size, nargs="*", default=[1 << 16, 1 << 18, 1 << 20], help="2^18, 1000000 …")
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--tree", type=int, nargs="+", default=[1], help="sizes of the time tree, in days")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    found: list[Preparation] = []
+    if not options.json:
+        print(", ".join(f"{name}: {CASES[name].what}" for name in options.case) + f"; tree {options.tree}\n")
+        print(table_head(), flush=True)
+    for events in options.events:
+        with tempfile.TemporaryDirectory(prefix="cleanroom-bench-") as name:
+            write_events(Path(name), events=events)
+            for case in options.case:
+                for role in (Role.EXPOSURE, Role.OUTCOME):
+                    context = multiprocessing.get_context("spawn")
+                    with ProcessPoolExecutor(1, mp_context=context, initializer=_one_thread) as process:
+                        one = process.submit(
+                            measure, Path(name), case, role, events=events, tree=tuple(options.tree)
+                        ).result()
+                    found.append(one)
+                    if not options.json:
+                        print(table_row(one), flush=True)
+    if options.json:
+        print(json.dumps({"machine": machine.describe(), "preparations": [asdict(one) for one in found]}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

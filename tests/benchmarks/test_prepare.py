@@ -1,0 +1,43 @@
+"""The benchmark of the preparation: every event counts, and it measures what a run does; never how fast."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.events import CASES, make_agreement, write_events
+from benchmarks.prepare import main, measure
+from cleanroom.agreement.model import Role
+from cleanroom.plan import plan_of
+
+EVENTS = 1 << 10
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_event_is_prepared_and_fits_the_bound(case: str, tmp_path: Path) -> None:
+    write_events(tmp_path, events=EVENTS)
+    for role in Role:
+        assert pq.read_metadata(tmp_path / f"{role.value}.parquet").num_rows == EVENTS
+        found = measure(tmp_path, case, role, events=EVENTS, tree=(1,))
+        assert EVENTS / 4 < found.rows <= found.bound
+        assert found.cpu > 0 and found.commitment_cpu > 0 and found.peak_mib >= found.before_mib > 0
+
+
+def test_the_cases_are_what_they_say(tmp_path: Path) -> None:
+    columns = {}
+    for case in CASES:
+        agreement = make_agreement(tmp_path / case, CASES[case], events=EVENTS, tree=(1, 2, 4))
+        assert agreement.time.tree == (1, 2, 4) and len(agreement.exposure.groups) == 64
+        columns[case] = sum(column.declared for column in plan_of(agreement).columns)
+    assert columns == {"four": 4, "nine": 9, "credit": 6}
+
+
+def test_the_command_prints_a_line_for_each_preparation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["2^8", "--case", "four", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["role"] for one in found["preparations"]] == ["exposure", "outcome"] and found["machine"]["cores"]
+    assert main(["200", "--case", "four", "--tree", "1", "2"]) == 0
+    assert capsys.readouterr().out.count("| four |") == 2
