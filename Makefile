@@ -37,6 +37,7 @@ audit: $(VENV)/.built
 bench: $(VENV)/.built
 	$(BIN)/python -m benchmarks.floors
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.prepare
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.wan

@@ -165,7 +165,7 @@ def write_events(folder: Path, *, events: int, seed: int = 7) -> None:
     _write(folder, Role.EXPOSURE, (touches["who"], touches["at"], pa.array(["read"] * events), note))
     outcomes = table(people // 2, 0, 120)
     cents = pa.array(generator.integers(100, 50_000, size=events)).cast(pa.decimal128(19, 0))
-    amount = pa.Array.from_buffers(pa.decimal128(19, 2), events, cents.buffers())
+    amount = pa.Array.from_buffers(pa.decimal128(12, 2), events, cents.buffers())
     order = pa.array(generator.permutation(3 * events)[:events])
     event = pa.array(["order"] * events)
     _write(folder, Role.OUTCOME, (outcomes["who"], outcomes["at"], event, order, amount))

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom._kernels import longest_runs
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.runs import changes, distinct, expand
 from cleanroom.attribution.touched import Tally, Touched
@@ -43,7 +44,7 @@ class Impulses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credited:
-    """Credits of some touches in segments of time: (k,) each, in no order; `group` is a released one or -1."""
+    """Credits of some touches in segments of time: (k,) each, owners ascending; `group` is a released one or -1."""
 
     owner: Ints = field(repr=False)
     start: Ints = field(repr=False)  # ticks, half-open
@@ -78,18 +79,7 @@ class Credited:
 
     def longest(self) -> tuple[Ints, Ints, Ints, Ints]:
         """The longest interval with credit of each (owner, group), the earliest of equals: those, start and length."""
-        order = np.lexsort((self.start, self.group, self.owner))
-        owner, group, start, end = self.owner[order], self.group[order], self.start[order], self.end[order]
-        segment = changes(owner, group, start)  # several touches of a group earn in one segment
-        owner, group, start, end = owner[segment], group[segment], start[segment], end[segment]
-        fresh = changes(owner, group)
-        fresh[1:] |= start[1:] != end[:-1]
-        first = np.flatnonzero(fresh)
-        last = np.append(first[1:], len(owner))[: len(first)] - 1
-        owner, group, start, length = owner[first], group[first], start[first], end[last] - start[first]
-        order = np.lexsort((start, -length, group, owner))
-        best = order[changes(owner[order], group[order])]
-        return owner[best], group[best], start[best], length[best]
+        return longest_runs(self.owner, self.group, self.start, self.end)
 
 
 def credited(agreement: Agreement, touches: Touched, *, window: int, horizon: int, tally: Tally) -> Iterator[Credited]:

@@ -92,6 +92,11 @@ class Accounts:
 
     def read(self, stretch: Stretch) -> RowAccounts:
         """Digests the identifiers of a stretch."""
+        if not self.linked:
+            (name,) = self.identifiers
+            people = self._keys[name](texts_of(stretch.fields[name]))
+            keys = words_of(people.keys)
+            return RowAccounts(account=keys, held=keys, by_identifier=people.status[None], status=people.status)
         rows = stretch.rows
         held = np.zeros((rows, 2 * len(self.identifiers)), dtype=np.uint64)
         account = np.zeros((rows, 2), dtype=np.uint64)

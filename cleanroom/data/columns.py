@@ -20,7 +20,7 @@ from cleanroom.data.zones import WallClock
 from cleanroom.errors import AgreementError, DataError
 from cleanroom.texts import Texts, not_null
 
-__all__ = ["AMOUNT_LIMIT", "Field", "Units", "amounts_of", "labels_of", "texts_of", "times_of"]
+__all__ = ["AMOUNT_LIMIT", "Field", "Units", "amounts_of", "integers_of", "labels_of", "texts_of", "times_of"]
 
 AMOUNT_LIMIT: Final = 1 << 50
 """The largest amount of one row, in integer units: ten trillion in fen."""
@@ -106,6 +106,14 @@ def texts_of(column: Field) -> pa.StringArray:
         raise column.fault("expected UTF-8 text", _first_undecodable(binary)) from None
 
 
+def integers_of(column: Field) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
+    """The whole numbers of a column and which entries are not null, n each; None for a column of another type."""
+    kind = column.values.type
+    if not pa.types.is_integer(kind) or kind == pa.uint64():
+        return None
+    return np.ascontiguousarray(_numbers(column.values), dtype=np.int64), not_null(column.values)
+
+
 def labels_of(column: Field, labels: tuple[str, ...]) -> NDArray[np.int32]:
     """The position of each trimmed text among the declared labels, -1 for another or none; n entries."""
     texts = texts_of(column)
@@ -188,6 +196,14 @@ def amounts_of(
     elif pa.types.is_floating(kind):
         floats = _numbers(values.cast(pa.float64()))
         amounts, status = _kernels.round_amounts(floats, not_null(values), places=units.places, limit=AMOUNT_LIMIT)
+    elif pa.types.is_decimal128(kind) and 0 <= kind.scale <= units.places and len(values):
+        whole, beyond = _decimals(values)
+        unit = 10 ** (units.places - kind.scale)
+        status = np.zeros(len(values), dtype=np.uint8)
+        status[(whole > AMOUNT_LIMIT // unit) | (beyond > 0)] = 6
+        status[(beyond < 0) | ((whole < 0) & (beyond == 0))] = 4
+        status[~not_null(values)] = _NULL
+        amounts = np.where(status == 0, whole, 0) * unit
     else:
         texts = Texts.of(_number_text(column, values, _AMOUNT_FAULTS[_MALFORMED]))
         amounts, status = _kernels.parse_amounts(
@@ -205,6 +221,14 @@ def _numbers(values: pa.Array) -> NDArray[Any]:  # any integer or float type, th
     if values.null_count:
         values = values.fill_null(0)
     return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _decimals(values: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """Decimals as whole numbers of their last place, and 1, 0 or -1 for those above, inside and below 64 bits."""
+    halves = np.frombuffer(values.buffers()[1], dtype="<i8").reshape(-1, 2)[values.offset : values.offset + len(values)]
+    low, high = halves[:, 0], halves[:, 1]
+    beyond = np.where(high == low >> 63, 0, np.sign(2 * np.sign(high) + 1))
+    return low, beyond.astype(np.int8)
 
 
 def _scaled(column: Field, values: pa.Array, micros: int) -> NDArray[np.int64]:

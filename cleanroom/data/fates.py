@@ -43,6 +43,8 @@ def fate_of(
         status: n, of the rows' own identifiers.
         named: which rows have an identifier by their account.
     """
+    if not (status != VALID).any():
+        return fate
     return np.where(named | (status == VALID), fate, _UNNAMED[status])
 
 

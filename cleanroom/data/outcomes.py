@@ -23,7 +23,7 @@ from cleanroom.attribution.clock import microseconds
 from cleanroom.attribution.runs import expand
 from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import Field, Units, amounts_of, labels_of, texts_of, times_of
+from cleanroom.data.columns import Field, Units, amounts_of, integers_of, labels_of, texts_of, times_of
 from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
@@ -31,6 +31,7 @@ from cleanroom.data.rows import (
     Words,
     check_invalid,
     check_names,
+    column_of,
     differs,
     keys_of,
     signed_of,
@@ -290,18 +291,17 @@ class _Reader:
         fate = np.where(event >= 0, Fate.KEPT, Fate.OTHER_EVENT)
         # an account's other rows may name it where this row does not
         counted = (people.account.any(axis=1) if self.accounts.named else people.status == VALID) & (event >= 0)
-        words = np.zeros((stretch.rows, _WORDS), dtype=np.uint64)
-        words[:, :2] = people.account
-        words[:, 2] = event
+        what = event.astype(np.uint64)
         for position, label in enumerate(self.labels):
             code = labels_of(fields[label.column], label.values) + 1
             self.other_labels += int(np.count_nonzero(counted & (code == 0)))
-            words[:, 2] |= code.astype(np.uint64) << np.uint64(_EVENT_BITS + _LABEL_BITS * position)
-        if "event_id" in fields:
-            words[:, 3:5] = _event_ids(fields["event_id"])
-        words[:, 5] = signed_word(time)
+            what |= code.astype(np.uint64) << np.uint64(_EVENT_BITS + _LABEL_BITS * position)
+        named = _event_ids(fields["event_id"]) if "event_id" in fields else np.zeros((stretch.rows, 2), np.uint64)
+        amount = np.zeros(stretch.rows, dtype=np.int64)
         if self._value is not None:
-            words[:, 6] = amounts_of(fields[self._value], self._units, self._summed[event], counted)
+            amount = amounts_of(fields[self._value], self._units, self._summed[event], counted)
+        columns = (column_of(what), named, column_of(signed_word(time)), column_of(amount.view(np.uint64)))
+        words = _kernels.side_by_side([people.account, *columns])
         return words, people, fate
 
 
@@ -328,6 +328,9 @@ def _share_times(merged: Words) -> None:
 
 def _event_ids(column: Field) -> Words:
     """Digests of event ids as n × 2 words; zero where there is none."""
+    numbers = integers_of(column)
+    if numbers is not None:
+        return words_of(_kernels.number_keys(*numbers, tag="event_id"))
     texts = Texts.of(texts_of(column))
     keys, _ = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")
     return words_of(keys)

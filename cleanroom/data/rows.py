@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.data.binding import Binding, Constant
 from cleanroom.data.summary import FilterSummary
@@ -20,6 +21,7 @@ __all__ = [
     "Words",
     "check_invalid",
     "check_names",
+    "column_of",
     "differs",
     "keys_of",
     "signed_of",
@@ -81,6 +83,11 @@ def zone_of(agreement: Agreement, binding: Binding) -> str:
     return binding.time_zone or agreement.time.zone
 
 
+def column_of(words: Words) -> Words:
+    """A word of n rows as a column, n × 1."""
+    return words.reshape(-1, 1)
+
+
 def words_of(keys: NDArray[np.uint8]) -> Words:
     """Keys n × 16 bytes as n × 2 words whose order is that of the bytes."""
     return np.ascontiguousarray(keys).view(">u8").astype(np.uint64)
@@ -103,7 +110,4 @@ def signed_of(words: Words) -> NDArray[np.int64]:
 
 def differs(rows: Words) -> NDArray[np.bool_]:
     """Which of n rows differ from the row before; the first one does."""
-    changed = np.ones(len(rows), dtype=np.bool_)
-    if len(rows) > 1:
-        changed[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-    return changed
+    return _kernels.row_changes(np.ascontiguousarray(rows))

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import microseconds
 from cleanroom.data.accounts import ACCOUNT, Accounts, first_held
@@ -26,6 +27,7 @@ from cleanroom.data.rows import (
     RowCount,
     check_invalid,
     check_names,
+    column_of,
     differs,
     keys_of,
     signed_of,
@@ -125,15 +127,15 @@ def read_exposure(
         rows += stretch.rows
         if count is not None:
             count(time, event)
-        fate = np.select(
-            [event < 0, group < 0, (time < start) | (time >= end)],
-            [Fate.OTHER_EVENT, Fate.OUT_OF_SCOPE, Fate.OUT_OF_PERIOD],
-            Fate.KEPT,
-        )
-        words = np.empty((stretch.rows, _WORDS), dtype=np.uint64)
-        words[:, :2] = people.account
-        words[:, 2] = signed_word(time)
-        words[:, 3] = group.astype(np.uint64) << _HALF | event.astype(np.uint64)
+        fate = np.full(stretch.rows, Fate.KEPT, dtype=np.int64)
+        for dropped, why in (
+            ((time < start) | (time >= end), Fate.OUT_OF_PERIOD),
+            (group < 0, Fate.OUT_OF_SCOPE),
+            (event < 0, Fate.OTHER_EVENT),  # the first filter has the last word
+        ):
+            fate[dropped] = why
+        both = group.astype(np.uint64) << _HALF | event.astype(np.uint64)
+        words = _kernels.side_by_side([people.account, column_of(signed_word(time)), column_of(both)])
         if accounts.named:
             fates += counts_of(pending.append(words, people, fate))
         else:
@@ -150,7 +152,8 @@ def read_exposure(
     pending.close()
     touches = Spill(_WORDS, memory_bytes=memory_bytes)
     for ordered in found.sorted_parts():
-        touches.append(ordered[differs(ordered)])
+        fresh = differs(ordered)
+        touches.append(ordered if fresh.all() else ordered[fresh])
     summary = FilterSummary(
         rows=rows,
         null_identifiers=int(fates[Fate.NULL]),

@@ -8,6 +8,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
+use std::io::Write;
 
 use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, LANES, START};
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
@@ -16,6 +17,7 @@ use crate::text::Texts;
 
 pub const KEY_BYTES: usize = 16;
 const ROW_LABEL: &[u8] = b"cleanroom/row/v1";
+const TEXT_LABEL: &[u8] = b"cleanroom/text/v1";
 /// Rows that one task digests: some tens of microseconds of work.
 const TASK_ROWS: usize = 1024;
 
@@ -122,13 +124,12 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
 
 type Keys<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray1<u8>>);
 
-/// Digests every text: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes, where `form` appends the form
+/// Digests n texts: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes, where `form` appends the form
 /// of a text and returns VALID; keys of other statuses are zero.
-fn keys_of<'py, F>(py: Python<'py>, texts: &Texts<'_>, label: &[u8], tag: &str, form: F) -> PyResult<Keys<'py>>
+fn keys_of<'py, F>(py: Python<'py>, count: usize, label: &[u8], tag: &str, form: F) -> PyResult<Keys<'py>>
 where
-    F: Fn(&str, &mut Vec<u8>) -> u8 + Sync,
+    F: Fn(usize, &mut Vec<u8>) -> u8 + Sync,
 {
-    let count = texts.len();
     let length = u8::try_from(tag.len()).map_err(|_| PyValueError::new_err("a tag has at most 255 bytes"))?;
     let head = [label, &[length], tag.as_bytes()].concat();
     let mut keys = vec![0u8; count * KEY_BYTES];
@@ -138,13 +139,7 @@ where
             |(task, (keys, status))| {
                 let mut batch = Batch::new(&head);
                 for (index, status) in status.iter_mut().enumerate() {
-                    *status = match texts.get(task * TASK_ROWS + index) {
-                        None => NULL,
-                        Some(bytes) => match std::str::from_utf8(bytes) {
-                            Err(_) => MALFORMED,
-                            Ok(text) => form(text, batch.next()),
-                        },
-                    };
+                    *status = form(task * TASK_ROWS + index, batch.next());
                     if *status == VALID {
                         batch.keep(index, keys);
                     }
@@ -156,6 +151,15 @@ where
     let keys = Array2::from_shape_vec((count, KEY_BYTES), keys);
     let keys = keys.map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok((keys.into_pyarray(py), status.into_pyarray(py)))
+}
+
+/// The status that `form` gives a text, or what is wrong with it.
+fn with_text(texts: &Texts<'_>, index: usize, form: impl FnOnce(&str) -> u8) -> u8 {
+    match texts.get(index).map(std::str::from_utf8) {
+        None => NULL,
+        Some(Err(_)) => MALFORMED,
+        Some(Ok(text)) => form(text),
+    }
 }
 
 /// Messages that wait until there are sixteen to digest.
@@ -218,10 +222,12 @@ fn person_keys<'py>(
     const LABEL: &[u8] = b"cleanroom/person/v1";
     let rule = rule_of(kind, rule, country, form)?;
     let texts = Texts::new(&offsets, &data, &valid)?;
-    keys_of(py, &texts, LABEL, kind, |text, form| match normalise(&rule, text, form) {
-        Ok(()) => VALID,
-        Err(Fault::Null) => NULL,
-        Err(Fault::Malformed) => MALFORMED,
+    keys_of(py, texts.len(), LABEL, kind, |index, form| {
+        with_text(&texts, index, |text| match normalise(&rule, text, form) {
+            Ok(()) => VALID,
+            Err(Fault::Null) => NULL,
+            Err(Fault::Malformed) => MALFORMED,
+        })
     })
 }
 
@@ -235,20 +241,46 @@ fn text_keys<'py>(
     valid: PyReadonlyArray1<'py, bool>,
     tag: &str,
 ) -> PyResult<Keys<'py>> {
-    const LABEL: &[u8] = b"cleanroom/text/v1";
     let texts = Texts::new(&offsets, &data, &valid)?;
-    keys_of(py, &texts, LABEL, tag, |text, form| {
-        form.extend_from_slice(trim(text).as_bytes());
-        if form.is_empty() {
-            NULL
-        } else {
-            VALID
-        }
+    keys_of(py, texts.len(), TEXT_LABEL, tag, |index, form| {
+        with_text(&texts, index, |text| {
+            form.extend_from_slice(trim(text).as_bytes());
+            if form.is_empty() {
+                NULL
+            } else {
+                VALID
+            }
+        })
     })
+}
+
+/// Keys of whole numbers in decimal, as `text_keys` of that text: n × 16 bytes; zero where not valid.
+#[pyfunction]
+#[pyo3(signature = (values, valid, *, tag))]
+fn number_keys<'py>(
+    py: Python<'py>,
+    values: PyReadonlyArray1<'py, i64>,
+    valid: PyReadonlyArray1<'py, bool>,
+    tag: &str,
+) -> PyResult<Bound<'py, PyArray2<u8>>> {
+    let (values, valid) = (in_row_order(&values, "values")?, in_row_order(&valid, "valid")?);
+    if values.len() != valid.len() {
+        return Err(PyValueError::new_err("each value is valid or not"));
+    }
+    let (keys, _) = keys_of(py, values.len(), TEXT_LABEL, tag, |index, form| {
+        if !valid[index] {
+            return NULL;
+        }
+        // a write to a Vec does not fail
+        let _ = write!(form, "{}", values[index]);
+        VALID
+    })?;
+    Ok(keys)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(row_keys, module)?)?;
     module.add_function(wrap_pyfunction!(person_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(number_keys, module)?)?;
     module.add_function(wrap_pyfunction!(text_keys, module)?)
 }

@@ -233,6 +233,52 @@ fn merge_impulses<'py>(
     Ok((owner, node, group, weight))
 }
 
+/// The longest stretch without a gap of each (owner, group), the earliest of equals, of n segments [start, end) that are
+/// disjoint or equal, sorted by owner: owner, group, start and length.
+#[pyfunction]
+fn longest_runs<'py>(
+    py: Python<'py>,
+    owner: IntsIn<'py>,
+    group: IntsIn<'py>,
+    start: IntsIn<'py>,
+    end: IntsIn<'py>,
+) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
+    let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
+    let (start, end) = (in_row_order(&start, "start")?, in_row_order(&end, "end")?);
+    let whole = [group.len(), start.len(), end.len()] == [owner.len(); 3];
+    if !whole || owner.windows(2).any(|pair| pair[0] > pair[1]) {
+        return Err(wrong("owners ascend, and each has a group, a start and an end"));
+    }
+    let columns = py.detach(|| {
+        let make = |rows: Range<usize>| {
+            let mut found: [Vec<i64>; 4] = Default::default();
+            let mut segments: Vec<(i64, i64, i64)> = Vec::new();
+            for run in runs(owner, rows) {
+                let holder = owner[run.start];
+                segments.clear();
+                segments.extend(run.map(|row| (group[row], start[row], end[row])));
+                segments.sort_unstable();
+                for same in segments.chunk_by(|one, other| one.0 == other.0) {
+                    let (mut best, mut at, mut until) = ((i64::MIN, 0), same[0].1, same[0].1);
+                    for &(_, start, end) in same {
+                        at = if start > until { start } else { at };
+                        until = end;
+                        if until.wrapping_sub(at) > best.0 {
+                            best = (until.wrapping_sub(at), at);
+                        }
+                    }
+                    let row = [holder, same[0].0, best.1, best.0];
+                    found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                }
+            }
+            found
+        };
+        joined(tasks_of(owner).into_par_iter().map(make).collect())
+    });
+    let [owner, group, start, length] = columns.map(|column| column.into_pyarray(py));
+    Ok((owner, group, start, length))
+}
+
 type Lookups<'py> = (Bound<'py, PyArray2<u8>>, Ints<'py>, Bound<'py, PyArray1<i32>>, Ints<'py>);
 
 /// Keys n × 16 in their order, with the targets and weights that each has: `per_key` n, target and weight one after the
@@ -284,5 +330,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(memberships, module)?)?;
     module.add_function(wrap_pyfunction!(within_cap, module)?)?;
     module.add_function(wrap_pyfunction!(merge_impulses, module)?)?;
+    module.add_function(wrap_pyfunction!(longest_runs, module)?)?;
     module.add_function(wrap_pyfunction!(sort_lookups, module)?)
 }

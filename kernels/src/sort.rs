@@ -85,21 +85,32 @@ fn same_event(one: &Line, other: &Line) -> bool {
     one[..5] == other[..5] && (one[3] | one[4]) != 0
 }
 
-/// Lines sorted by all words to outcomes sorted by (person, event, time, event id, value); None where a sum overflows.
-fn merged(lines: &[Line]) -> Option<Vec<Line>> {
-    let mut out: Vec<Line> = Vec::with_capacity(lines.len());
-    for line in lines {
-        match out.last_mut() {
+/// Lines of one person, in any order, to outcomes sorted by (event, time, event id, value); None where a sum overflows.
+fn merge_person(lines: &mut Vec<Line>, out: &mut Vec<Line>) -> Option<()> {
+    lines.sort_unstable();
+    let start = out.len();
+    for line in lines.drain(..) {
+        match out[start..].last_mut() {
             // The first line of an event is its earliest: time comes right after the event id.
-            Some(last) if same_event(last, line) => last[6] = last[6].checked_add(line[6])?,
-            _ => out.push(*line),
+            Some(last) if same_event(last, &line) => last[6] = last[6].checked_add(line[6])?,
+            _ => out.push(line),
         }
     }
-    if out.iter().any(|row| row[6] > i64::MAX as u64) {
-        return None;
-    }
-    for events in out.chunk_by_mut(|one, other| one[..3] == other[..3]) {
-        events.sort_unstable_by_key(|row| (row[5], row[3], row[4], row[6]));
+    let own = &mut out[start..];
+    own.sort_unstable_by_key(|row| (row[2], row[5], row[3], row[4], row[6]));
+    own.iter().all(|row| row[6] <= i64::MAX as u64).then_some(())
+}
+
+/// Lines in any order to outcomes sorted by (person, event, time, event id, value).
+fn merged(words: &[u64]) -> Option<Vec<Line>> {
+    let (lines, rest) = words.as_chunks::<7>();
+    debug_assert!(rest.is_empty());
+    let entries = lines.iter().enumerate().map(|(item, line)| Keyed { high: line[0], low: line[1], item: item as u32 });
+    let ordered = by_key(entries.collect());
+    let (mut out, mut own) = (Vec::with_capacity(lines.len()), Vec::new());
+    for person in ordered.chunk_by(|one, other| (one.high, one.low) == (other.high, other.low)) {
+        own.extend(person.iter().map(|entry| lines[entry.item as usize]));
+        merge_person(&mut own, &mut out)?;
     }
     Some(out)
 }
@@ -112,12 +123,10 @@ fn merge_lines<'py>(py: Python<'py>, lines: PyReadonlyArray2<'py, u64>) -> PyRes
     if lines.as_array().dim().1 != WORDS {
         return Err(PyValueError::new_err("a line has 7 words"));
     }
-    let out = py.detach(|| {
-        let mut rows = rows_of::<WORDS>(words);
-        rows.par_sort_unstable();
-        merged(&rows)
-    });
-    match out {
+    if words.len() / WORDS > u32::MAX as usize {
+        return Err(PyValueError::new_err("fewer than 2^32 lines at once"));
+    }
+    match py.detach(|| merged(words)) {
         None => Err(PyValueError::new_err("the values of one event add up to 2^63 or more")),
         Some(rows) => array(py, WORDS, rows.into_flattened()),
     }
@@ -172,8 +181,8 @@ fn sort_digests(entries: &mut [Keyed], scratch: &mut Vec<Keyed>) {
     }
 }
 
-/// Entries in the order of their keys as byte strings, or None where two keys are equal. Fast for keys that are digests.
-pub(crate) fn in_key_order(entries: Vec<Keyed>) -> Option<Vec<Keyed>> {
+/// Entries in the order of their keys as byte strings. Fast for keys that are digests.
+pub(crate) fn by_key(entries: Vec<Keyed>) -> Vec<Keyed> {
     let mut out = vec![Keyed::default(); entries.len()];
     let ends = scattered(&entries, &mut out, PARTS, |entry| (entry.high >> 56) as usize);
     drop(entries);
@@ -184,12 +193,57 @@ pub(crate) fn in_key_order(entries: Vec<Keyed>) -> Option<Vec<Keyed>> {
         (rest, start) = (after, end);
     }
     parts.into_par_iter().for_each_init(Vec::new, |scratch, part| sort_digests(part, scratch));
+    out
+}
+
+/// As `by_key`, or None where two keys are equal.
+pub(crate) fn in_key_order(entries: Vec<Keyed>) -> Option<Vec<Keyed>> {
+    let ordered = by_key(entries);
     let equal = |pair: &[Keyed]| (pair[0].high, pair[0].low) == (pair[1].high, pair[1].low);
-    (!out.windows(2).any(equal)).then_some(out)
+    (!ordered.windows(2).any(equal)).then_some(ordered)
+}
+
+/// Which of n rows of k words differ from the row before; the first one does.
+#[pyfunction]
+fn row_changes<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray1<bool>>> {
+    let (count, width) = rows.as_array().dim();
+    let words = in_row_order(&rows, "rows")?;
+    let changed = py.detach(|| {
+        let row = |at: usize| &words[at * width..(at + 1) * width];
+        (0..count).map(|at| at == 0 || row(at) != row(at - 1)).collect::<Vec<_>>()
+    });
+    Ok(changed.into_pyarray(py))
+}
+
+/// Rows n × (k₁ + k₂ + …) of parts n × k₁, n × k₂ … side by side.
+#[pyfunction]
+fn side_by_side<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let count = parts.first().map_or(0, |part| part.as_array().dim().0);
+    if parts.iter().any(|part| part.as_array().dim().0 != count) {
+        return Err(PyValueError::new_err("parts have one number of rows"));
+    }
+    let widths: Vec<usize> = parts.iter().map(|part| part.as_array().dim().1).collect();
+    let parts = parts.iter().map(|part| in_row_order(part, "part")).collect::<PyResult<Vec<_>>>()?;
+    let width = widths.iter().sum::<usize>();
+    if width == 0 {
+        return Err(PyValueError::new_err("rows have at least one word"));
+    }
+    let rows = py.detach(|| {
+        let mut rows = Vec::with_capacity(count * width);
+        for at in 0..count {
+            for (part, &width) in parts.iter().zip(&widths) {
+                rows.extend_from_slice(&part[at * width..(at + 1) * width]);
+            }
+        }
+        rows
+    });
+    array(py, width, rows)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sort_rows, module)?)?;
     module.add_function(wrap_pyfunction!(group_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(row_changes, module)?)?;
+    module.add_function(wrap_pyfunction!(side_by_side, module)?)?;
     module.add_function(wrap_pyfunction!(merge_lines, module)?)
 }

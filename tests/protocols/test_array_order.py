@@ -76,6 +76,8 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
     ("uniform bytes", rows(2, 64), lambda a: _kernels.ristretto_from_uniform(a)),
     ("sorted rows", rows(9, 2, np.uint64), lambda a: _kernels.sort_rows(a)),
     ("grouped rows", rows(9, 2, np.uint64), lambda a: _kernels.group_rows(a)),
+    ("changing rows", rows(9, 2, np.uint64), lambda a: _kernels.row_changes(a)),
+    ("parts of rows", rows(9, 2, np.uint64), lambda a: _kernels.side_by_side([a, a])),
     ("lines", rows(9, 7, np.uint64), lambda a: _kernels.merge_lines(a)),
     (
         "people",

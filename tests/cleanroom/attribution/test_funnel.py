@@ -289,8 +289,6 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (credit, "np.append(starts[1:], len(segment)) - 1] +=", "starts] +="),
     (credit, "-self.amount[ends]", "-self.amount[ends] + 1"),
     (credit, "ends = self.end < horizon", "ends = self.end < horizon - 1"),
-    (credit, "start[1:] != end[:-1]", "start[1:] > end[:-1] + 1"),
-    (credit, "np.lexsort((start, -length, group, owner))", "np.lexsort((start, length, group, owner))"),
     (credit, "np.full(len(names), len(classes)", "np.full(len(names), 0"),
     (credit, "oldest - steps", "oldest - steps + (oldest > steps)"),
     (exposure, 'length, side="right") - 1', 'length, side="left") - 1'),

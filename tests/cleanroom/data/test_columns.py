@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanroom.data.columns import AMOUNT_LIMIT, Field, Units, amounts_of, labels_of, texts_of, times_of
+from cleanroom.data.columns import AMOUNT_LIMIT, Field, Units, amounts_of, integers_of, labels_of, texts_of, times_of
 from cleanroom.data.zones import WallClock
 from cleanroom.errors import AgreementError, DataError
 
@@ -154,6 +154,7 @@ def test_clock_changes() -> None:
         (pa.array([Decimal("12.3400"), Decimal("0.5")], pa.decimal256(60, 4)), [1234, 50]),
         (pa.array([Decimal(0), Decimal("0.5"), None, Decimal(3)], pa.decimal128(38, 10)).drop_null(), [0, 50, 300]),
         (pa.array([Decimal(300), Decimal(0)], pa.decimal128(10, -2)), [30000, 0]),
+        (pa.array([Decimal("0.1"), Decimal("1.2"), Decimal("34.5")], pa.decimal128(38, 1)).slice(1), [120, 3450]),
         (pa.array([3, 0], pa.int8()), [300, 0]),
         (pa.array([1.005, 0.285, 1.115, 0.125, 0.375, 2.675, -0.0]), [100, 28, 112 - 1, 12, 38, 267, 0]),
         (pa.array([0.1], pa.float32()), [10]),
@@ -201,6 +202,12 @@ def test_text_is_exact_or_refused(value: Decimal, places: int) -> None:
         (pa.array(["1", "0.001"]), "expected no more digits than the agreement's precision"),
         (pa.array([Decimal("1.000"), Decimal("1.001")]), "expected no more digits than the agreement's precision"),
         (pa.array(["1", "9" * 30]), "expected an amount below"),
+        (pa.array([Decimal(1), Decimal(2**64)], pa.decimal128(38, 0)), "expected an amount below"),
+        (pa.array([Decimal(1), Decimal(2**63)], pa.decimal128(38, 0)), "expected an amount below"),
+        (pa.array([Decimal(1), Decimal(AMOUNT_LIMIT)], pa.decimal128(38, 0)), "expected an amount below"),
+        (pa.array([Decimal(1), Decimal(-(2**64))], pa.decimal128(38, 0)), "expected an amount that is not negative"),
+        (pa.array([Decimal(1), Decimal(-1)], pa.decimal128(38, 0)), "expected an amount that is not negative"),
+        (pa.array([Decimal(1), None], pa.decimal128(38, 2)), "expected an amount, found none"),
         (pa.array([1, 2**64 - 1], pa.uint64()), "expected an amount below"),
         (pa.array([1, AMOUNT_LIMIT]), "expected an amount below"),
         (pa.array([1.0, 1e300]), "expected an amount below"),
@@ -220,6 +227,25 @@ def test_amounts_where_none_is_needed() -> None:
     required, counted = np.array([True, False, False]), np.array([True, True, False])
     got = amounts_of(column(pa.array(["1", None, "nonsense"])), Units(2), required, counted)
     assert got.tolist() == [100, 0, 0]
+
+
+def test_the_largest_amount_of_a_decimal_is_that_of_text() -> None:
+    for scale in (0, 1, 2):
+        most = Decimal(AMOUNT_LIMIT // 10 ** (2 - scale)).scaleb(-scale)
+        for value, fits in ((most, True), (most + Decimal(1).scaleb(-scale), False)):
+            for values in (pa.array([value], pa.decimal128(30, scale)), pa.array([str(value)])):
+                if fits:
+                    assert amounts(values) == [int(value * 100)]
+                else:
+                    with pytest.raises(DataError, match="expected an amount below"):
+                        amounts(values)
+
+
+def test_whole_numbers_are_told_from_other_columns() -> None:
+    found = integers_of(column(pa.array([7, None, -1], pa.int16()).slice(1)))
+    assert found is not None and found[0].tolist() == [0, -1] and found[1].tolist() == [False, True]
+    for values in (pa.array(["7"]), pa.array([7.0]), pa.array([7], pa.uint64()), pa.array([None])):
+        assert integers_of(column(values)) is None
 
 
 @pytest.mark.parametrize("precision", ["0.05", "10", "0", "0.0000000001"])

@@ -70,3 +70,32 @@ def test_kernels_refuse_other_shapes() -> None:
     rows, counts = _kernels.group_rows(np.zeros((0, 2), dtype=np.uint64))
     assert rows.shape == (0, 2)
     assert not counts.any()
+    with pytest.raises(ValueError, match="one number of rows"):
+        _kernels.side_by_side([np.zeros((3, 2), dtype=np.uint64), np.zeros((2, 2), dtype=np.uint64)])
+    with pytest.raises(ValueError, match="at least one word"):
+        _kernels.side_by_side([])
+
+
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_rows_side_by_side_and_where_they_change(count: int) -> None:
+    generator = np.random.default_rng(count)
+    parts = [generator.integers(0, 2, (count, width), dtype=np.uint64) for width in (2, 1, 1)]
+    rows = _kernels.side_by_side(parts)
+    assert np.array_equal(rows, np.concatenate(parts, axis=1))
+    listed = rows.tolist()
+    expected = [at == 0 or row != listed[at - 1] for at, row in enumerate(listed)]
+    assert _kernels.row_changes(rows).tolist() == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 4000])
+def test_lines_merge_as_in_plain_python(count: int) -> None:
+    generator = np.random.default_rng(count)
+    lines = np.stack([generator.integers(0, most, count) for most in (9, 3, 2, 2, 3, 5, 99)], axis=1).astype(np.uint64)
+    lines[:, 0] <<= np.uint64(60)
+    events: dict[tuple[int, ...], list[list[int]]] = {}
+    for place, line in enumerate(lines.tolist()):
+        alone = (place,) if line[3:5] == [0, 0] else ()
+        events.setdefault((*line[:5], *alone), []).append(line)
+    merged = [[*key[:5], min(one[5] for one in own), sum(one[6] for one in own)] for key, own in events.items()]
+    merged.sort(key=lambda line: (*line[:3], line[5], line[3], line[4], line[6]))
+    assert _kernels.merge_lines(lines).tolist() == merged

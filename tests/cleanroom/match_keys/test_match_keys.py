@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -105,6 +106,18 @@ def test_text_keys_agree_with_reference() -> None:
     assert status.tolist() == [0, 0, 1, 1, 0]
     for index, text in ((0, "basket 1"), (1, "basket 1"), (4, "é")):
         assert keys[index].tobytes() == text_key(tag="event_id", text=text)
+
+
+def test_keys_of_numbers_are_those_of_their_texts() -> None:
+    values = [0, -1, 7, 2**63 - 1, -(2**63), *range(40)]
+    valid = np.array([value != 7 for value in values])
+    keys = _kernels.number_keys(np.array(values, dtype=np.int64), valid, tag="event_id")
+    texts = Texts.of(pa.array([str(value) if value != 7 else None for value in values]))
+    assert np.array_equal(keys, _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")[0])
+    with pytest.raises(ValueError, match="valid or not"):
+        _kernels.number_keys(np.zeros(2, dtype=np.int64), valid[:1], tag="event_id")
+    with pytest.raises(ValueError, match="255 bytes"):
+        _kernels.number_keys(np.zeros(1, dtype=np.int64), valid[:1], tag="x" * 256)
 
 
 @pytest.mark.parametrize(
