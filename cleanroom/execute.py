@@ -42,7 +42,7 @@ from cleanroom.release.verdicts import Compare, Conjoin
 
 __all__ = ["Executed", "RunInputs", "execute", "join_parameters"]
 
-_OPRFS = {Profile.ECDH: Oprf.ECDH, Profile.KKRT: Oprf.KKRT}
+_OPRFS = {Profile.ECDH: Oprf.ECDH, Profile.KKRT: Oprf.KKRT, Profile.VOLE: Oprf.VOLE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

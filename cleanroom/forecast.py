@@ -19,7 +19,7 @@ from cleanroom import declared
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
-from cleanroom.protocols import oprf_ecdh, oprf_kkrt, private_join, session
+from cleanroom.protocols import oprf_ecdh, oprf_kkrt, oprf_vole, private_join, session
 from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.rlwe import DEGREE
 from cleanroom.protocols.traffic import Traffic, Volume, total
@@ -38,6 +38,8 @@ _MICROSECONDS: Final = {
     "evaluate": 40.8,  # a point of the hint (three a row), at the outcome side, meanwhile
     "extend": 0.45,  # profile kkrt: a bin, at the exposure side, while the outcome side takes half as long
     "hash": 0.7,  # profile kkrt: a point of the hint, at the outcome side
+    "expand": 1.0,  # profile vole: a bin, both sides at once
+    "multiply": 0.5,  # profile vole: a point of the hint, at the outcome side
     "encode": 0.7,  # a point
     "decode": 0.7,  # a bin
     "equality": 5.3,  # a bin, both sides in turns
@@ -57,8 +59,8 @@ _BASE_BYTES: Final = 240 * _MEGABYTE
 _STREAM_BYTES: Final = 64 * _MEGABYTE
 """Chunks on their way, tables of transfers, tiles of the grouped sum: bounded whatever the size."""
 _STREAM_BIN_BYTES: Final = 100
-_ROW_BYTES: Final = oprf_kkrt.WIDTH // 8
-"""What the outcome side keeps of a bin in profile kkrt."""
+_ROW_BYTES: Final = {Oprf.ECDH: 0, Oprf.KKRT: oprf_kkrt.WIDTH // 8, Oprf.VOLE: oprf_vole.ELEMENT_BYTES}
+"""What the outcome side keeps of a bin until the hint is made."""
 _PADDED_BYTES: Final = 64
 """A padded weight, while it is sorted."""
 _TARGET_BYTES: Final = 3 * DEGREE * 8
@@ -171,6 +173,8 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
     cost = _MICROSECONDS
     if parameters.oprf is Oprf.KKRT:
         oprf = n_bins * cost["extend"] + points * (cost["hash"] + cost["encode"])
+    elif parameters.oprf is Oprf.VOLE:
+        oprf = n_bins * cost["expand"] + points * (cost["multiply"] + cost["encode"])
     else:
         oprf = n_bins * max(cost["blind"], cost["answer"])
         oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
@@ -195,7 +199,6 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
         sums = n_bins * 3 * words + targets + padded * _PADDED_BYTES
     else:
         hint = n_bins * words + 3 * rows_outcome * (26 + words) + table
-        if parameters.oprf is Oprf.KKRT:
-            hint += n_bins * _ROW_BYTES
+        hint += n_bins * _ROW_BYTES[parameters.oprf]
         sums = n_bins * 3 * words
     return _BASE_BYTES + min(_STREAM_BYTES, n_bins * _STREAM_BIN_BYTES) + max(hint, sums)

@@ -5,8 +5,9 @@ side holds distinct keys with m integers each. Both obtain additive shares mod 2
 S[g, j] = sum over common keys of weight[key, (class of j, g)] * value[key, j], for every group g and column j.
 Model: semi-honest, 128-bit computational and 40-bit statistical security.
 Leakage: none beyond the public parameters; which keys match, how many, and per group, stays hidden from both.
-Rounds: bins 1/2, OPRF 1 (`ecdh`) or 3/2 (`kkrt`), hint 1/2, equality 3, mux 1, ciphertexts of the grouped sum 1/2, for
-each bucket; once the base OTs 1, the key of the grouped sum 1/2 and its answers 1/2.
+Rounds: bins 1/2, OPRF 1 (`ecdh`), 3/2 (`kkrt`) or 5/2 (`vole`, and 1 for each further batch of outputs), hint 1/2,
+equality 3, mux 1, ciphertexts of the grouped sum 1/2, for each bucket; once the base OTs 1, the key of the grouped sum
+1/2 and its answers 1/2.
 Bytes: a function of `JoinParameters` alone; see each step.
 Buckets: above `buckets.BUCKET_ROWS` rows a side the join runs bucket by bucket, with bins, keys of the OPRF, targets,
 masks and hashes of its own in each. Carried over all of them are the transfers of `ot`, which number theirs, and the

@@ -14,7 +14,7 @@ from typing import Protocol as Structural
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols import hint, oprf_ecdh, oprf_kkrt, ot, silent_ot
+from cleanroom.protocols import hint, oprf_ecdh, oprf_kkrt, oprf_vole, ot, silent_ot
 from cleanroom.protocols.ot import OtReceiver, OtSender
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.tables import TransferReceiver, TransferSender, TransferSource
@@ -29,6 +29,7 @@ class Oprf(Enum):
 
     ECDH = "ecdh"
     KKRT = "kkrt"
+    VOLE = "vole"
 
 
 class Transfers(Enum):
@@ -80,6 +81,7 @@ class Steps:
 _STEPS: Final[dict[Oprf, Steps]] = {
     Oprf.ECDH: Steps(oprf=oprf_ecdh, transfers=Transfers.SOFT_SPOKEN),
     Oprf.KKRT: Steps(oprf=oprf_kkrt, transfers=Transfers.SOFT_SPOKEN),
+    Oprf.VOLE: Steps(oprf=oprf_vole, transfers=Transfers.SILENT),
 }
 
 

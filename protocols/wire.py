@@ -65,6 +65,7 @@ class ProtocolId(IntEnum):
     RELEASE = 10
     OPRF_KKRT = 11
     SILENT_VOLE = 12
+    OPRF_VOLE = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,8 +111,6 @@ def read_time(table: Table) -> TimeRules:
 def read_protocol(table: Table) -> ProtocolChoice:
     """Reads `[protocol]`; row bounds stay as written."""
     profile = Profile(table.optional_text("profile") or "ecdh")
-    if profile is Profile.VOLE:
-        raise table.fault("profile", "vole is not built yet; use kkrt or ecdh")
     rows = Table(table.key("max_rows"), "protocol.max_rows", table.table("max_rows"))
     return ProtocolChoice(
         profile=profile, max_rows_exposure=_rows(rows, "exposure"), max_rows_outcome=_rows(rows, "outcome")

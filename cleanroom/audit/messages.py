@@ -43,6 +43,8 @@ _MESSAGES: Final = {
 }
 _VERDICTS: Final = ("release.comparison.", "release.equality.", "release.bits_commitment", "release.bits")
 """Steps by which gates are judged without noise; their order follows from the agreement, and a replay checks it."""
+_SET_UP: Final = {"base_ot": "ot", "ot": "ot", "silent_vole": "equality"}
+"""Families of messages that a step uses, which are counted with it: before the hint the OPRF, after it these."""
 _CONFIRM: Final = "session.confirm"
 
 
@@ -215,8 +217,9 @@ def _check_join(transcript: TranscriptFile, start: int, stop: int, implied: Impl
         family = entry.step.split(".")[0]
         if family == order[0] and last == len(order) - 1:  # the next bucket; the sums say how many there are
             last = 0
-        if family == "base_ot":  # of the OPRF if it comes before the hint (kkrt), else of the transfers
-            family = "ot" if last >= order.index("hint") else "oprf"
+        if last < order.index("hint") and family in _SET_UP:
+            family = "oprf"
+        family = _SET_UP.get(family, family)
         if family not in expected or order.index(family) < last:
             report.add(transcript.name, f"line {position + 1}", f"step: {entry.step} does not belong here")
             return

@@ -29,6 +29,7 @@ from cleanroom.protocols import (
     mux,
     oprf_ecdh,
     oprf_kkrt,
+    oprf_vole,
     ot,
     session,
 )
@@ -272,6 +273,11 @@ CASES: Final = (
         name="conjunction",
         first=lambda: conjunction.sender(_sender(), _shared(3, 66)),
         second=lambda: conjunction.receiver(_receiver(), _shared(3, 66)),
+    ),
+    Case(
+        name="oprf_vole",
+        first=lambda: oprf_vole.receiver(queries=_queries(), output_bytes=_OUTPUT, streams=_streams(0)),
+        second=lambda: oprf_vole.sender(n_bins=_BINS, output_bytes=_OUTPUT, streams=_streams(1)),
     ),
 )
 

@@ -17,6 +17,7 @@ mod lookups;
 mod merkle;
 mod normalise;
 mod okvs;
+mod oprf_vole;
 mod ot;
 mod parse;
 mod pieces;
@@ -44,6 +45,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pprf::register(module)?;
     expand_convolute::register(module)?;
     okvs::register(module)?;
+    oprf_vole::register(module)?;
     cuckoo::register(module)?;
     rlwe::register(module)?;
     digest::register(module)?;

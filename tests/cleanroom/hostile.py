@@ -34,6 +34,7 @@ class Kind:
 KINDS = {
     "ecdh, without noise": Kind(profile=Profile.ECDH, noise=Noise.NONE),
     "kkrt, with noise": Kind(profile=Profile.KKRT, noise=Noise.GAUSSIAN),
+    "vole, without noise": Kind(profile=Profile.VOLE, noise=Noise.NONE),
     "ecdh, one recipient": Kind(profile=Profile.ECDH, noise=Noise.GAUSSIAN, recipients=("shop",)),
 }
 

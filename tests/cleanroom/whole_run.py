@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.completeness import Verdict
-from cleanroom.agreement.model import Agreement, Noise, Role
+from cleanroom.agreement.model import Agreement, Noise, Profile, Role
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.declared import DECLARATION_PURPOSE, Declared
 from cleanroom.errors import AgreementError, PeerError
@@ -136,6 +136,7 @@ def inputs(
 def whole_run(
     *,
     noise: Noise = Noise.GAUSSIAN,
+    profile: Profile = Profile.ECDH,
     recipients: tuple[str, ...] = ("media", "shop"),
     exposure: Lookups | None = None,
     outcome: Rows | None = None,
@@ -146,6 +147,7 @@ def whole_run(
 ) -> Run[Executed, Executed]:
     """Runs both sides; `change` goes to both sides' inputs."""
     agreement = agreement_of(noise, recipients)
+    agreement = replace(agreement, protocol=replace(agreement.protocol, profile=profile))
     shared = {"told": Told() if told is None else told, **change}
     first = inputs(
         Role.EXPOSURE,

@@ -101,7 +101,7 @@ def test_the_search_finds_what_is_there(scene: Scene) -> None:
     assert found == [str(scene.root / "media-cwd" / "log.txt")]
 
 
-@pytest.mark.parametrize("profile", ["ecdh", "kkrt"])
+@pytest.mark.parametrize("profile", ["ecdh", "kkrt", "vole"])
 def test_a_finished_run_leaves_no_canary(scene: Scene, profile: str) -> None:
     plant(scene)
     scene.agree(noise="gaussian", profile=profile)

@@ -92,7 +92,7 @@ ACTS: dict[str, tuple[str, Callable[[Repeater, bytes], list[bytes]]]] = {
     "this side's nonce": ("session.nonce", reflected_payload),
 }
 OLD = ("session.nonce", "hint.seed", "equality.correction", "session.confirm")
-PROFILES = ("ecdh", "kkrt")
+PROFILES = ("ecdh", "kkrt", "vole")
 
 
 def meet(scene: Scene, repeater: Repeater) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Role
-from cleanroom.protocols import cuckoo, grouped_sum, oprf
+from cleanroom.protocols import cuckoo, grouped_sum, oprf, oprf_vole
 from cleanroom.protocols.rlwe import (
     ANSWER_MODULUS,
     ANSWER_PRIMES,
@@ -70,7 +70,7 @@ def faults(view: View, matched: NDArray[np.bool_]) -> list[str]:
             found += [f"{fault}, {where}" for fault in _word_faults(view, chosen)]
     if len(np.unique(view.share)) != view.share.size or not view.share.all():
         found.append("share repeats")
-    return found + (_answer_faults(view) if view.role is Role.OUTCOME else [])
+    return found + (_query_faults(view) + _answer_faults(view) if view.role is Role.OUTCOME else [])
 
 
 def message_faults(step: str, payload: bytes) -> list[str]:
@@ -179,6 +179,17 @@ def bins_of_rows(seed: bytes) -> NDArray[np.int64]:
     bins = np.empty(ROWS, dtype=np.int64)
     bins[row[occupied]] = occupied
     return bins
+
+
+def _query_faults(view: View) -> list[str]:
+    """Whether what profile `vole` sends are the bare points of the queries that the other side's rows ask."""
+    table, sent = _placed(view.peer_seed), view.received.get("oprf.masked")
+    if sent is None:
+        return []
+    queries = cuckoo.queries(table, keys_of(0, ROWS), bytes(32))
+    points = _kernels.oprf_vole_points(oprf_vole.input_prefix(SESSION, 0), queries)
+    named = (np.frombuffer(sent, dtype="<u8").reshape(-1, 2) == points).all(axis=1)
+    return ["oprf.masked: names queries"] if named[table.row >= 0].any() else []
 
 
 def matched_bins(view: View, common: int) -> NDArray[np.bool_]:

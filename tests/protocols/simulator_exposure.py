@@ -1,9 +1,10 @@
 """A simulator of the exposure side's view, given that side's rows, its output share and the public parameters.
 
-The real exposure side runs against a peer that has no rows. It sends: group elements drawn uniformly (`ecdh`) or base
-transfers of uniform elements (`kkrt`); a uniform hint; corrections of transfers whose choices are all zero; uniform
-differences; ring-LWE keys and ciphertexts drawn uniformly. What ties the view to the output is this side's own tape:
-its share is the local sum less its masks, so the masks are what the local sum and the given share leave.
+The real exposure side runs against a peer that has no rows. It sends: group elements drawn uniformly (`ecdh`), base
+transfers of uniform elements (`kkrt`) or its half of a vector OLE, which takes no rows (`vole`); a uniform hint;
+corrections of transfers whose choices are all zero; uniform differences; ring-LWE keys and ciphertexts drawn uniformly.
+What ties the view to the output is this side's own tape: its share is the local sum less its masks, so the masks are
+what the local sum and the given share leave.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cleanroom.protocols import (
     oprf,
     oprf_ecdh,
     oprf_kkrt,
+    oprf_vole,
     private_join,
 )
 from cleanroom.protocols.cuckoo import CHOICES
@@ -72,6 +74,9 @@ def _peer(parameters: JoinParameters, rng: np.random.Generator) -> Protocol[Join
         for start, stop in chunks(n_bins, oprf_ecdh.CHUNK_BINS):
             yield Expect(oprf_ecdh._BLINDED, (stop - start) * oprf.ELEMENT_BYTES)
             yield Send(oprf_ecdh._EVALUATED, random_elements(rng, stop - start))
+    elif parameters.oprf is Oprf.VOLE:
+        streams = own_streams(rng, SESSION)  # that side has no input before the hint, so it can be run as it is
+        yield from oprf_vole.sender(n_bins=n_bins, output_bytes=parameters.prf_bytes, streams=streams)
     else:
         yield Send(base_ot.RECEIVER_ELEMENTS, random_elements(rng, 2 * oprf_kkrt.WIDTH))
         yield Expect(base_ot.SENDER_ELEMENTS, oprf_kkrt.WIDTH * base_ot.ELEMENT_BYTES)

@@ -1,11 +1,11 @@
 """A simulator of the outcome side's view, given that side's rows, its output share and the public parameters.
 
 The real outcome side runs against a peer that has no rows and no weights. It sends: group elements drawn uniformly
-(`ecdh`) or base transfers and corrections drawn uniformly (`kkrt`); uniform tables in the equality; a correction of
-transfers whose choices are all zero and uniform differences in the multiplexer. What ties the view to the output is the
-answers of the grouped sum: each is a uniform ring element and the coefficient that makes it, under this side's secret
-(which follows from its tape), an encryption of the given share, with noise that is the flood and the rounding of the
-switch alone.
+(`ecdh`), base transfers and corrections drawn uniformly (`kkrt`), or its half of a vector OLE, which takes no rows, and
+masked points drawn uniformly (`vole`); uniform tables in the equality; a correction of transfers whose choices are all
+zero and uniform differences in the multiplexer. What ties the view to the output is the answers of the grouped sum:
+each is a uniform ring element and the coefficient that makes it, under this side's secret (which follows from its
+tape), an encryption of the given share, with noise that is the flood and the rounding of the switch alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Role
-from cleanroom.protocols import base_ot, equality, grouped_sum, hint, mux, okvs, oprf, oprf_ecdh, oprf_kkrt
+from cleanroom.protocols import (
+    base_ot,
+    equality,
+    grouped_sum,
+    hint,
+    mux,
+    okvs,
+    oprf,
+    oprf_ecdh,
+    oprf_kkrt,
+    oprf_vole,
+    silent_vole,
+)
 from cleanroom.protocols import private_join as join
 from cleanroom.protocols.cuckoo import CHOICES
 from cleanroom.protocols.ot import correction_bytes, receiver_setup, sender_setup
@@ -75,6 +87,11 @@ def _peer(parameters: JoinParameters, rng: np.random.Generator, seed: bytes, sha
         for start, stop in chunks(n_bins, oprf_ecdh.CHUNK_BINS):
             yield Send(oprf_ecdh._BLINDED, random_elements(rng, stop - start))
             yield Expect(oprf_ecdh._EVALUATED, (stop - start) * oprf.ELEMENT_BYTES)
+    elif parameters.oprf is Oprf.VOLE:
+        streams = own_streams(rng, SESSION)
+        yield from silent_vole.receiver(streams=streams, label="oprf-vole 0", length=n_bins)
+        for start, stop in chunks(n_bins, oprf_vole.CHUNK_BINS):
+            yield Send(oprf_vole._MASKED, rng.bytes(oprf_vole.ELEMENT_BYTES * (stop - start)))
     else:
         yield Expect(base_ot.RECEIVER_ELEMENTS, 2 * oprf_kkrt.WIDTH * base_ot.ELEMENT_BYTES)
         yield Send(base_ot.SENDER_ELEMENTS, random_elements(rng, oprf_kkrt.WIDTH))

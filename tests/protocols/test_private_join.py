@@ -99,7 +99,7 @@ def test_what_the_wire_shows_is_the_same_for_no_half_and_full_overlap(oprf: Oprf
     assert all(each == lengths[0] for each in lengths)
 
 
-def test_both_profiles_share_the_same_sums() -> None:
+def test_all_profiles_share_the_same_sums() -> None:
     """The sums are equal; the shares, drawn from other masks' decodings, need not be."""
     runs = [
         run_join(parameters=replace(PARAMETERS, oprf=oprf), own=64, other=128, common=40, seed=7)[0] for oprf in Oprf
@@ -107,7 +107,7 @@ def test_both_profiles_share_the_same_sums() -> None:
     sums = [run.first.shares + run.second.shares for run in runs]
     assert sums[0].any() and all(np.array_equal(each, sums[0]) for each in sums)
     steps = [{step for _, step, _ in run.frames if step.startswith("oprf.")} for run in runs]
-    assert steps == [{"oprf.blinded", "oprf.evaluated"}, {"oprf.correction"}]
+    assert steps == [{"oprf.blinded", "oprf.evaluated"}, {"oprf.correction"}, {"oprf.masked"}]
 
 
 def test_one_side_of_the_shares_is_random() -> None:

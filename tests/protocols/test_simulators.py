@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Role
-from cleanroom.protocols import cuckoo, grouped_sum, hint, okvs, oprf
+from cleanroom.protocols import cuckoo, grouped_sum, hint, okvs, oprf, silent_vole
 from cleanroom.protocols.ot import OtSender, ReceiverBatch, SenderBatch
 from cleanroom.protocols.private_join import Oprf
 from cleanroom.protocols.rlwe import DEGREE
+from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.silent_vole import VoleReceiver
+from cleanroom.protocols.wire import Protocol
 from tests.protocols.distinguishers import accuracy, accuracy_bound, faults, matched_bins
 from tests.protocols.join_views import PARAMETERS, ROWS, VALUE, WEIGHT, View, Words, real_views
 from tests.protocols.simulator_exposure import simulated_exposure_view
@@ -134,6 +137,12 @@ def _own_tables(self: ReceiverBatch, masked: NDArray[np.uint16]) -> NDArray[np.u
     return ((masked >> self.choices[:, None]).astype(np.uint8) ^ pads.astype(np.uint8)) & np.uint8(1)
 
 
+def _unmasked(*, streams: Streams, label: str, length: int) -> Protocol[VoleReceiver]:
+    halves = yield from _vole(streams=streams, label=label, length=length)
+    return replace(halves, u=np.zeros_like(halves.u))
+
+
+_vole = silent_vole.receiver
 _fresh_output, _blind, _receiver_keys = hint._fresh_output, oprf.blind, ReceiverBatch.keys
 _NO_KEYS = (
     (SenderBatch, "keys", lambda self, choice, words: np.zeros((self.count, words), np.uint64)),
@@ -165,6 +174,12 @@ LEAKS: dict[str, tuple[Oprf, Role, str, tuple[tuple[Any, str, object], ...]]] = 
     ),
     "multiplexer without pads": (Oprf.KKRT, Role.OUTCOME, "selected, matched", _NO_KEYS),
     "no dummy queries": (Oprf.ECDH, Role.OUTCOME, "oprf.blinded: repeats", ((oprf, "blind", _dummies_left_out),)),
+    "queries without masks": (
+        Oprf.VOLE,
+        Role.OUTCOME,
+        "oprf.masked: names queries",
+        ((silent_vole, "receiver", _unmasked),),
+    ),
     "no flood": (
         Oprf.KKRT,
         Role.OUTCOME,

@@ -29,7 +29,7 @@ def sent(run: Run[Any, Any], step: str | None = None) -> Traffic:
     family = ""
     for sender, name, length in reversed(run.lengths()):
         own = name.partition(".")[0]
-        if own not in ("base_ot", "silent_vole"):
+        if own not in ("base_ot", "silent_vole") and (own, family) != ("ot", "oprf"):
             family = own
         if step in (None, family):
             volumes[sender] += Volume(messages=1, bytes=length)

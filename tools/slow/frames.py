@@ -45,6 +45,7 @@ NUMBERS: Final = {
     "silent_vole.positions": (12, 1),
     "silent_vole.values": (12, 2),
     "silent_vole.sums": (12, 3),
+    "oprf.masked": (13, 1),
 }
 """Protocol and type of each message. In an opening those of comparison and equality are named release.STEP."""
 

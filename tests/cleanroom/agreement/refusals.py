@@ -456,7 +456,6 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "recipient twice": ([('["media", "shop"]', '["media", "media"]')], "release.recipients: 'media' is there twice"),
     # protocol
     "profile unknown": ([("[protocol]", '[protocol]\nprofile = "psi"')], "protocol.profile: expected one of ecdh"),
-    "profile vole": ([("[protocol]", '[protocol]\nprofile = "vole"')], "protocol.profile: vole is not built yet"),
     "rows missing": ([("exposure = 16384, ", "")], "protocol.max_rows.exposure: is missing"),
     "rows zero": ([("exposure = 16384", "exposure = 0")], "protocol.max_rows.exposure: expected an integer from 1"),
     "rows need buckets": (

@@ -245,6 +245,12 @@ def test_expired_certificates(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert load_agreement(desk.path, any_age=True).outcome_party.fingerprint == old.fingerprint
 
 
+@pytest.mark.parametrize("profile", Profile)
+def test_every_profile_is_read(desk: Desk, profile: Profile) -> None:
+    agreement = desk.load(("[protocol]", f'[protocol]\nprofile = "{profile.value}"'))
+    assert agreement.protocol.profile is profile
+
+
 def test_the_documented_example_is_read_but_for_credit(desk: Desk) -> None:
     """The example of the reference page's source with every optional key, without its credit metric."""
     agreement = desk.load(

@@ -20,7 +20,7 @@ MORE = [
 KINDS: dict[str, Any] = {
     "gaussian": ("gaussian", '["media", "shop"]', "ecdh"),
     "one recipient": ("laplace", '["shop"]', "kkrt"),
-    "none": ("none", '["media", "shop"]', "ecdh"),
+    "none": ("none", '["media", "shop"]', "vole"),
     "differences": ("none", '["media", "shop"]', "kkrt", MORE),
 }
 

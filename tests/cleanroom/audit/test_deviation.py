@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cleanroom.errors import PeerError
-from cleanroom.protocols import equality, grouped_sum, hint, mux, oprf_kkrt
+from cleanroom.protocols import equality, grouped_sum, hint, mux, oprf_kkrt, oprf_vole
 from cleanroom.protocols.wire import Protocol, Send
 from tests.cleanroom.audit.runs import PARTIES, finish_run
 
@@ -100,6 +100,14 @@ DEVIATIONS = {
     ),
     "weights beyond the caps": Deviation(
         module=grouped_sum, function="receiver", wrap=heavier_weights, party="media", step="grouped_sum."
+    ),
+    "a point of another query": Deviation(
+        module=oprf_vole,
+        function="receiver",
+        wrap=in_flight("oprf.masked", flip(5)),
+        party="media",
+        step="oprf.masked",
+        profile="vole",
     ),
     "a string that is no codeword": Deviation(
         module=oprf_kkrt,

@@ -225,7 +225,7 @@ def test_a_length_that_no_run_has_is_found(
     run = runs["none"]
     identities = tuple(load_identity(run.root / party) for party in PARTIES)
     lines = (run.out("media") / "transcript.jsonl").read_bytes().splitlines(keepends=True)
-    for step in ("oprf.blinded", "mux.exposure_difference", "release.comparison"):
+    for step in ("oprf.masked", "mux.exposure_difference", "release.comparison"):
         number = next(number for number, line in enumerate(lines) if step.encode() in line)
         entry = json.loads(lines[number])
         entry["length"] += 1

@@ -1,0 +1,56 @@
+"""The oblivious PRF of profile `vole`, one bin at a time: field elements are Python integers, bit i is x^i."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from tools.slow.transfers import multiply_128
+
+__all__ = ["evaluate", "hash_element", "masked", "point", "sender_row"]
+
+PREFIX_BYTES: Final = 64
+ELEMENT_BYTES: Final = 16
+
+
+def _prefix(label: bytes, session_id: bytes, bucket: int) -> bytes:
+    prefix = label + session_id + bucket.to_bytes(4, "little")
+    return prefix + bytes(PREFIX_BYTES - len(prefix))
+
+
+def point(session_id: bytes, bucket: int, data: bytes) -> int:
+    """H: the field element of 26 bytes."""
+    prefix = _prefix(b"cleanroom/oprf-vole/input/v1", session_id, bucket)
+    return int.from_bytes(hashlib.sha256(prefix + data).digest()[:ELEMENT_BYTES], "little")
+
+
+def masked(session_id: bytes, bucket: int, query: bytes, mask: int) -> bytes:
+    """What the receiver sends for a bin: u + H(query)."""
+    return (mask ^ point(session_id, bucket, query)).to_bytes(ELEMENT_BYTES, "little")
+
+
+def sender_row(key: int, delta: int, message: bytes) -> int:
+    """The sender's w of a bin: k + c · Δ."""
+    return key ^ multiply_128(int.from_bytes(message, "little"), delta)
+
+
+def hash_element(session_id: bytes, bucket: int, index: int, element: int, output_bytes: int) -> bytes:
+    """G: an element of a bin to the two parts of an output."""
+    head = _prefix(b"cleanroom/oprf-vole/v1", session_id, bucket)
+    head += index.to_bytes(8, "little") + element.to_bytes(ELEMENT_BYTES, "little")
+    output = b""
+    for part, length in ((0, 8), (1, output_bytes - 8)):
+        blocks = [
+            hashlib.sha256(head + bytes([part]) + counter.to_bytes(4, "little")).digest()
+            for counter in range(-(-length // 32))
+        ]
+        output += b"".join(blocks)[:length]
+    return output
+
+
+def evaluate(
+    row: int, delta: int, session_id: bytes, bucket: int, *, index: int, data: bytes, output_bytes: int
+) -> bytes:
+    """F at one (bin, input), by who holds the sender's row and Δ."""
+    element = row ^ multiply_128(point(session_id, bucket, data), delta)
+    return hash_element(session_id, bucket, index, element, output_bytes)
