@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanroom.errors import PeerError
-from cleanroom.protocols import equality, private_join, profiles, silent_ot
+from cleanroom.protocols import equality, private_join, profiles, silent_ot, silent_vole
 from cleanroom.protocols.profiles import Oprf, Steps, Transfers
+from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
-from tests.harness import run_pair
-from tests.protocols.ot_pairs import OtPair, ot_pair
-from tests.protocols.silent_pairs import silent_over, silent_pair, use_sizes
+from tests.harness import Tamper, run_pair
+from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from tests.protocols.silent_pairs import rows_of, silent_over, silent_pair, use_sizes
+from tests.protocols.slow_transfers import PRODUCTS
 from tests.protocols.test_private_join import PARAMETERS, run_join
 from tests.protocols.test_silent_ot import uniform
 from tests.protocols.test_traffic import sent
@@ -84,6 +86,12 @@ def test_stocks_of_one_session_are_unrelated(monkeypatch: pytest.MonkeyPatch) ->
 BASE = ot_pair("hostile")
 
 
+def unused(pair: OtPair) -> OtPair:
+    """The same set-up, of which nothing has been taken."""
+    position = type(pair.sender._position)
+    return OtPair(replace(pair.sender, _position=position()), replace(pair.receiver, _position=position()))
+
+
 @settings(derandomize=True, max_examples=40, deadline=None)
 @given(party=st.integers(0, 1), frame=st.integers(0, 4), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_the_peer_s_fault_or_another_result(party: int, frame: int, place: float, bit: int) -> None:
@@ -96,9 +104,7 @@ def test_any_flipped_bit_is_the_peer_s_fault_or_another_result(party: int, frame
         changed[int(place * len(data))] ^= 1 << bit
         return bytes(changed)
 
-    base = OtPair(replace(BASE.sender, _position=type(BASE.sender._position)()), BASE.receiver)
-    base.receiver = replace(BASE.receiver, _position=type(BASE.receiver._position)())
-    pair = silent_over(base, "hostile")
+    pair = silent_over(unused(BASE), "hostile")
     numbers = np.arange(50, dtype=np.uint64)
     with pytest.MonkeyPatch.context() as patch:
         use_sizes(patch, stock=400, batch=150)
@@ -107,3 +113,59 @@ def test_any_flipped_bit_is_the_peer_s_fault_or_another_result(party: int, frame
         except PeerError:
             return
     assert run.first.size == run.second.size == 50
+
+
+def right_stock(seed: int, tamper: Tamper) -> bool:
+    """Whether all 500 transfers that a receiver prepares under that seed are right ones."""
+    base = unused(BASE)
+    streams = [Streams(seed=bytes([number]) * 32, session_id=SESSION) for number in (7, seed)]
+    sender = silent_ot.sender(base.sender, streams=streams[0], label="hostile")
+    receiver = silent_ot.receiver(base.receiver, streams=streams[1], label="hostile")
+    run_pair(sender.prepare(500), receiver.prepare(500), tamper)
+    offsets = np.stack([rows_of(PRODUCTS[x, BASE.sender.delta][None, :]) for x in range(16)])
+    rows, others = sender._stock.rows.reshape(-1, 16), receiver._stock.rows.reshape(-1, 16)
+    return np.array_equal(rows, others ^ offsets[receiver._stock.choices])
+
+
+@pytest.mark.parametrize("frame", [0, 1])
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.9, 0.9999])
+def test_all_that_a_receiver_sends_to_prepare_a_stock_is_checked(frame: int, place: float) -> None:
+    """So its noise is some noise, and each transfer has one choice."""
+
+    def tamper(party: int, number: int, data: bytes) -> bytes:
+        if (party, number) != (1, frame):
+            return data
+        changed = bytearray(data)
+        changed[FRAME_HEADER_BYTES + int(place * (len(data) - FRAME_HEADER_BYTES))] ^= 4
+        return bytes(changed)
+
+    with pytest.raises(PeerError, match="consistency check"):
+        right_stock(1, tamper)
+
+
+def first_turn(seed: int) -> int:
+    """The highest bit of the position of the noise in the first block of that receiver's stock."""
+    batch = silent_vole._batches(silent_vole._ROWS, 500, "hostile 0")[0]
+    streams = Streams(seed=bytes([seed]) * 32, session_id=SESSION)
+    key = streams.key(step="silent_vole", direction="receiver", purpose=batch.label)
+    return int.from_bytes(keystream(key, 4), "little") % batch.size.block // (batch.size.block // 2)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_wrong_sum_spoils_the_receivers_whose_noise_lies_there_and_no_other(side: int) -> None:
+    """What the page says of a sender that deviates: one bit of one position decides, and it is not noticed here."""
+
+    def tamper(party: int, number: int, data: bytes) -> bytes:
+        if party != 0:
+            return data
+        changed = bytearray(data)
+        changed[FRAME_HEADER_BYTES + 16 * side + 3] ^= 4  # the first level of the first tree
+        return bytes(changed)
+
+    spoiled = []
+    for seed in range(8, 20):
+        right = right_stock(seed, tamper)
+        away = 1 - first_turn(seed)  # the side of the first level whose sum the receiver opens
+        assert right == (away != side)
+        spoiled.append(not right)
+    assert True in spoiled and False in spoiled
