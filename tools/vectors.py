@@ -19,7 +19,17 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tools` is found beside this folder
 
-from tools.recipes import faults, openings, published, records, silent, steps, transfers, whole_runs
+from tools.recipes import (
+    faults,
+    openings,
+    published,
+    records,
+    silent,
+    silent_transfers,
+    steps,
+    transfers,
+    whole_runs,
+)
 from tools.recipes.record import Answers, Json
 
 FOLDER: Final = Path(__file__).parents[1] / "tests" / "vectors"
@@ -35,6 +45,7 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "row_keys/v1/keys.json": records.row_keys,
     "row_keys/v1/trees.json": records.time_trees,
     "session/v1/handshake.json": records.handshake,
+    "silent_ot/v1/run.json": silent_transfers.silent_transfers_run,
     "silent_vole/v1/run.json": silent.silent_vole_run,
     "streams/v1/labels.json": records.labelled,
 }

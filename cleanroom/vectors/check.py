@@ -47,6 +47,7 @@ CHECKS: Final[dict[str, Check]] = {
     "row_keys/v1/keys.json": primitives.row_keys,
     "row_keys/v1/trees.json": primitives.time_trees,
     "session/v1/handshake.json": sessions.session_run,
+    "silent_ot/v1/run.json": transfers.silent_transfers_run,
     "silent_vole/v1/run.json": silent.silent_vole_run,
     "streams/v1/labels.json": primitives.labels,
 }

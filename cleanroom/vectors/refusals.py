@@ -27,6 +27,7 @@ SCENES: Final[dict[str, Callable[[Any], Scene[Any, Any]]]] = {  # Any: a file's 
     "release/v1/none.json": openings.opening_scene,
     "release/v1/sole_recipient.json": openings.opening_scene,
     "session/v1/handshake.json": sessions.session_scene,
+    "silent_ot/v1/run.json": transfers.silent_transfers_scene,
     "silent_vole/v1/run.json": silent.silent_vole_scene,
 }
 """The two parties of each valid file that refusals are made from."""

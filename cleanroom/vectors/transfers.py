@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols import comparison, conjunction, equality, mux, ot
+from cleanroom.protocols import comparison, conjunction, equality, mux, ot, silent_ot
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
 from cleanroom.vectors.joins import frames_hold
 from cleanroom.vectors.pairs import Scene, Side, run_scene
 
-__all__ = ["transfers_run", "transfers_scene"]
+__all__ = ["silent_transfers_run", "silent_transfers_scene", "transfers_run", "transfers_scene"]
 
 Outputs: TypeAlias = dict[str, NDArray[Any]]
 """By step what one side gets: words, or bits of a byte each."""
@@ -48,9 +48,7 @@ def _exposure(streams: Streams) -> Protocol[Outputs]:
 def _outcome(streams: Streams) -> Protocol[Outputs]:
     receiver = yield from ot.receiver_setup(streams=streams, label="exposure-sends")
     sender = yield from ot.sender_setup(streams=streams, label="outcome-sends")
-    others = _words("equality", 60)
-    others[::3] ^= np.uint64(1) << np.arange(0, 60, 3, dtype=np.uint64)
-    bits = yield from equality.receiver(receiver, others)
+    bits = yield from equality.receiver(receiver, _other_words(60))
     shares = yield from mux.outcome(sender, receiver, bits, _words("r", 120).reshape(60, 2))
     counts = np.arange(30, 70, dtype=np.uint64)
     passed = yield from comparison.receiver(receiver, counts - _words("comparison", 40), _THRESHOLD)
@@ -68,6 +66,13 @@ def _words(label: str, count: int) -> NDArray[np.uint64]:
     )
 
 
+def _other_words(count: int, width: int = equality.WIDTH) -> NDArray[np.uint64]:
+    """What the outcome side compares with the words of "equality": every third one differs in a bit below `width`."""
+    others = _words("equality", count)
+    others[::3] ^= np.uint64(1) << (np.arange(0, count, 3, dtype=np.uint64) % np.uint64(width))
+    return others
+
+
 def _held() -> NDArray[np.uint8]:
     """The exposure side's shares of the conjunction's bits, 3 × 70."""
     return np.stack([(_words(f"conjunction {row} ", 70) & np.uint64(1)).astype(np.uint8) for row in range(3)])
@@ -83,3 +88,38 @@ def transfers_run(content: Any) -> Iterator[tuple[str, bool]]:
     yield from frames_hold(content, run.frames)
     for step, expected in content["outputs"].items():
         yield f"outputs of {step}", [_digest(run.first[step]), _digest(run.second[step])] == expected
+
+
+_SILENT_LABEL = "exposure-sends"
+
+
+def silent_transfers_scene(content: Any) -> Scene[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A set-up in one direction, and an equality test on silent transfers over it."""
+    streams = {
+        name: Streams(seed=bytes.fromhex(seed), session_id=bytes.fromhex(content["session_id"]))
+        for name, seed in content["seeds"].items()
+    }
+    count, width = content["count"], content["width"]
+    return (
+        lambda: Side(protocol=_silent_sender(streams["exposure"], count, width)),
+        lambda: Side(protocol=_silent_receiver(streams["outcome"], count, width)),
+    )
+
+
+def _silent_sender(streams: Streams, count: int, width: int) -> Protocol[NDArray[np.uint8]]:
+    base = yield from ot.sender_setup(streams=streams, label=_SILENT_LABEL)
+    transfers = silent_ot.sender(base, streams=streams, label=_SILENT_LABEL)
+    return (yield from equality.sender(transfers, _words("equality", count), width=width))
+
+
+def _silent_receiver(streams: Streams, count: int, width: int) -> Protocol[NDArray[np.uint8]]:
+    base = yield from ot.receiver_setup(streams=streams, label=_SILENT_LABEL)
+    transfers = silent_ot.receiver(base, streams=streams, label=_SILENT_LABEL)
+    return (yield from equality.receiver(transfers, _other_words(count, width), width=width))
+
+
+def silent_transfers_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """Every frame, and digests of both sides' shares."""
+    run = run_scene(silent_transfers_scene(content))
+    yield from frames_hold(content, run.frames)
+    yield "the shares", [_digest(run.first), _digest(run.second)] == content["shares"]

@@ -12,7 +12,16 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Final
 
-from tools.recipes import openings, records, run_faults, silent, steps, transfers, whole_runs
+from tools.recipes import (
+    openings,
+    records,
+    run_faults,
+    silent,
+    silent_transfers,
+    steps,
+    transfers,
+    whole_runs,
+)
 from tools.recipes.fault import Edit, Fault, applied, flipped, overwritten
 from tools.recipes.record import SESSION_ID, SIDES, Json
 from tools.slow import base_ot, ed25519, ristretto, transcript
@@ -375,6 +384,11 @@ POINTED: Final[dict[str, Callable[[Frame], Iterator[Fault]]]] = {
 }
 """The faults of one message, by its step."""
 
+POINTED_IN: Final[dict[tuple[str, str], Callable[[Frame], Iterator[Fault]]]] = {
+    ("silent_ot/v1/run.json", "equality.correction"): run_faults.silent_correction,
+}
+"""The same where a step has another form: by the valid file too."""
+
 VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
     "session/v1/handshake.json": (
         records.handshake_frames,
@@ -397,6 +411,10 @@ VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
             "comparison.correction",
             "comparison.tables",
         ),
+    ),
+    "silent_ot/v1/run.json": (
+        silent_transfers.silent_transfers_frames,
+        ("equality.correction", "equality.tables"),
     ),
     "silent_vole/v1/run.json": (
         silent.silent_vole_frames,
@@ -443,8 +461,8 @@ def refusals() -> dict[str, Json]:
             place = next(at for at, frame in enumerate(frames) if frame.step == step)
             frame = frames[place]
             number = sum(earlier.sender == frame.sender for earlier in frames[:place])
-            pointed = POINTED[step](frame) if step in POINTED else iter(())
-            for fault in (*everywhere(frame, number), *pointed):
+            pointed = POINTED_IN.get((valid, step)) or POINTED.get(step)
+            for fault in (*everywhere(frame, number), *(() if pointed is None else pointed(frame))):
                 path = f"{valid.rpartition('/')[0]}/refused/{step}/{fault.name}.json"
                 found[path] = {
                     "$schema": "../../../../schemas/refused.json",

@@ -15,7 +15,7 @@ from tools.slow.transcript import Frame
 from tools.slow.transfers import DEPTH, TREES
 from tools.slow.whole_run import declaration_statement, record_statement
 
-__all__ = ["CORRECTIONS", "attempt", "correction", "declaration", "signature", "tree_sums"]
+__all__ = ["CORRECTIONS", "attempt", "correction", "declaration", "signature", "silent_correction", "tree_sums"]
 
 CORRECTIONS: Final = (
     "equality.correction",
@@ -80,6 +80,16 @@ def correction(frame: Frame) -> Iterator[Fault]:
         ("other_row_hash", "a bit of the hash of the last row is another", size - 1),
     ):
         yield Fault(name=name, says=says, edits=flipped(frame, offset), phrase=phrase)
+
+
+def silent_correction(frame: Frame) -> Iterator[Fault]:
+    """A correction of an odd number of silent transfers: half a byte too many. Any other change is another choice."""
+    yield Fault(
+        name="spare_half_byte",
+        says="the last half byte, which belongs to no transfer, is not zero",
+        edits=overwritten(len(frame.data) - HEADER_BYTES - 1, bytes([frame.data[-1] | 0x10])),
+        phrase="silent_ot: the last half byte of a correction belongs to no transfer and is not zero",
+    )
 
 
 def _signatures(

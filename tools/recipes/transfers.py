@@ -12,12 +12,12 @@ from tools.slow.selections import compare, conjoin, equal, select
 from tools.slow.transcript import Frame, numbered
 from tools.slow.transfers import Transfers
 
-__all__ = ["transfers_frames", "transfers_run"]
+__all__ = ["SEEDS", "transfers_frames", "transfers_run", "words"]
 
 SEEDS = (b"\x01" * 32, b"\x02" * 32)
 
 
-def _words(label: str, count: int) -> list[int]:
+def words(label: str, count: int) -> list[int]:
     """SHA-256(label ‖ number as text), the first 8 bytes."""
     digests = (hashlib.sha256(f"{label}{number}".encode()).digest() for number in range(count))
     return [int.from_bytes(digest[:8], "little") for digest in digests]
@@ -45,24 +45,24 @@ def _run() -> tuple[list[Frame], Json]:
         sent.extend(messages)
         outputs[name] = [hashlib.sha256(output).hexdigest() for output in (one, other)]
 
-    a = _words("equality", 60)
+    a = words("equality", 60)
     b = [word ^ (1 << place if place % 3 == 0 else 0) for place, word in enumerate(a)]
     first, second, messages = equal(forth, a, b)
     equals = [one ^ other for one, other in zip(first, second, strict=True)]
     assert equals == [int(one == other) for one, other in zip(a, b, strict=True)]
     add("equality", messages, bytes(first), bytes(second))
 
-    one, other, messages = select(forth, back, (first, second), _pairs(_words("z", 120)), _pairs(_words("r", 120)))
+    one, other, messages = select(forth, back, (first, second), _pairs(words("z", 120)), _pairs(words("r", 120)))
     add("mux", messages, _flat(one), _flat(other))
 
-    masks = _words("comparison", 40)
+    masks = words("comparison", 40)
     rest = [(count - mask) % (1 << 64) for count, mask in zip(range(30, 70), masks, strict=True)]
     first, second, messages = compare(forth, masks, rest, 50)
     assert [x ^ y for x, y in zip(first, second, strict=True)] == [int(count >= 50) for count in range(30, 70)]
     add("comparison", messages, bytes(first), bytes(second))
 
     # three rows of 70 bits, so that two blocks are joined once more: all ones, the last one zero, the first one zero
-    held = [[word & 1 for word in _words(f"conjunction {row} ", 70)] for row in range(3)]
+    held = [[word & 1 for word in words(f"conjunction {row} ", 70)] for row in range(3)]
     others = [[bit ^ (place != zero) for place, bit in enumerate(held[row])] for row, zero in enumerate((-1, 69, 0))]
     first, second, messages = conjoin(forth, held, others)
     assert [x ^ y for x, y in zip(first, second, strict=True)] == [1, 0, 0]

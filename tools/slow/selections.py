@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tools.slow.frames import Sent
+from tools.slow.silent_transfers import SilentTransfers
 from tools.slow.transfers import Batch, Transfers
 
 __all__ = ["compare", "conjoin", "equal", "select"]
@@ -24,7 +25,7 @@ def _packed(bits: Sequence[int], size: int) -> list[int]:
 
 
 def equal(
-    transfers: Transfers, a: Sequence[int], b: Sequence[int], *, width: int = 64
+    transfers: Transfers | SilentTransfers, a: Sequence[int], b: Sequence[int], *, width: int = 64
 ) -> tuple[list[int], list[int], Messages]:
     """XOR shares of [a = b] for numbers of `width` bits; the exposure side is the sender."""
     count = -(-width // 4)  # chunks a number
@@ -35,6 +36,7 @@ def equal(
         masks = transfers.random_bits(len(own))
         batch = transfers.extend(choices)
         masked, opened = batch.tables([[1 << v ^ _FULL * bit] for v, bit in zip(own, masks, strict=True)])
+        sent += [(0 if from_sender else 1, message) for from_sender, message in batch.preparation]
         sent += [(1, Sent("equality.correction", batch.correction)), (0, Sent("equality.tables", masked))]
         received = [bits[0] for bits in opened]
         if count == 1:

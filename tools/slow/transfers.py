@@ -106,6 +106,7 @@ class Batch:
     delta: list[int]
     hash_key: bytes
     first: int
+    preparation: tuple[tuple[bool, Sent], ...] = ()  # messages before it: (whether the sender sends it, message)
 
     def receiver_keys(self, words: int) -> list[list[int]]:
         """The chosen key of each transfer."""

@@ -85,6 +85,7 @@ CHANGES = {
         ("frames", 7, "sha256"),
         ("signing_keys", "exposure"),
     ],
+    "silent_ot/v1/run.json": [("frames", 5, "sha256"), ("frames", 9, "sha256"), ("shares", 1), ("seeds", "outcome")],
     "silent_vole/v1/run.json": [
         ("frames", 8, "sha256"),
         ("outputs", "elements", "u"),
