@@ -195,9 +195,11 @@ def test_every_line_says_what_preparation_makes_and_what_the_bound_costs() -> No
             assert (entry.run_seconds, entry.run_bytes) == (run.seconds, run.sent.bytes + run.received.bytes)
 
 
-def test_proposals_are_in_the_order_of_their_modelled_cost() -> None:
-    agreement = campaign(Resolution.HOUR)
-    found = counts(agreement, *people(agreement, touched=500, buying=150, orders=3))
+@pytest.mark.parametrize("resolution", [Resolution.HOUR, Resolution.MINUTE])
+@pytest.mark.parametrize("orders", [3, 30])
+def test_proposals_are_in_the_order_of_their_modelled_cost(resolution: Resolution, orders: int) -> None:
+    agreement = campaign(resolution)
+    found = counts(agreement, *people(agreement, touched=500, buying=150, orders=orders))
     agreement = bounded(agreement, found)
     plan = plan_of(agreement)
     price = row_seconds(agreement, plan)
@@ -208,6 +210,12 @@ def test_proposals_are_in_the_order_of_their_modelled_cost() -> None:
             entry.proposal: entry.bound * price[role] + other.rows(entry.tree) * price[role.other] for entry in table
         }
         assert [cost[place] for place in (1, 2, 3)] == sorted(cost.values())
+        sides = (side, other) if role is Role.EXPOSURE else (other, side)
+        every = [choice.tree for choice in unbeaten_trees(*sides)]
+        least = min(
+            padded_rows(round(side.rows(tree))) * price[role] + other.rows(tree) * price[role.other] for tree in every
+        )
+        assert cost[1] == pytest.approx(least)
 
 
 @pytest.mark.parametrize(("days", "touch_days"), [((7,), 20), ((7, 15, 30), 60), ((1, 2, 3, 5, 8, 13, 21), 15)])
@@ -294,6 +302,12 @@ def test_a_tree_beyond_any_agreement_s_bound_is_listed_but_not_proposed() -> Non
     few = NodeCounts(role=Role.OUTCOME, roots=0, nodes={size: 4e7 / size for size in sizes})
     assert all(entry.rows <= MAX_ROWS for entry in table_of(agreement, few) if entry.proposal is not None)
     assert few.nodes[1] > MAX_ROWS
+    # with a partner to whom every level is dear, a few rows too many would be the cheapest
+    dear = replace(agreement, protocol=replace(agreement.protocol, max_rows_exposure=1 << 24))
+    flat_time = replace(dear, time=replace(dear.time, tree=(1,)))
+    over = NodeCounts(role=Role.OUTCOME, roots=0, nodes={size: 2e7 / size**1.1 for size in sizes})
+    first = next(entry for entry in table_of(flat_time, over) if entry.proposal == 1)
+    assert over.nodes[1] > MAX_ROWS >= first.rows and len(first.tree) == 2
 
 
 def test_the_span_of_touches_bounds_the_sizes() -> None:
