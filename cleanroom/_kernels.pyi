@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BACKEND: Final[str]
+INSTRUCTIONS: Final[str]
 
 # --- threads.rs
 MAX_THREADS: Final[int]

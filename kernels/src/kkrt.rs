@@ -5,8 +5,7 @@
 //! AES block is 128 consecutive bins of a column. `protocols/oprf_kkrt.py` tells the protocol and
 //! `tools/slow/kkrt.py` computes the same.
 
-use aes::cipher::BlockEncrypt;
-use aes::{Aes128Enc, Block};
+use aes::Block;
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -16,6 +15,7 @@ use sha2::compress256;
 use sha2::digest::generic_array::{typenum::U64, GenericArray};
 use zeroize::Zeroizing;
 
+use crate::block_cipher::{words_of, Cipher, KEY};
 use crate::ot::{schedules, transpose_64};
 use crate::wipe::{redacted, Wiped};
 
@@ -23,7 +23,6 @@ const WIDTH: usize = 448;
 const WORDS: usize = WIDTH / 64;
 const ROW: usize = WIDTH / 8;
 const INPUT: usize = 26;
-const KEY: usize = 16;
 /// Keys of the code: one chains the input to a block, four make the codeword's blocks from it.
 const CODE_KEYS: usize = 5;
 const PREFIX: usize = 64;
@@ -60,11 +59,6 @@ fn matrix<'a>(array: &'a PyReadonlyArray2<'_, u8>, width: usize) -> PyResult<&'a
     array.as_slice().map_err(|_| bad("arrays are contiguous"))
 }
 
-fn words_of(block: &Block) -> [u64; 2] {
-    let word = u128::from_le_bytes((*block).into());
-    [word as u64, (word >> 64) as u64]
-}
-
 fn word_at(bytes: &[u8]) -> u64 {
     let mut word = [0u8; 8];
     word.copy_from_slice(bytes);
@@ -81,7 +75,7 @@ fn row_at(bytes: &[u8]) -> Row {
 
 /// C: the CBC-MAC of the padded input, then the block under four keys, cut to 448 bits.
 struct Code {
-    keys: Vec<Aes128Enc>,
+    keys: Vec<Cipher>,
 }
 
 impl Code {
@@ -99,18 +93,18 @@ impl Code {
         for (block, input) in chained.iter_mut().zip(inputs.chunks_exact(INPUT)) {
             block.copy_from_slice(&input[..KEY]);
         }
-        self.keys[0].encrypt_blocks(chained);
+        self.keys[0].encrypt(chained);
         for (block, input) in chained.iter_mut().zip(inputs.chunks_exact(INPUT)) {
             for (byte, more) in block.iter_mut().zip(&input[KEY..]) {
                 *byte ^= more;
             }
         }
-        self.keys[0].encrypt_blocks(chained);
+        self.keys[0].encrypt(chained);
         let mut blocks = Wiped::new([Block::default(); GROUP]);
         let blocks = &mut blocks[..codewords.len()];
         for (part, key) in self.keys[1..].iter().enumerate() {
             blocks.copy_from_slice(chained);
-            key.encrypt_blocks(blocks);
+            key.encrypt(blocks);
             let first = 2 * part;
             for (codeword, block) in codewords.iter_mut().zip(blocks.iter()) {
                 for (word, value) in codeword[first..].iter_mut().zip(words_of(block)) {
@@ -185,42 +179,36 @@ fn expand(block: &mut HashBlock, part: u8, out: &mut [u8]) {
 
 /// Turns 448 columns of 128 bins into 128 rows of 448 bits.
 fn rows_of(columns: &Columns, rows: &mut [Row; GROUP]) {
-    for word in 0..WORDS {
-        for half in 0..2 {
-            let mut square = [0u64; 64];
-            for (out, column) in square.iter_mut().zip(&columns[64 * word..]) {
-                *out = column[half];
-            }
-            transpose_64(&mut square);
-            for (row, value) in rows[64 * half..].iter_mut().zip(square) {
-                row[word] = value;
-            }
+    let (squares, _) = columns.as_chunks::<64>();
+    for (word, square) in squares.iter().enumerate() {
+        let mut square = *square;
+        transpose_64(&mut square);
+        let (first, second) = rows.split_at_mut(64);
+        for ((first, second), bins) in first.iter_mut().zip(second).zip(square) {
+            first[word] = bins[0];
+            second[word] = bins[1];
         }
     }
 }
 
 /// Adds 128 rows to 448 columns.
 fn add_rows(columns: &mut Columns, rows: &[Row; GROUP]) {
-    for word in 0..WORDS {
-        for half in 0..2 {
-            let mut square = [0u64; 64];
-            for (out, row) in square.iter_mut().zip(&rows[64 * half..]) {
-                *out = row[word];
-            }
-            transpose_64(&mut square);
-            for (column, value) in columns[64 * word..].iter_mut().zip(square) {
-                column[half] ^= value;
-            }
+    for (word, columns) in columns.chunks_exact_mut(64).enumerate() {
+        let mut square = [[0u64; 2]; 64];
+        for (out, (first, second)) in square.iter_mut().zip(rows[..64].iter().zip(&rows[64..])) {
+            *out = [first[word], second[word]];
+        }
+        transpose_64(&mut square);
+        for (column, value) in columns.iter_mut().zip(square) {
+            column[0] ^= value[0];
+            column[1] ^= value[1];
         }
     }
 }
 
-/// Blocks of a column's stream: AES in counter mode, block g for the bins [128 g, 128 g + 128).
-fn stream(key: &Aes128Enc, first: u64, blocks: &mut [Block]) {
-    for (index, block) in (u128::from(first)..).zip(blocks.iter_mut()) {
-        *block = index.to_le_bytes().into();
-    }
-    key.encrypt_blocks(blocks);
+/// The counters of a task's blocks: block g of a column's stream serves the bins [128 g, 128 g + 128).
+fn counters(first: u64) -> [Block; TASK_GROUPS] {
+    std::array::from_fn(|group| (u128::from(first) + group as u128).to_le_bytes().into())
 }
 
 fn empty_columns(groups: usize) -> Zeroizing<Vec<Columns>> {
@@ -228,7 +216,7 @@ fn empty_columns(groups: usize) -> Zeroizing<Vec<Columns>> {
 }
 
 struct Extension {
-    streams: Vec<Aes128Enc>,
+    streams: Vec<Cipher>,
     first: u64,
 }
 
@@ -266,12 +254,13 @@ impl Extension {
         let groups = correction.len() / GROUP_BYTES;
         let (mut own, mut sums) = (empty_columns(groups), empty_columns(groups));
         let mut blocks = Zeroizing::new([[0u64; 2]; TASK_GROUPS]);
+        let counters = counters(first);
         for (column, pair) in self.streams.chunks_exact(2).enumerate() {
-            column_words(&pair[0], first, &mut blocks[..groups]);
+            pair[0].stream(&counters, &mut blocks[..]);
             for (own, words) in own.iter_mut().zip(blocks.iter()) {
                 own[column] = *words;
             }
-            column_words(&pair[1], first, &mut blocks[..groups]);
+            pair[1].stream(&counters, &mut blocks[..]);
             for ((sums, own), words) in sums.iter_mut().zip(own.iter()).zip(blocks.iter()) {
                 sums[column] = [words[0] ^ own[column][0], words[1] ^ own[column][1]];
             }
@@ -306,9 +295,9 @@ impl Extension {
             .for_each(|(task, (out, correction))| {
                 let mut columns = empty_columns(correction.len() / GROUP_BYTES);
                 let mut blocks = Zeroizing::new([[0u64; 2]; TASK_GROUPS]);
-                let blocks = &mut blocks[..columns.len()];
+                let counters = counters(self.first + (task * TASK_GROUPS) as u64);
                 for (column, key) in self.streams.iter().enumerate() {
-                    column_words(key, self.first + (task * TASK_GROUPS) as u64, blocks);
+                    key.stream(&counters, &mut blocks[..]);
                     let keep = 0u64.wrapping_sub(mask[column / 64] >> (column % 64) & 1);
                     let received = correction[column * KEY..].chunks(GROUP_BYTES);
                     for ((columns, words), bytes) in columns.iter_mut().zip(blocks.iter()).zip(received) {
@@ -325,15 +314,6 @@ impl Extension {
                 }
             });
         rows
-    }
-}
-
-fn column_words(key: &Aes128Enc, first: u64, words: &mut [[u64; 2]]) {
-    let mut blocks = Wiped::new([Block::default(); TASK_GROUPS]);
-    let blocks = &mut blocks[..words.len()];
-    stream(key, first, blocks);
-    for (words, block) in words.iter_mut().zip(blocks.iter()) {
-        *words = words_of(block);
     }
 }
 
@@ -518,7 +498,7 @@ mod tests {
         let (code, hash) = (Code::new(&code).unwrap(), Hash::new(&prefix).unwrap());
         let inputs = bytes(GROUP * INPUT, 11);
         let mut own = vec![[0u64; 2]; 1];
-        column_words(&schedules(&keys).unwrap()[0], 2, &mut own);
+        schedules(&keys).unwrap()[0].stream(&counters(2)[..1], &mut own);
         let own = [own[0][0].to_le_bytes(), own[0][1].to_le_bytes()].concat();
         assert_eq!(freed_with(&own, || extension(&keys).receive(&code, &hash, &inputs, 16)), 0);
         let (correction, _) = extension(&keys).receive(&code, &hash, &inputs, 16);

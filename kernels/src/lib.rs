@@ -6,11 +6,13 @@
 use pyo3::prelude::*;
 
 mod base_ot;
+mod block_cipher;
 mod cuckoo;
 mod digest;
 mod expand_convolute;
 mod gf128;
 mod hmac;
+mod instructions;
 mod kkrt;
 mod lanes;
 mod lookups;
@@ -35,6 +37,7 @@ mod wipe;
 #[pymodule]
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("BACKEND", format!("rust-{}", env!("CARGO_PKG_VERSION")))?;
+    module.add("INSTRUCTIONS", instructions::names())?;
     ristretto::register(module)?;
     merkle::register(module)?;
     base_ot::register(module)?;

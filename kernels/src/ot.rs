@@ -17,6 +17,11 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable};
 use zeroize::Zeroizing;
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
+use crate::block_cipher::Cipher;
+use crate::instructions::with_avx2;
 use crate::universal;
 use crate::wipe::{redacted, Wiped};
 
@@ -31,15 +36,18 @@ pub(crate) const ROW: usize = 16;
 /// Transfers that one AES block of a stream serves.
 const GROUP: usize = 128;
 /// Groups that one task extends: sixteen leaf streams of 512 bytes stay in the first cache.
-const TASK_GROUPS: usize = 8;
-const TASK_WORDS: usize = TASK_GROUPS * DEPTH * 2;
+const TASK_GROUPS: usize = 16;
 /// Transfers whose sixteen keys are hashed in one go: 16 KiB of blocks.
 const HASH_BATCH: usize = 64;
 
 type Node = [u8; SEED];
-type Words = [u64; TASK_WORDS];
+/// One coefficient of the elements of 128 transfers in one tree: a block of a stream.
+type Plane = [u64; 2];
+type Element = [Plane; DEPTH];
+/// A task's blocks of the sixteen streams of a tree, W of them a group.
+type Streams<const W: usize> = [[[Plane; W]; TASK_GROUPS]; LEAVES];
 /// One group: a row of 32 elements for each of 128 transfers, as 128 planes of 128 bits.
-type Planes = [[u64; 2]; PLANES];
+type Planes = [Plane; PLANES];
 
 pub(crate) fn bad(message: &'static str) -> PyErr {
     PyValueError::new_err(message)
@@ -63,12 +71,12 @@ pub(crate) fn row_word(row: &[u8]) -> u128 {
     u128::from_le_bytes(bytes)
 }
 
-fn key_of(bytes: &[u8]) -> PyResult<Aes128Enc> {
-    Aes128Enc::new_from_slice(bytes).map_err(|_| bad("an AES key is 16 bytes"))
+fn key_of(bytes: &[u8]) -> PyResult<Cipher> {
+    bytes.try_into().map(Cipher::new).map_err(|_| bad("an AES key is 16 bytes"))
 }
 
 /// Key schedules in a vector that does not grow: one that moves leaves them behind.
-pub(crate) fn schedules(keys: &[u8]) -> PyResult<Vec<Aes128Enc>> {
+pub(crate) fn schedules(keys: &[u8]) -> PyResult<Vec<Cipher>> {
     let mut schedules = Vec::with_capacity(keys.len() / SEED);
     for key in keys.chunks_exact(SEED) {
         schedules.push(key_of(key)?);
@@ -140,7 +148,7 @@ fn reconstruct_tree(delta_bits: &[u8], sums: &[u8], leaves: &mut [u8]) {
 
 /// The leaf streams of all trees, with the keys scheduled.
 struct Leaves {
-    keys: Vec<Aes128Enc>,
+    keys: Vec<Cipher>,
 }
 
 redacted!(Leaves);
@@ -153,89 +161,71 @@ impl Leaves {
         Ok(Self { keys: schedules(bytes)? })
     }
 
-    /// S_b = Σ of the streams of leaves whose index has bit b, for the four b, and the sum of all streams.
-    /// With `punctured`, leaf 0 is unknown and the last sum is meaningless.
-    /// `streams` is scratch: its owner wipes it.
-    fn sums(
-        &self,
-        tree: usize,
-        counters: &[Block],
-        punctured: bool,
-        streams: &mut [Words; LEAVES],
-        sums: &mut [Words; DEPTH],
-        total: &mut Words,
-    ) {
-        let mut blocks = Wiped::new([Block::default(); TASK_WORDS / 2]);
-        let blocks = &mut blocks[..counters.len()];
+    /// Writes a task's blocks of the sixteen streams of a tree. With `punctured`, leaf 0 is unknown and stays as it is.
+    fn write<const W: usize>(&self, tree: usize, counters: &[Block], punctured: bool, streams: &mut Streams<W>) {
         let keys = &self.keys[tree * LEAVES..(tree + 1) * LEAVES];
         for (stream, key) in streams.iter_mut().zip(keys).skip(usize::from(punctured)) {
-            blocks.copy_from_slice(counters);
-            key.encrypt_blocks(blocks);
-            for (words, block) in stream.chunks_exact_mut(2).zip(blocks.iter()) {
-                let word = word_of(block);
-                words[0] = word as u64;
-                words[1] = (word >> 64) as u64;
-            }
+            key.stream(counters, stream.as_flattened_mut());
         }
-        let mut width = LEAVES;
-        for sum in sums.iter_mut() {
-            *sum = [0; TASK_WORDS];
-            for index in 0..width / 2 {
-                let odd = streams[2 * index + 1];
-                let mut folded = streams[2 * index];
-                for ((sum, folded), odd) in sum.iter_mut().zip(folded.iter_mut()).zip(odd) {
-                    *sum ^= odd;
-                    *folded ^= odd;
-                }
-                streams[index] = folded;
-            }
-            width /= 2;
-        }
-        *total = streams[0];
     }
 }
 
-/// Multiplies a bit-sliced element by α.
-fn times_alpha(planes: [[u64; 2]; DEPTH]) -> [[u64; 2]; DEPTH] {
-    let [p0, p1, p2, p3] = planes;
-    [p3, [p0[0] ^ p3[0], p0[1] ^ p3[1]], p1, p2]
-}
-
-/// Plane p of the group that starts at `offset`; planes that a narrow choice does not have are zero.
-fn planes_at(words: &[u64], offset: usize, count: usize) -> [[u64; 2]; DEPTH] {
-    let mut planes = [[0u64; 2]; DEPTH];
-    for (plane, pair) in planes.iter_mut().zip(words[offset..offset + 2 * count].chunks_exact(2)) {
-        *plane = [pair[0], pair[1]];
-    }
-    planes
-}
-
-fn add(left: &mut [[u64; 2]; DEPTH], right: &[[u64; 2]; DEPTH]) {
+fn add<const W: usize>(left: &mut [Plane; W], right: &[Plane; W]) {
     for (left, right) in left.iter_mut().zip(right) {
         left[0] ^= right[0];
         left[1] ^= right[1];
     }
 }
 
-/// Σ α^b · S_b for one group.
-fn combine(sums: &[Words; DEPTH], offset: usize, count: usize) -> [[u64; 2]; DEPTH] {
+/// Multiplies a bit-sliced element by α.
+fn times_alpha(planes: Element) -> Element {
+    let [p0, p1, p2, p3] = planes;
+    [p3, [p0[0] ^ p3[0], p0[1] ^ p3[1]], p1, p2]
+}
+
+/// Planes that a narrow choice does not have are zero.
+fn widened<const W: usize>(planes: &[Plane; W]) -> Element {
+    let mut wide = [[0; 2]; DEPTH];
+    wide[..W].copy_from_slice(planes);
+    wide
+}
+
+/// One group of a tree: Σ x·r_x over the leaves x with streams r, and the sum of all streams.
+/// It is Σ α^b · S_b, with S_b the sum of the streams of leaves whose index has bit b.
+#[inline(always)]
+fn fold<const W: usize>(streams: &Streams<W>, group: usize) -> (Element, [Plane; W]) {
+    let mut left = streams.each_ref().map(|stream| stream[group]);
+    let mut sums = [[[0u64; 2]; W]; DEPTH];
+    let mut width = LEAVES;
+    for sum in &mut sums {
+        for index in 0..width / 2 {
+            let odd = left[2 * index + 1];
+            add(sum, &odd);
+            left[index] = left[2 * index];
+            add(&mut left[index], &odd);
+        }
+        width /= 2;
+    }
     let mut out = [[0u64; 2]; DEPTH];
     for sum in sums.iter().rev() {
         out = times_alpha(out);
-        add(&mut out, &planes_at(sum, offset, count));
+        add(&mut out, &widened(sum));
     }
-    out
+    (out, left[0])
 }
 
-pub(crate) fn transpose_64(rows: &mut [u64; 64]) {
+#[inline(always)]
+pub(crate) fn transpose_64<const LANES: usize>(rows: &mut [[u64; LANES]; 64]) {
     let mut width = 32;
     let mut mask = 0x0000_0000_ffff_ffffu64;
     while width > 0 {
         for start in (0..64).step_by(2 * width) {
             for row in start..start + width {
-                let swap = ((rows[row] >> width) ^ rows[row + width]) & mask;
-                rows[row + width] ^= swap;
-                rows[row] ^= swap << width;
+                for lane in 0..LANES {
+                    let swap = ((rows[row][lane] >> width) ^ rows[row + width][lane]) & mask;
+                    rows[row + width][lane] ^= swap;
+                    rows[row][lane] ^= swap << width;
+                }
             }
         }
         width /= 2;
@@ -244,35 +234,43 @@ pub(crate) fn transpose_64(rows: &mut [u64; 64]) {
 }
 
 /// Turns 128 planes of 128 transfers into 128 rows of 128 bits.
+#[inline(always)]
 fn write_rows(planes: &Planes, rows: &mut [u8]) {
-    for half in 0..2 {
-        for word in 0..2 {
-            let mut square = [0u64; 64];
-            for (out, plane) in square.iter_mut().zip(&planes[64 * half..64 * half + 64]) {
-                *out = plane[word];
-            }
-            transpose_64(&mut square);
-            for (row, value) in rows[64 * word * ROW..].chunks_exact_mut(ROW).zip(square) {
-                row[8 * half..8 * half + 8].copy_from_slice(&value.to_le_bytes());
-            }
-        }
+    let mut squares = [[0u64; 4]; 64]; // side by side: low and high planes of the first transfers, and of the others
+    for (square, (low, high)) in squares.iter_mut().zip(planes[..64].iter().zip(&planes[64..])) {
+        *square = [low[0], high[0], low[1], high[1]];
+    }
+    transpose_64(&mut squares);
+    let (first, second) = rows.split_at_mut(64 * ROW);
+    let rows = first.chunks_exact_mut(ROW).zip(second.chunks_exact_mut(ROW));
+    for ((first, second), [low, high, other_low, other_high]) in rows.zip(squares) {
+        first[..8].copy_from_slice(&low.to_le_bytes());
+        first[8..].copy_from_slice(&high.to_le_bytes());
+        second[..8].copy_from_slice(&other_low.to_le_bytes());
+        second[8..].copy_from_slice(&other_high.to_le_bytes());
     }
 }
 
 /// Planes of the choices of one group: bit i of plane p is bit p of choice i; a short group is filled with zeros.
-fn choice_planes(choices: &[u8]) -> [[u64; 2]; DEPTH] {
+fn choice_planes(choices: &[u8]) -> Element {
     let mut planes = [[0u64; 2]; DEPTH];
-    for (index, &choice) in choices.iter().enumerate() {
+    for (index, eight) in choices.chunks(8).enumerate() {
+        let mut word = [0u8; 8];
+        word[..eight.len()].copy_from_slice(eight);
+        let word = u64::from_le_bytes(word);
         for (bit, plane) in planes.iter_mut().enumerate() {
-            plane[index / 64] |= u64::from(choice >> bit & 1) << (index % 64);
+            // the lowest bit of each byte moves to the top byte: the product adds nothing to one place twice
+            let gathered = (word >> bit & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            plane[index / 8] |= gathered << (8 * (index % 8));
         }
     }
     planes
 }
 
-fn counters(first: u64, task: usize, groups: usize, width: usize) -> Vec<Block> {
-    let start = u128::from(first) + (task * TASK_GROUPS * width) as u128;
-    (0..(groups * width) as u128).map(|index| block_of(start + index)).collect()
+/// The counters of a task's blocks, as many as a full task has.
+fn counters<const W: usize>(first: u64, task: usize) -> Vec<Block> {
+    let start = u128::from(first) + (task * TASK_GROUPS * W) as u128;
+    (0..(TASK_GROUPS * W) as u128).map(|index| block_of(start + index)).collect()
 }
 
 /// What a batch's challenge is bound to beside its correction: the set-up, the place in the streams, the width.
@@ -296,10 +294,20 @@ impl Binding<'_> {
     }
 }
 
+/// Bytes of a group's correction.
+fn correction_bytes(width: usize) -> usize {
+    TREES * width * ROW
+}
+
 fn check_bytes(width: usize) -> usize {
     (width + PLANES) * ROW
 }
 
+fn empty_streams<const W: usize>() -> Zeroizing<Streams<W>> {
+    Zeroizing::new([[[[0u64; 2]; W]; TASK_GROUPS]; LEAVES])
+}
+
+#[inline(always)]
 fn read_planes(planes: &mut [[u64; 2]], bytes: &[u8]) {
     for (plane, bytes) in planes.iter_mut().zip(bytes.chunks_exact(ROW)) {
         let word = row_word(bytes);
@@ -307,6 +315,7 @@ fn read_planes(planes: &mut [[u64; 2]], bytes: &[u8]) {
     }
 }
 
+#[inline(always)]
 fn write_planes(planes: &[[u64; 2]], bytes: &mut [u8]) {
     for (plane, bytes) in planes.iter().zip(bytes.chunks_exact_mut(ROW)) {
         bytes[..8].copy_from_slice(&plane[0].to_le_bytes());
@@ -318,14 +327,21 @@ fn write_planes(planes: &[[u64; 2]], bytes: &mut [u8]) {
 fn rows_of(matrix: &[Planes]) -> Vec<u8> {
     let kept = &matrix[..matrix.len() - 1];
     let mut rows = vec![0u8; kept.len() * GROUP * ROW];
-    rows.par_chunks_mut(GROUP * ROW).zip(kept).for_each(|(rows, planes)| write_rows(planes, rows));
+    rows.par_chunks_mut(GROUP * ROW).zip(kept).for_each(|(rows, planes)| write_rows_of(planes, rows));
     rows
 }
 
+with_avx2! {
+    fn write_rows_of(planes: &Planes, rows: &mut [u8]) = write_rows
+}
+
 /// Returns the message (correction ‖ hash of the choices ‖ hash of V) and the rows V.
-fn extend_receiver(leaves: &Leaves, binding: &Binding<'_>, choices: &[u8], mask: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let width = binding.width;
-    let correction_bytes = TREES * width * ROW;
+fn extend_receiver<const W: usize>(
+    leaves: &Leaves,
+    binding: &Binding<'_>,
+    choices: &[u8],
+    mask: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
     let mut chosen = Zeroizing::new(vec![[[0u64; 2]; DEPTH]; choices.len().div_ceil(GROUP) + 1]);
     for (planes, choices) in chosen.iter_mut().zip(choices.chunks(GROUP)) {
         *planes = choice_planes(choices);
@@ -333,73 +349,89 @@ fn extend_receiver(leaves: &Leaves, binding: &Binding<'_>, choices: &[u8], mask:
     if let Some(masking) = chosen.last_mut() {
         read_planes(masking, mask);
     }
-    let mut message = vec![0u8; chosen.len() * correction_bytes + check_bytes(width)];
-    let (correction, check) = message.split_at_mut(chosen.len() * correction_bytes);
+    let mut message = vec![0u8; chosen.len() * correction_bytes(W) + check_bytes(W)];
+    let (correction, check) = message.split_at_mut(chosen.len() * correction_bytes(W));
     let mut matrix = Zeroizing::new(vec![[[0u64; 2]; PLANES]; chosen.len()]);
     correction
-        .par_chunks_mut(TASK_GROUPS * correction_bytes)
+        .par_chunks_mut(TASK_GROUPS * correction_bytes(W))
         .zip(matrix.par_chunks_mut(TASK_GROUPS))
         .zip(chosen.par_chunks(TASK_GROUPS))
         .enumerate()
         .for_each(|(task, ((correction, matrix), chosen))| {
-            let here = chosen.len();
-            let counters = counters(binding.first, task, here, width);
-            let mut streams = Zeroizing::new([[0u64; TASK_WORDS]; LEAVES]);
-            let mut sums = Zeroizing::new([[0u64; TASK_WORDS]; DEPTH]);
-            let mut total = Zeroizing::new([0u64; TASK_WORDS]);
+            let counters = counters::<W>(binding.first, task);
+            let mut streams = empty_streams::<W>();
             for tree in 0..TREES {
-                leaves.sums(tree, &counters, false, &mut streams, &mut sums, &mut total);
-                for group in 0..here {
-                    let offset = 2 * group * width;
-                    let mut random = planes_at(&total[..], offset, width);
-                    add(&mut random, &chosen[group]);
-                    let at = (group * TREES + tree) * width * ROW;
-                    write_planes(&random[..width], &mut correction[at..]);
-                    matrix[group][tree * DEPTH..][..DEPTH].copy_from_slice(&combine(&sums, offset, width));
-                }
+                leaves.write(tree, &counters, false, &mut streams);
+                receive_tree(&streams, tree, chosen, correction, matrix);
             }
         });
     let key = binding.challenge(correction);
-    let (hashed_choices, hashed_rows) = check.split_at_mut(width * ROW);
-    write_planes(&universal::hash(key, &chosen)[..width], hashed_choices);
+    let (hashed_choices, hashed_rows) = check.split_at_mut(W * ROW);
+    write_planes(&universal::hash(key, &chosen)[..W], hashed_choices);
     write_planes(&universal::hash(key, &matrix), hashed_rows);
     (message, rows_of(&matrix))
 }
 
+with_avx2! {
+    fn receive_tree<const W: usize>(
+        streams: &Streams<W>, tree: usize, chosen: &[Element], correction: &mut [u8], matrix: &mut [Planes],
+    ) = receive_tree_body
+}
+
+/// One tree of a task's groups: sums plus choices are the correction, Σ x·r_x is the tree's part of V.
+#[inline(always)]
+fn receive_tree_body<const W: usize>(
+    streams: &Streams<W>,
+    tree: usize,
+    chosen: &[Element],
+    correction: &mut [u8],
+    matrix: &mut [Planes],
+) {
+    for (group, (chosen, matrix)) in chosen.iter().zip(matrix).enumerate() {
+        let (product, mut sum) = fold(streams, group);
+        for (sum, chosen) in sum.iter_mut().zip(chosen) {
+            sum[0] ^= chosen[0];
+            sum[1] ^= chosen[1];
+        }
+        let at = (group * TREES + tree) * W * ROW;
+        write_planes(&sum, &mut correction[at..]);
+        matrix[tree * DEPTH..][..DEPTH].copy_from_slice(&product);
+    }
+}
+
 /// Returns the rows Q; `message` holds a correction of at least one group, and its check.
-fn extend_sender(leaves: &Leaves, delta: &[u8], binding: &Binding<'_>, message: &[u8]) -> PyResult<Vec<u8>> {
-    let width = binding.width;
-    let correction_bytes = TREES * width * ROW;
-    let (correction, check) = message.split_at(message.len() - check_bytes(width));
-    let mut matrix = Zeroizing::new(vec![[[0u64; 2]; PLANES]; correction.len() / correction_bytes]);
-    matrix.par_chunks_mut(TASK_GROUPS).zip(correction.par_chunks(TASK_GROUPS * correction_bytes)).enumerate().for_each(
-        |(task, (matrix, correction))| {
-            let here = matrix.len();
-            let counters = counters(binding.first, task, here, width);
-            let mut streams = Zeroizing::new([[0u64; TASK_WORDS]; LEAVES]);
-            let mut sums = Zeroizing::new([[0u64; TASK_WORDS]; DEPTH]);
-            let mut total = Zeroizing::new([0u64; TASK_WORDS]);
-            for tree in 0..TREES {
-                leaves.sums(tree, &counters, true, &mut streams, &mut sums, &mut total);
-                for (group, matrix) in matrix.iter_mut().enumerate() {
-                    let mut planes = combine(&sums, 2 * group * width, width);
-                    let at = (group * TREES + tree) * width * ROW;
-                    add_multiple(&mut planes, delta[tree], &correction[at..at + width * ROW]);
-                    matrix[tree * DEPTH..][..DEPTH].copy_from_slice(&planes);
-                }
+fn extend_sender<const W: usize>(
+    leaves: &Leaves,
+    delta: &[u8],
+    binding: &Binding<'_>,
+    message: &[u8],
+) -> PyResult<Vec<u8>> {
+    let (correction, check) = message.split_at(message.len() - check_bytes(W));
+    let mut matrix = Zeroizing::new(vec![[[0u64; 2]; PLANES]; correction.len() / correction_bytes(W)]);
+    matrix
+        .par_chunks_mut(TASK_GROUPS)
+        .zip(correction.par_chunks(TASK_GROUPS * correction_bytes(W)))
+        .enumerate()
+        .for_each(|(task, (matrix, correction))| {
+            let counters = counters::<W>(binding.first, task);
+            let mut streams = empty_streams::<W>();
+            for (tree, &delta) in delta.iter().enumerate() {
+                leaves.write(tree, &counters, true, &mut streams);
+                send_tree(&streams, tree, delta, correction, matrix);
             }
-        },
-    );
+        });
     let hashed = Zeroizing::new(universal::hash(binding.challenge(correction), &matrix));
-    let (hashed_choices, hashed_rows) = check.split_at(width * ROW);
+    let (hashed_choices, hashed_rows) = check.split_at(W * ROW);
+    let mut power = [[0u64; 2]; W];
+    read_planes(&mut power, hashed_choices);
     let mut difference = 0;
     for (tree, expected) in hashed_rows.chunks_exact(DEPTH * ROW).enumerate() {
-        let mut planes = planes_at(hashed[tree * DEPTH..][..DEPTH].as_flattened(), 0, DEPTH);
-        add_multiple(&mut planes, delta[tree], hashed_choices);
-        let mut told = [[0u64; 2]; DEPTH];
-        read_planes(&mut told, expected);
-        add(&mut planes, &told);
-        difference |= planes.as_flattened().iter().fold(0, |all, word| all | word);
+        let mut planes = [[0u64; 2]; DEPTH];
+        read_planes(&mut planes, expected);
+        add_multiple(&mut planes, delta[tree], &power);
+        for (plane, own) in planes.iter().zip(&hashed[tree * DEPTH..]) {
+            difference |= plane[0] ^ own[0] | plane[1] ^ own[1];
+        }
     }
     if difference != 0 {
         return Err(CheckError::new_err("the correction does not pass its consistency check"));
@@ -407,10 +439,34 @@ fn extend_sender(leaves: &Leaves, delta: &[u8], binding: &Binding<'_>, message: 
     Ok(rows_of(&matrix))
 }
 
-/// Adds element · power, `power` being bit-sliced in as many planes as it has blocks.
-fn add_multiple(planes: &mut [[u64; 2]; DEPTH], element: u8, power: &[u8]) {
-    let mut shifted = [[0u64; 2]; DEPTH];
-    read_planes(&mut shifted, power);
+with_avx2! {
+    fn send_tree<const W: usize>(
+        streams: &Streams<W>, tree: usize, delta: u8, correction: &[u8], matrix: &mut [Planes],
+    ) = send_tree_body
+}
+
+/// One tree of a task's groups: Σ x·r_x plus Δ times the correction is the tree's part of Q.
+#[inline(always)]
+fn send_tree_body<const W: usize>(
+    streams: &Streams<W>,
+    tree: usize,
+    delta: u8,
+    correction: &[u8],
+    matrix: &mut [Planes],
+) {
+    for (group, matrix) in matrix.iter_mut().enumerate() {
+        let (mut product, _) = fold(streams, group);
+        let mut received = [[0u64; 2]; W];
+        read_planes(&mut received, &correction[(group * TREES + tree) * W * ROW..][..W * ROW]);
+        add_multiple(&mut product, delta, &received);
+        matrix[tree * DEPTH..][..DEPTH].copy_from_slice(&product);
+    }
+}
+
+/// Adds element · power.
+#[inline(always)]
+fn add_multiple<const W: usize>(planes: &mut Element, element: u8, power: &[Plane; W]) {
+    let mut shifted = widened(power);
     for bit in 0..DEPTH {
         let mask = 0u64.wrapping_sub(u64::from(element >> bit & 1));
         add(planes, &shifted.map(|plane| plane.map(|word| word & mask)));
@@ -438,48 +494,65 @@ pub(crate) fn offsets(delta: &[u8]) -> Zeroizing<[u128; LEAVES]> {
     out
 }
 
-fn mask_tables(cipher: &Aes128Enc, rows: &[u8], delta: &[u8], index: u64, bits: usize, tables: &[u16]) -> Vec<u16> {
+/// A run of transfers whose tables are masked: their rows, the number of the first, and the bits of a message.
+struct Masking<'a> {
+    rows: &'a [u8],
+    first: u64,
+    bits: usize,
+}
+
+fn mask_tables(cipher: &Cipher, rows: &[u8], delta: &[u8], index: u64, bits: usize, tables: &[u16]) -> Vec<u16> {
     let offsets = offsets(delta);
     let mut out = tables.to_vec();
     out.par_chunks_mut(HASH_BATCH * bits).zip(rows.par_chunks(HASH_BATCH * ROW)).enumerate().for_each(
         |(task, (tables, rows))| {
-            let first = index + (task * HASH_BATCH) as u64;
-            let count = tables.len() / bits;
-            let mut blocks = Wiped::new([Block::default(); HASH_BATCH * LEAVES]);
-            let blocks = &mut blocks[..count * LEAVES];
-            let mut pads = Zeroizing::new([0u64; HASH_BATCH * LEAVES]);
-            for (keys, row) in blocks.chunks_exact_mut(LEAVES).zip(rows.chunks_exact(ROW)) {
-                let word = row_word(row);
-                for (key, offset) in keys.iter_mut().zip(offsets.iter()) {
-                    *key = block_of(word ^ offset);
-                }
-            }
-            cipher.encrypt_blocks(blocks);
-            let each = blocks.chunks_exact_mut(LEAVES).zip(pads.chunks_exact_mut(LEAVES)).enumerate();
-            for (position, (keys, pads)) in each {
-                for (choice, (key, pad)) in keys.iter_mut().zip(pads).enumerate() {
-                    let inner = word_of(key);
-                    *pad = inner as u64;
-                    *key = block_of(inner ^ tweak(first + position as u64, choice as u8, 0));
-                }
-            }
-            cipher.encrypt_blocks(blocks);
-            for (pad, key) in pads.iter_mut().zip(blocks.iter()) {
-                *pad ^= word_of(key) as u64;
-            }
-            for (tables, pads) in tables.chunks_exact_mut(bits).zip(pads.chunks_exact(LEAVES)) {
-                for (bit, table) in tables.iter_mut().enumerate() {
-                    let select = |word, (choice, pad): (usize, &u64)| word | (pad >> bit & 1) << choice;
-                    *table ^= pads.iter().enumerate().fold(0u64, select) as u16;
-                }
+            let masking = Masking { rows, first: index + (task * HASH_BATCH) as u64, bits };
+            match cipher {
+                // SAFETY: such a schedule is made only where the instructions are.
+                #[cfg(target_arch = "x86_64")]
+                Cipher::Vaes(keys) => unsafe { wide::mask(keys, &offsets, &masking, tables) },
+                Cipher::Crate(_) => mask(cipher, &offsets, &masking, tables),
             }
         },
     );
     out
 }
 
+/// Masks the tables of at most `HASH_BATCH` transfers: bit x of a word with the key of choice x.
+fn mask(cipher: &Cipher, offsets: &[u128; LEAVES], masking: &Masking<'_>, tables: &mut [u16]) {
+    let count = tables.len() / masking.bits;
+    let mut blocks = Wiped::new([Block::default(); HASH_BATCH * LEAVES]);
+    let blocks = &mut blocks[..count * LEAVES];
+    let mut pads = Zeroizing::new([0u64; HASH_BATCH * LEAVES]);
+    for (keys, row) in blocks.chunks_exact_mut(LEAVES).zip(masking.rows.chunks_exact(ROW)) {
+        let word = row_word(row);
+        for (key, offset) in keys.iter_mut().zip(offsets) {
+            *key = block_of(word ^ offset);
+        }
+    }
+    cipher.encrypt(blocks);
+    let each = blocks.chunks_exact_mut(LEAVES).zip(pads.chunks_exact_mut(LEAVES)).enumerate();
+    for (position, (keys, pads)) in each {
+        for (choice, (key, pad)) in keys.iter_mut().zip(pads).enumerate() {
+            let inner = word_of(key);
+            *pad = inner as u64;
+            *key = block_of(inner ^ tweak(masking.first + position as u64, choice as u8, 0));
+        }
+    }
+    cipher.encrypt(blocks);
+    for (pad, key) in pads.iter_mut().zip(blocks.iter()) {
+        *pad ^= word_of(key) as u64;
+    }
+    for (tables, pads) in tables.chunks_exact_mut(masking.bits).zip(pads.chunks_exact(LEAVES)) {
+        for (bit, table) in tables.iter_mut().enumerate() {
+            let select = |word, (choice, pad): (usize, &u64)| word | (pad >> bit & 1) << choice;
+            *table ^= pads.iter().enumerate().fold(0u64, select) as u16;
+        }
+    }
+}
+
 /// TMMO(row, tweak) = π(π(row) ⊕ tweak) ⊕ π(row) for the outputs `0..parts` of each row (ePrint 2019/074, section 7.4).
-fn hash_rows(cipher: &Aes128Enc, rows: &[u8], index: u64, choices: &[u8], words: usize) -> Vec<u64> {
+fn hash_rows(cipher: &Cipher, rows: &[u8], index: u64, choices: &[u8], words: usize) -> Vec<u64> {
     let parts = words.div_ceil(2);
     let mut out = vec![0u64; choices.len() * words];
     out.par_chunks_mut(GROUP * words)
@@ -492,7 +565,7 @@ fn hash_rows(cipher: &Aes128Enc, rows: &[u8], index: u64, choices: &[u8], words:
             for (block, row) in inner.iter_mut().zip(rows.chunks_exact(ROW)) {
                 *block = block_of(row_word(row));
             }
-            cipher.encrypt_blocks(inner);
+            cipher.encrypt(inner);
             let mut outer = Wiped::new([Block::default(); GROUP]);
             let outer = &mut outer[..choices.len()];
             for part in 0..parts {
@@ -500,7 +573,7 @@ fn hash_rows(cipher: &Aes128Enc, rows: &[u8], index: u64, choices: &[u8], words:
                 {
                     *outer = block_of(word_of(inner) ^ tweak(first + position as u64, choice, part as u32));
                 }
-                cipher.encrypt_blocks(outer);
+                cipher.encrypt(outer);
                 for (out, (inner, outer)) in out.chunks_exact_mut(words).zip(inner.iter().zip(outer.iter())) {
                     let value = word_of(inner) ^ word_of(outer);
                     out[2 * part] = value as u64;
@@ -622,7 +695,11 @@ fn ot_extend_receiver<'py>(
     }
     let (message, rows) = py.detach(|| {
         check_choices(choices, width)?;
-        Ok::<_, PyErr>(extend_receiver(&Leaves::new(leaves)?, &Binding { setup, first, width }, choices, mask))
+        let (leaves, binding) = (Leaves::new(leaves)?, Binding { setup, first, width });
+        Ok::<_, PyErr>(match width {
+            1 => extend_receiver::<1>(&leaves, &binding, choices, mask),
+            _ => extend_receiver::<DEPTH>(&leaves, &binding, choices, mask),
+        })
     })?;
     Ok((message.into_pyarray(py), rows.into_pyarray(py)))
 }
@@ -649,7 +726,13 @@ fn ot_extend_sender<'py>(
         _ => return Err(bad("the message is whole groups of 32 x width x 16 bytes and a check")),
     }
     let binding = Binding { setup, first, width };
-    let rows = py.detach(|| extend_sender(&Leaves::new(leaves)?, delta, &binding, message))?;
+    let rows = py.detach(|| {
+        let leaves = Leaves::new(leaves)?;
+        match width {
+            1 => extend_sender::<1>(&leaves, delta, &binding, message),
+            _ => extend_sender::<DEPTH>(&leaves, delta, &binding, message),
+        }
+    })?;
     Ok(rows.into_pyarray(py))
 }
 
@@ -716,15 +799,17 @@ mod tests {
 
     #[test]
     fn transpose_moves_every_bit() {
-        let mut rows = [0u64; 64];
-        for (index, row) in rows.iter_mut().enumerate() {
-            *row = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut rows = [[0u64; 3]; 64];
+        for (index, word) in rows.as_flattened_mut().iter_mut().enumerate() {
+            *word = (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
         let before = rows;
         transpose_64(&mut rows);
         for (row, bits) in rows.iter().enumerate() {
             for (column, other) in before.iter().enumerate() {
-                assert_eq!(bits >> column & 1, other >> row & 1);
+                for lane in 0..3 {
+                    assert_eq!(bits[lane] >> column & 1, other[lane] >> row & 1);
+                }
             }
         }
     }
@@ -767,13 +852,13 @@ mod tests {
 
         let binding = Binding { setup: &[5; 32], first: 9, width: DEPTH };
         let (choices, mask) = (vec![6u8; 2 * GROUP], (0..DEPTH as u8 * ROW as u8).collect::<Vec<_>>());
-        let receive = || extend_receiver(&Leaves::new(&held).unwrap(), &binding, &choices, &mask);
+        let receive = || extend_receiver::<DEPTH>(&Leaves::new(&held).unwrap(), &binding, &choices, &mask);
         let (mut message, rows) = receive();
         for needle in [&first_plane(&rows)[..], &mask] {
             assert_eq!(freed_with(needle, receive), 0);
         }
         let delta = [0u8; TREES]; // no difference: then the sender may hold all leaves
-        let send = |message: &[u8]| extend_sender(&Leaves::new(&held).unwrap(), &delta, &binding, message);
+        let send = |message: &[u8]| extend_sender::<DEPTH>(&Leaves::new(&held).unwrap(), &delta, &binding, message);
         let rows = send(&message).unwrap();
         assert_eq!(freed_with(&first_plane(&rows), || send(&message)), 0);
         let end = message.len() - 1;
@@ -797,16 +882,57 @@ mod tests {
                 shifted[tree * 256 + y * SEED..][..SEED].copy_from_slice(leaf);
             }
         }
-        let offsets = offsets(&delta);
-        for width in [1, DEPTH] {
-            let choices: Vec<u8> = (0..1300usize).map(|index| (index * 11 % (1 << width)) as u8).collect();
-            let binding = Binding { setup: &[5; 32], first: 9, width };
-            let mask: Vec<u8> = (0..width * ROW).map(|value| (value * 29 % 253) as u8).collect();
-            let (message, rows) = extend_receiver(&Leaves::new(&leaves).unwrap(), &binding, &choices, &mask);
-            let other = extend_sender(&Leaves::new(&shifted).unwrap(), &delta, &binding, &message).unwrap();
-            for (index, &choice) in choices.iter().enumerate() {
-                let at = index * ROW..(index + 1) * ROW;
-                assert_eq!(row_word(&rows[at.clone()]) ^ row_word(&other[at]), offsets[usize::from(choice)]);
+        rows_differ::<1>(&leaves, &shifted, &delta);
+        rows_differ::<DEPTH>(&leaves, &shifted, &delta);
+    }
+
+    fn rows_differ<const W: usize>(leaves: &[u8], shifted: &[u8], delta: &[u8]) {
+        let offsets = offsets(delta);
+        let choices: Vec<u8> = (0..1300usize).map(|index| (index * 11 % (1 << W)) as u8).collect();
+        let binding = Binding { setup: &[5; 32], first: 9, width: W };
+        let mask: Vec<u8> = (0..W * ROW).map(|value| (value * 29 % 253) as u8).collect();
+        let (message, rows) = extend_receiver::<W>(&Leaves::new(leaves).unwrap(), &binding, &choices, &mask);
+        let other = extend_sender::<W>(&Leaves::new(shifted).unwrap(), delta, &binding, &message).unwrap();
+        for (index, &choice) in choices.iter().enumerate() {
+            let at = index * ROW..(index + 1) * ROW;
+            assert_eq!(row_word(&rows[at.clone()]) ^ row_word(&other[at]), offsets[usize::from(choice)]);
+        }
+        let portable = |leaves: &[u8]| Leaves { keys: portable_schedules(leaves) };
+        assert_eq!(extend_receiver::<W>(&portable(leaves), &binding, &choices, &mask), (message.clone(), rows));
+        assert_eq!(extend_sender::<W>(&portable(shifted), delta, &binding, &message).unwrap(), other);
+    }
+
+    fn portable_schedules(keys: &[u8]) -> Vec<Cipher> {
+        keys.chunks_exact(SEED).map(|key| Cipher::portable(&array_node(key))).collect()
+    }
+
+    #[test]
+    fn tables_are_masked_alike_on_both_paths() {
+        let key = [7; SEED];
+        let delta: Vec<u8> = (0..TREES).map(|tree| (tree * 7 % 16) as u8).collect();
+        let rows: Vec<u8> = (0..200 * ROW).map(|value| (value * 31 % 241) as u8).collect();
+        for bits in [1, 2, 7, 64] {
+            for count in [1, 63, 64, 65, 200] {
+                let tables: Vec<u16> = (0..count * bits).map(|value| (value * 4099) as u16).collect();
+                let masked = |cipher: &Cipher| mask_tables(cipher, &rows, &delta, (1 << 32) - 5, bits, &tables);
+                let native = masked(&Cipher::new(&key));
+                assert_eq!(native, masked(&Cipher::portable(&key)));
+                let keys = |choice: u8| {
+                    let shifted: Vec<u8> = rows
+                        .chunks_exact(ROW)
+                        .flat_map(|row| (row_word(row) ^ offsets(&delta)[usize::from(choice)]).to_le_bytes())
+                        .collect();
+                    hash_rows(&Cipher::portable(&key), &shifted, (1 << 32) - 5, &vec![choice; count], 1)
+                };
+                for choice in 0..LEAVES as u8 {
+                    for (transfer, key) in keys(choice).into_iter().enumerate() {
+                        for bit in 0..bits {
+                            let at = transfer * bits + bit;
+                            let pad = (native[at] ^ tables[at]) >> choice & 1;
+                            assert_eq!(u64::from(pad), key >> bit & 1);
+                        }
+                    }
+                }
             }
         }
     }

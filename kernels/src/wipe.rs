@@ -17,11 +17,13 @@ use zeroize::optimization_barrier;
 /// The implementor promises exactly that.
 pub(crate) unsafe trait Flat {}
 
-// SAFETY: each is made of integers (and, in the generator, a SIMD vector of them) alone.
+// SAFETY: each is made of integers and vectors of them alone.
 unsafe impl Flat for ChaCha20Rng {}
 unsafe impl Flat for Sha256 {}
 unsafe impl Flat for Sha512 {}
 unsafe impl Flat for Block {}
+#[cfg(target_arch = "x86_64")]
+unsafe impl Flat for std::arch::x86_64::__m256i {}
 unsafe impl<T: Flat, const N: usize> Flat for [T; N] {}
 
 /// A flat value that is overwritten when it is dropped. `Debug` shows nothing of it.
@@ -209,7 +211,7 @@ mod tests {
         assert!(holds(&before, key) && after.iter().all(|&byte| byte == 0));
         // the first round key is the key itself; the crate wipes it with its feature `zeroize`
         let (before, after) = dropped(Aes128Enc::new(Block::from_slice(key)));
-        assert!(holds(&before, key));
+        assert!(cfg!(aes_force_soft) || holds(&before, key)); // the portable schedule is bit-sliced
         assert!(after[..16 * 11].iter().all(|&byte| byte == 0));
     }
 
