@@ -31,5 +31,11 @@ def check(as_json: bool) -> None:
     lines.append(f"{total} known answers in {len(known)} files hold, {refusals} faults in a file each are refused")
     lines.append(f"kernels: {_kernels.BACKEND}, instructions: {_kernels.INSTRUCTIONS}")
     files = [{"path": file.path, "source": file.source, "vectors": file.vectors} for file in known]
-    result = {"backend": _kernels.BACKEND, "instructions": _kernels.INSTRUCTIONS, "files": files, "vectors": total, "refusals": refusals}
+    result = {
+        "backend": _kernels.BACKEND,
+        "instructions": _kernels.INSTRUCTIONS,
+        "files": files,
+        "vectors": total,
+        "refusals": refusals,
+    }
     echo_result("\n".join(lines), result, as_json=as_json)
