@@ -221,10 +221,11 @@ pub(crate) fn transpose_64<const LANES: usize>(rows: &mut [[u64; LANES]; 64]) {
     while width > 0 {
         for start in (0..64).step_by(2 * width) {
             for row in start..start + width {
-                for lane in 0..LANES {
-                    let swap = ((rows[row][lane] >> width) ^ rows[row + width][lane]) & mask;
-                    rows[row + width][lane] ^= swap;
-                    rows[row][lane] ^= swap << width;
+                let (head, rest) = rows.split_at_mut(row + width);
+                for (upper, lower) in head[row].iter_mut().zip(&mut rest[0]) {
+                    let swap = ((*upper >> width) ^ *lower) & mask;
+                    *lower ^= swap;
+                    *upper ^= swap << width;
                 }
             }
         }
