@@ -51,8 +51,11 @@ def number(chance: random.Random) -> Any:
     return chance.choice(NUMBERS) if chance.random() < 0.97 else chance.choice((None, 1.5, "1"))
 
 
-def numbers(chance: random.Random) -> Any:
-    return [number(chance) for _ in range(chance.choice(LENGTHS[:5]))] if chance.random() < 0.97 else None
+def several(draw: Draw) -> Draw:
+    def draw_list(chance: random.Random) -> Any:
+        return [draw(chance) for _ in range(chance.choice(LENGTHS[:5]))] if chance.random() < 0.97 else None
+
+    return draw_list
 
 
 def some_bytes(chance: random.Random) -> Any:
@@ -70,7 +73,9 @@ def drawn(annotation: ast.expr) -> Draw:
     written = ast.unparse(annotation)
     if written.startswith("NDArray[np."):
         return array(written.removeprefix("NDArray[np.").removesuffix("]").rstrip("_"))
-    return {"int": number, "list[int]": numbers, "bytes": some_bytes, "str": text, "str | None": text}[written]
+    if isinstance(annotation, ast.Subscript) and written.startswith("list["):
+        return several(drawn(annotation.slice))
+    return {"int": number, "bytes": some_bytes, "str": text, "str | None": text}[written]
 
 
 def surface() -> dict[str, ast.FunctionDef]:
