@@ -39,6 +39,7 @@ OWN: Final[dict[str, Callable[[], Json]]] = {
     "merkle/v1/blinded.json": records.blinded_roots,
     "oprf_ecdh/v1/run.json": steps.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": steps.oprf_kkrt_run,
+    "oprf_vole/v1/run.json": steps.oprf_vole_run,
     "ot/v1/run.json": transfers.transfers_run,
     **{f"private_join/v1/{name}.json": partial(whole_runs.whole_run_of, name) for name in whole_runs.CASES},
     **{f"release/v1/{name}.json": partial(openings.opening_of, name) for name in openings.CASES},

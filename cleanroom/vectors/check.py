@@ -35,6 +35,7 @@ CHECKS: Final[dict[str, Check]] = {
     "oprf/rfc9497/ristretto255-sha512-mode-oprf.json": groups.oprf_mode,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_run,
     "oprf_kkrt/v1/run.json": joins.oprf_kkrt_run,
+    "oprf_vole/v1/run.json": joins.oprf_vole_run,
     "ot/v1/run.json": transfers.transfers_run,
     "private_join/v1/ecdh_gaussian.json": whole.whole_run,
     "private_join/v1/kkrt_none.json": whole.whole_run,

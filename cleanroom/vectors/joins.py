@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh, oprf_kkrt
+from cleanroom import _kernels
+from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh, oprf_kkrt, oprf_vole
 from cleanroom.protocols.seeds import Streams
 from cleanroom.vectors.pairs import Frame, Scene, Side, run_scene
 
@@ -23,6 +24,8 @@ __all__ = [
     "oprf_ecdh_scene",
     "oprf_kkrt_run",
     "oprf_kkrt_scene",
+    "oprf_vole_run",
+    "oprf_vole_scene",
     "words",
 ]
 
@@ -81,7 +84,7 @@ def oprf_ecdh_run(content: Any) -> Iterator[tuple[str, bool]]:
     yield "outputs of the sender", np.array_equal(evaluated, outputs)
 
 
-def _kkrt_queries(content: Any) -> Bytes:
+def _numbered_queries(content: Any) -> Bytes:
     return _rows([hashlib.sha256(b"query %d" % number).hexdigest()[:52] for number in range(content["n_bins"])])
 
 
@@ -91,7 +94,10 @@ def oprf_kkrt_scene(content: Any) -> Scene[Bytes, oprf_kkrt.Evaluator]:
     return (
         lambda: Side(
             protocol=oprf_kkrt.receiver(
-                queries=_kkrt_queries(content), output_bytes=size, streams=_streams(content, "exposure"), bucket=bucket
+                queries=_numbered_queries(content),
+                output_bytes=size,
+                streams=_streams(content, "exposure"),
+                bucket=bucket,
             )
         ),
         lambda: Side(
@@ -104,13 +110,53 @@ def oprf_kkrt_scene(content: Any) -> Scene[Bytes, oprf_kkrt.Evaluator]:
 
 def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
     """Base transfers and correction, the sender's mask and rows, and outputs at queries and elsewhere."""
-    queries = _kkrt_queries(content)
+    queries = _numbered_queries(content)
     run = run_scene(oprf_kkrt_scene(content))
     yield from frames_hold(content, run.frames)
     yield "mask", run.second.mask.tobytes().hex() == content["mask"]
     bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
     yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
     yield "rows", np.array_equal(run.second.rows[bins], _rows([entry["row"] for entry in content["bins"]]))
+    outputs = _rows([entry["output"] for entry in content["bins"]])
+    yield "outputs", np.array_equal(run.first[bins], outputs)
+    yield "outputs of the sender", np.array_equal(run.second.evaluate(queries[bins], bins), outputs)
+    elsewhere = _rows([entry["output_of_the_query_of_the_bin_before"] for entry in content["bins"]])
+    yield "outputs at other points", np.array_equal(run.second.evaluate(queries[bins - 1], bins), elsewhere)
+
+
+def oprf_vole_scene(content: Any) -> Scene[Bytes, oprf_vole.Evaluator]:
+    """Profile vole."""
+    count, size, bucket = content["n_bins"], content["output_bytes"], content["bucket"]
+    return (
+        lambda: Side(
+            protocol=oprf_vole.receiver(
+                queries=_numbered_queries(content),
+                output_bytes=size,
+                streams=_streams(content, "exposure"),
+                bucket=bucket,
+            )
+        ),
+        lambda: Side(
+            protocol=oprf_vole.sender(
+                n_bins=count, output_bytes=size, streams=_streams(content, "outcome"), bucket=bucket
+            )
+        ),
+    )
+
+
+def oprf_vole_run(content: Any) -> Iterator[tuple[str, bool]]:
+    """The vector OLE and the masked points, the sender's Δ and elements, and outputs at queries and elsewhere."""
+    queries = _numbered_queries(content)
+    run = run_scene(oprf_vole_scene(content))
+    yield from frames_hold(content, run.frames)
+    yield "delta", run.second.delta.hex() == content["delta"]
+    bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
+    yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
+    prefix = oprf_vole.input_prefix(bytes.fromhex(content["session_id"]), content["bucket"])
+    points = [point.astype("<u8").tobytes().hex() for point in _kernels.oprf_vole_points(prefix, queries[bins])]
+    yield "points", points == [entry["point"] for entry in content["bins"]]
+    rows = [row.astype("<u8").tobytes().hex() for row in run.second.rows[bins]]
+    yield "rows", rows == [entry["row"] for entry in content["bins"]]
     outputs = _rows([entry["output"] for entry in content["bins"]])
     yield "outputs", np.array_equal(run.first[bins], outputs)
     yield "outputs of the sender", np.array_equal(run.second.evaluate(queries[bins], bins), outputs)

@@ -19,6 +19,7 @@ SCENES: Final[dict[str, Callable[[Any], Scene[Any, Any]]]] = {  # Any: a file's 
     "hint/v1/run.json": joins.hint_scene,
     "oprf_ecdh/v1/run.json": joins.oprf_ecdh_scene,
     "oprf_kkrt/v1/run.json": joins.oprf_kkrt_scene,
+    "oprf_vole/v1/run.json": joins.oprf_vole_scene,
     "ot/v1/run.json": transfers.transfers_scene,
     "private_join/v1/ecdh_gaussian.json": whole.whole_scene,
     "private_join/v1/kkrt_none.json": whole.whole_scene,

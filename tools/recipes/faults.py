@@ -45,6 +45,7 @@ ITEM_BYTES: Final = {
     "comparison.correction": 16,
     "comparison.tables": 4,
     "oprf.correction": 16,
+    "oprf.masked": 16,
     "silent_vole.positions": 16,
     "silent_vole.values": 16,
     "silent_vole.sums": 16,
@@ -399,6 +400,7 @@ VALID: Final[dict[str, tuple[Callable[[], list[Frame]], tuple[str, ...]]]] = {
         steps.oprf_kkrt_frames,
         ("base_ot.receiver_elements", "base_ot.sender_elements", "oprf.correction"),
     ),
+    "oprf_vole/v1/run.json": (steps.oprf_vole_frames, ("oprf.masked",)),
     "ot/v1/run.json": (
         transfers.transfers_frames,
         (

@@ -17,12 +17,13 @@ from tools.recipes.record import (
     streams,
     table,
 )
-from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf
+from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf, oprf_vole, silent_vole
 from tools.slow.frames import Sent, pieces
 from tools.slow.streams import keystream
 from tools.slow.transcript import Frame, numbered
+from tools.slow.transfers import Transfers
 
-__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run"]
+__all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "oprf_vole_run"]
 
 WORD: Final = 1 << 64
 
@@ -235,6 +236,67 @@ def oprf_kkrt_run() -> Json:
         "n_bins": KKRT_BINS,
         "output_bytes": KKRT_OUTPUT,
         "mask": drawn.hex(),
+        "bins": bins,
+        "frames": listed(frames),
+    }
+
+
+VOLE_BINS: Final = 40
+VOLE_BUCKET: Final = 3
+VOLE_OUTPUT: Final = 8 + 8 * 5  # five columns: the masks take two hashes
+VOLE_SHOWN: Final = (0, 1, 38, 39)
+
+
+@cache
+def _vole() -> tuple[list[Frame], int, list[Json]]:
+    exposure, outcome = streams()
+    label = f"oprf-vole {VOLE_BUCKET}"
+    transfers = Transfers(sender=outcome, receiver=exposure, label=label)
+    made = silent_vole.run(
+        transfers, flavour=silent_vole.ELEMENTS, sender=outcome, receiver=exposure, label=label, count=VOLE_BINS
+    )
+    delta = sum(element << 4 * place for place, element in enumerate(transfers.delta))
+    queries = [hashlib.sha256(b"query %d" % number).digest()[:26] for number in range(VOLE_BINS)]
+    masked = [oprf_vole.masked(SESSION_ID, VOLE_BUCKET, *pair) for pair in zip(queries, made.u, strict=True)]
+    bins: list[Json] = []
+    for index in VOLE_SHOWN:
+        row = oprf_vole.sender_row(made.k[index], delta, masked[index])
+        found = [
+            oprf_vole.evaluate(row, delta, SESSION_ID, VOLE_BUCKET, index=index, data=data, output_bytes=VOLE_OUTPUT)
+            for data in (queries[index], queries[index - 1])
+        ]
+        assert found[0] == oprf_vole.hash_element(SESSION_ID, VOLE_BUCKET, index, made.v[index], VOLE_OUTPUT)
+        bins.append(
+            {
+                "bin": index,
+                "query": queries[index].hex(),
+                "point": oprf_vole.point(SESSION_ID, VOLE_BUCKET, queries[index]).to_bytes(16, "little").hex(),
+                "row": row.to_bytes(16, "little").hex(),
+                "output": found[0].hex(),
+                "output_of_the_query_of_the_bin_before": found[1].hex(),
+            }
+        )
+    sent = [(OUTCOME if own else EXPOSURE, one) for own, one in transfers.messages()]
+    sent += [(EXPOSURE if own else OUTCOME, one) for own, one in made.messages]
+    return numbered([*sent, (EXPOSURE, Sent("oprf.masked", b"".join(masked)))]), delta, bins
+
+
+def oprf_vole_frames() -> list[Frame]:
+    """Profile vole on 40 bins of bucket 3: a silent vector OLE, then one message of masked points."""
+    return _vole()[0]
+
+
+def oprf_vole_run() -> Json:
+    """oprf_vole/v1/run.json."""
+    frames, delta, bins = _vole()
+    return {
+        **head("oprf_vole", "wire/oprf-vole.md"),
+        **parties(),
+        "queries": 'that of bin i is the first 26 bytes of SHA-256("query i")',
+        "bucket": VOLE_BUCKET,
+        "n_bins": VOLE_BINS,
+        "output_bytes": VOLE_OUTPUT,
+        "delta": delta.to_bytes(16, "little").hex(),
         "bins": bins,
         "frames": listed(frames),
     }

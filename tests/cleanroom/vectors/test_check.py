@@ -44,6 +44,15 @@ CHANGES = {
         ("bins", 0, "output_of_the_query_of_the_bin_before"),
         ("session_id",),
     ],
+    "oprf_vole/v1/run.json": [
+        ("frames", -1, "sha256"),
+        ("delta",),
+        ("bins", 1, "row"),
+        ("bins", 2, "point"),
+        ("bins", 3, "output"),
+        ("bins", 0, "output_of_the_query_of_the_bin_before"),
+        ("session_id",),
+    ],
     "ot/v1/run.json": [("frames", 30, "sha256"), ("outputs", "mux", 1), ("outputs", "conjunction", 0)],
     "private_join/v1/ecdh_gaussian.json": [
         ("frames", 30, "sha256"),
