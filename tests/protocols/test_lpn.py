@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cleanroom.protocols.lpn import BATCH, F16, GF128, SMALLEST, Field, Size, linear_test_bits, security, sizes
+from tests.protocols.test_expand_convolute import generator_matrix
 
 EVERY = [
     Size(field=field, outputs=1 << log)
@@ -45,6 +48,54 @@ def test_a_binary_code_over_a_large_field_needs_more_blocks() -> None:
     for weight, bound in ((128, 1), (512, 90)):
         weak = Size(field=Field(bits=128, weight=weight), outputs=BATCH)
         assert security(weak).information_sets < bound
+
+
+def rank(matrix: NDArray[np.uint8]) -> int:
+    """Over GF(2)."""
+    rows = [int.from_bytes(np.packbits(row).tobytes(), "big") for row in matrix]
+    found = 0
+    while rows:
+        pivot = max(rows)
+        rows.remove(pivot)
+        if pivot:
+            found += 1
+            top = 1 << pivot.bit_length() - 1
+            rows = [row ^ pivot if row & top else row for row in rows]
+    return found
+
+
+def least_rank(matrix: NDArray[np.uint8], outputs: NDArray[np.uint8], chance: np.random.Generator) -> int:
+    """Solves for the noise in half of the places as if the other half had none; the least rank of 20 of its rows."""
+    n = len(matrix)
+    order = chance.permutation(2 * n)
+    joined = np.concatenate([matrix[:, order], outputs], axis=1)
+    for row in range(n):
+        column = row + int(joined[row:, row : 2 * n].any(axis=0).argmax())
+        joined[:, [row, column]] = joined[:, [column, row]]
+        other = row + int(joined[row:, row].argmax())
+        joined[[row, other]] = joined[[other, row]]
+        others = np.flatnonzero(joined[:, row])
+        joined[others[others != row]] ^= joined[row]
+    solved = joined[:, 2 * n :]
+    return min(rank(solved[chance.choice(n, 20, replace=False)]) for _ in range(300))
+
+
+@pytest.mark.parametrize(("blocks", "seen"), [(16, True), (64, False)])
+def test_linear_algebra_sees_noise_of_as_many_blocks_as_bits(blocks: int, seen: bool) -> None:
+    """Why GF(2^128) takes 1,024 blocks, in small: 16 bits an element, 128 outputs, a code of the real kind.
+
+    Half of 16 errors lie among the guessed places; the other outputs are of rank 8 then, where random ones have 16.
+    """
+    chance = np.random.default_rng(5)
+    matrix = generator_matrix(bytes(16), 128)
+    noise = np.zeros((256, 16), dtype=np.uint8)
+    block = 256 // blocks
+    places = np.arange(blocks) * block + chance.integers(0, block, blocks)
+    noise[places] = chance.integers(0, 2, (blocks, 16), dtype=np.uint8)
+    outputs = (matrix.astype(np.int64) @ noise & 1).astype(np.uint8)
+    uniform = chance.integers(0, 2, outputs.shape, dtype=np.uint8)
+    assert least_rank(matrix, uniform, chance) >= 13
+    assert (least_rank(matrix, outputs, chance) < 13) is seen
 
 
 def test_the_bias_is_that_of_the_field() -> None:
