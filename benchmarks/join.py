@@ -16,6 +16,7 @@ from statistics import median
 from benchmarks import machine
 from benchmarks.pair import ROLES, PairFigures, run_pair
 from benchmarks.workload import PROFILES, Shape
+from cleanroom.protocols.buckets import BUCKET_ROWS
 
 __all__ = ["TOTALS_RULE", "main", "medians", "parse_rows", "steps_table", "totals_row"]
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 families=options.families,
                 groups_per_row=options.groups_per_row,
                 weight_bound=options.weight_bound,
+                bucket_rows=options.bucket_rows,
             )
             for _ in range(options.repeat):
                 figures = run_pair(shape, profile=profile, pinned=not options.all_cores)
@@ -70,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--families", type=int, default=1, help="families of weights, columns to each in turn")
     parser.add_argument("--groups-per-row", type=int, default=1, help="at most; a row holds one to as many")
     parser.add_argument("--weight-bound", type=int, default=1, help="720720 for credit that is shared")
+    parser.add_argument(
+        "--bucket-rows", type=parse_rows, default=BUCKET_ROWS, help="as large as a join without buckets"
+    )
     parser.add_argument("--overlap", type=float, default=0.5)
     parser.add_argument("--all-cores", action="store_true", help="do not pin: both sides use every core")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.meter import MeteredParty, forget_peak, memory_mib
-from benchmarks.workload import Shape, exposure_rows, outcome_rows
+from benchmarks.workload import Shape, exposure_source, outcome_source
 from cleanroom.drive import drive, silent
 from cleanroom.flight import Address, connect, listen
 from cleanroom.identity import load_identity, read_certificate
@@ -23,7 +23,7 @@ from cleanroom.protocols.wire import Protocol
 
 __all__ = ["Task", "main"]
 
-CONNECT_SECONDS = 120.0
+CONNECT_SECONDS = 600.0
 STEP_SECONDS = 600.0
 
 
@@ -82,8 +82,8 @@ def main(path: Path) -> None:
 def _protocol(task: Task, streams: Streams) -> Protocol[JoinOutput]:
     parameters = task.shape.parameters(task.profile)
     if task.role == "exposure":
-        return private_join.exposure(parameters=parameters, lookups=exposure_rows(task.shape), streams=streams)
-    return private_join.outcome(parameters=parameters, rows=outcome_rows(task.shape), streams=streams)
+        return private_join.exposure(parameters=parameters, lookups=exposure_source(task.shape), streams=streams)
+    return private_join.outcome(parameters=parameters, rows=outcome_source(task.shape), streams=streams)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Synthetic inputs of one size and the sums that a join of them must give."""
+"""Synthetic inputs of one size and the sums that a join of them must give, made a stretch of rows at a time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom.kept import KeptLookups, KeptRows
+from cleanroom.protocols.buckets import BUCKET_ROWS
 from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.private_join import JoinParameters, Oprf
 
-__all__ = ["PROFILES", "Shape", "expected_sums", "exposure_rows", "outcome_rows"]
+__all__ = [
+    "PROFILES",
+    "STRETCH_ROWS",
+    "Shape",
+    "expected_sums",
+    "exposure_rows",
+    "exposure_source",
+    "outcome_rows",
+    "outcome_source",
+]
 
 KEY_BYTES: Final = 16
+STRETCH_ROWS: Final = 1 << 20
+"""Rows that are made at once: a join of one bucket is one stretch."""
 ORDERS: Final = 5
 """The most events that a row holds; the first column is the gate (0 or 1), the second counts events."""
 AMOUNT: Final = 100_000
@@ -34,7 +47,18 @@ class Shape:
     families: int = 1  # of weights, each with columns of its own, in turn
     groups_per_row: int = 1  # at most, with a weight in every family
     weight_bound: int = 1
+    bucket_rows: int = BUCKET_ROWS
     seed: int = 7
+
+    @property
+    def buckets(self) -> int:
+        """How many buckets the join takes."""
+        return self.parameters(PROFILES[0]).division.count
+
+    @property
+    def stretches(self) -> int:
+        """In how many stretches the rows are made."""
+        return -(-self.rows // STRETCH_ROWS)
 
     @property
     def class_positions(self) -> tuple[int, ...]:
@@ -51,17 +75,41 @@ class Shape:
             class_positions=self.class_positions,
             weight_bound=self.weight_bound,
             targets_per_row=self.groups_per_row * self.families,
+            bucket_rows=self.bucket_rows,
         )
 
 
-def exposure_rows(shape: Shape) -> Lookups:
-    """Makes the exposure side's rows."""
-    generator = np.random.default_rng([shape.seed, 1])
-    keys = _sorted_keys(shape, generator)
-    held = generator.integers(1, shape.groups_per_row + 1, size=shape.rows)
-    row = np.repeat(np.arange(shape.rows), held)
+def exposure_source(shape: Shape) -> Lookups | KeptLookups:
+    """Makes all of the exposure side's rows: in memory if a join takes one bucket, else out of core."""
+    if shape.buckets == 1:
+        return exposure_rows(shape, 0)
+    kept = KeptLookups(shape.groups_per_row * shape.families)
+    for stretch in range(shape.stretches):
+        kept.append(exposure_rows(shape, stretch))
+    kept.pad(shape.rows)
+    return kept
+
+
+def outcome_source(shape: Shape) -> Rows | KeptRows:
+    """Makes all of the outcome side's rows, likewise."""
+    if shape.buckets == 1:
+        return outcome_rows(shape, 0)
+    kept = KeptRows(shape.columns)
+    for stretch in range(shape.stretches):
+        kept.append(outcome_rows(shape, stretch))
+    kept.pad(shape.rows)
+    return kept
+
+
+def exposure_rows(shape: Shape, stretch: int) -> Lookups:
+    """Makes a stretch of the exposure side's rows."""
+    generator = np.random.default_rng([shape.seed, 1, stretch])
+    keys = _sorted_keys(shape, stretch, generator)
+    count = len(keys)
+    held = generator.integers(1, shape.groups_per_row + 1, size=count)
+    row = np.repeat(np.arange(count), held)
     place = np.arange(len(row)) - np.repeat(np.cumsum(held) - held, held)
-    first = generator.integers(shape.groups, size=shape.rows, dtype=np.int32)
+    first = generator.integers(shape.groups, size=count, dtype=np.int32)
     group = (first[row] + place.astype(np.int32)) % np.int32(shape.groups)
     family = np.tile(np.arange(shape.families, dtype=np.int32), len(group))
     target = family * np.int32(shape.groups) + np.repeat(group, shape.families)
@@ -71,11 +119,11 @@ def exposure_rows(shape: Shape) -> Lookups:
     return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
 
 
-def outcome_rows(shape: Shape) -> Rows:
-    """Makes the outcome side's rows."""
-    generator = np.random.default_rng([shape.seed, 2])
-    keys = _sorted_keys(shape, generator)
-    values = generator.integers(AMOUNT, size=(shape.rows, shape.columns), dtype=np.int64)
+def outcome_rows(shape: Shape, stretch: int) -> Rows:
+    """Makes a stretch of the outcome side's rows."""
+    generator = np.random.default_rng([shape.seed, 2, stretch])
+    keys = _sorted_keys(shape, stretch, generator)
+    values = generator.integers(AMOUNT, size=(len(keys), shape.columns), dtype=np.int64)
     if shape.columns > 1:
         values[:, 1] %= ORDERS + 1
     values[:, 0] %= 2
@@ -83,31 +131,33 @@ def outcome_rows(shape: Shape) -> Rows:
 
 
 def expected_sums(shape: Shape) -> NDArray[np.uint64]:
-    """Joins in the clear.
+    """Joins in the clear, stretch by stretch: what both sides hold is in the same one.
 
     Returns:
         groups × columns.
     """
-    left, right = exposure_rows(shape), outcome_rows(shape)
-    _, at_left, at_right = np.intersect1d(_opaque(left.keys), _opaque(right.keys), return_indices=True)
-    values = np.zeros((shape.rows, shape.columns), dtype=np.uint64)
-    values[at_left] = right.values[at_right].view(np.uint64)
-    row = np.repeat(np.arange(shape.rows), np.diff(left.indptr))
-    family, group = np.divmod(left.target, shape.groups)
-    weight = left.weight.astype(np.uint64)  # mod 2^64
     sums = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
-    for column, own in enumerate(shape.class_positions):
-        chosen = family == own
-        np.add.at(sums[:, column], group[chosen], weight[chosen] * values[row[chosen], column])
+    for stretch in range(shape.stretches):
+        left, right = exposure_rows(shape, stretch), outcome_rows(shape, stretch)
+        _, at_left, at_right = np.intersect1d(_opaque(left.keys), _opaque(right.keys), return_indices=True)
+        values = np.zeros((len(left), shape.columns), dtype=np.uint64)
+        values[at_left] = right.values[at_right].view(np.uint64)
+        row = np.repeat(np.arange(len(left)), np.diff(left.indptr))
+        family, group = np.divmod(left.target, shape.groups)
+        weight = left.weight.astype(np.uint64)  # mod 2^64
+        for column, own in enumerate(shape.class_positions):
+            chosen = family == own
+            np.add.at(sums[:, column], group[chosen], weight[chosen] * values[row[chosen], column])
     return sums
 
 
-def _sorted_keys(shape: Shape, generator: np.random.Generator) -> NDArray[np.uint8]:
+def _sorted_keys(shape: Shape, stretch: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """The shared keys and this side's own: 128 random bits each, so distinct."""
-    common = int(shape.rows * shape.overlap)
-    shared = np.random.default_rng([shape.seed, 0]).bytes(KEY_BYTES * common)
-    own = generator.bytes(KEY_BYTES * (shape.rows - common))
-    keys = np.frombuffer(shared + own, dtype=np.uint8).reshape(shape.rows, KEY_BYTES)
+    rows = min(STRETCH_ROWS, shape.rows - stretch * STRETCH_ROWS)
+    common = int(rows * shape.overlap)
+    shared = np.random.default_rng([shape.seed, 0, stretch]).bytes(KEY_BYTES * common)
+    own = generator.bytes(KEY_BYTES * (rows - common))
+    keys = np.frombuffer(shared + own, dtype=np.uint8).reshape(rows, KEY_BYTES)
     return keys[np.argsort(_opaque(keys))]
 
 

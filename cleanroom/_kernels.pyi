@@ -31,7 +31,7 @@ def expand_hashes(seeds: NDArray[np.uint8], prefix: bytes, length: int) -> NDArr
 
 # --- merkle.rs
 def merkle_root(key: bytes, data: NDArray[np.uint8], offsets: NDArray[np.uint64], padded: int) -> bytes: ...
-def valued_root(key: bytes, keys: NDArray[np.uint8], values: NDArray[np.int64], padded: int) -> bytes: ...
+def valued_root(key: bytes, keys: NDArray[np.uint8], values: NDArray[np.int64], padded: int, origin: int) -> bytes: ...
 def weighted_root(
     key: bytes,
     keys: NDArray[np.uint8],
@@ -39,6 +39,7 @@ def weighted_root(
     target: NDArray[np.int32],
     weight: NDArray[np.int64],
     padded: int,
+    origin: int,
 ) -> bytes: ...
 
 # --- base_ot.rs

@@ -16,9 +16,9 @@ from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution import (
     ExposureSummary,
     OutcomeSummary,
+    keep_lookups,
+    keep_rows,
     lookup_counts,
-    prepare_lookups,
-    prepare_rows,
     row_counts,
 )
 from cleanroom.data import (
@@ -34,6 +34,7 @@ from cleanroom.drive import ProgressSink
 from cleanroom.errors import DataError
 from cleanroom.forecast import Forecast, forecast
 from cleanroom.plan import plan_of
+from cleanroom.protocols.commitment import NODE_LEAVES
 from cleanroom.tree_proposals import TreeCost, compared_trees, counted_sizes
 
 __all__ = ["CheckedData", "check_data"]
@@ -103,7 +104,14 @@ def check_data(
         with closing(read_exposure(agreement, binding, progress=read, count=own.count)) as touches:
             source = touches.summary
             try:
-                _, preparation = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=key)
+                preparation = keep_lookups(
+                    agreement,
+                    plan,
+                    touches.batches(),
+                    group_cap_key=key,
+                    keep=lambda part: None,
+                    at_once=NODE_LEAVES,
+                )
             except DataError as error:
                 problem = error
             seconds = time.perf_counter() - started
@@ -114,7 +122,14 @@ def check_data(
         with closing(reading) as outcomes:
             source = outcomes.summary
             try:
-                _, preparation = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
+                preparation = keep_rows(
+                    agreement,
+                    plan,
+                    outcomes.batches(),
+                    outcomes.members(),
+                    keep=lambda part: None,
+                    at_once=NODE_LEAVES,
+                )
             except DataError as error:
                 problem = error
             seconds = time.perf_counter() - started

@@ -15,6 +15,7 @@ from cleanroom.agreement.model import Agreement, Noise, Profile, Role
 from cleanroom.attribution.rows import Lookups
 from cleanroom.declared import Declaration, Declarations, asked, check_may_go_on, declare
 from cleanroom.handshake import Handshake, hello_of
+from cleanroom.kept import KeptLookups
 from cleanroom.plan import Plan
 from cleanroom.prepare import Prepared
 from cleanroom.protocols import buckets, comparison, conjunction, private_join
@@ -88,7 +89,7 @@ def join_parameters(agreement: Agreement, plan: Plan) -> JoinParameters:
         groups=plan.groups,
         class_positions=plan.class_positions,
         weight_bound=plan.unit,
-        targets_per_row=max(1, min(agreement.release.max_groups_per_person, plan.groups)) * plan.families_per_row,
+        targets_per_row=plan.targets_per_row(agreement.release.max_groups_per_person),
         bucket_rows=buckets.BUCKET_ROWS,
     )
 
@@ -169,7 +170,7 @@ def _hello(inputs: RunInputs) -> Hello:
 def _join(inputs: RunInputs, streams: Streams) -> Protocol[JoinOutput]:
     parameters = join_parameters(inputs.agreement, inputs.plan)
     rows = inputs.prepared.rows
-    if isinstance(rows, Lookups):
+    if isinstance(rows, Lookups | KeptLookups):
         return private_join.exposure(parameters=parameters, lookups=rows, streams=streams)
     return private_join.outcome(parameters=parameters, rows=rows, streams=streams)
 

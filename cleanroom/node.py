@@ -9,6 +9,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,7 +144,7 @@ def run(
     cost = privacy_cost(side.agreement, side.plan)
     keys = PreparationKeys.of(side.identity, side.agreement)
     prepared = prepare(side.agreement, side.plan, role=side.entry.role, binding=binding, keys=keys, progress=progress)
-    with Ledger(side.identity.folder) as ledger:
+    with closing(prepared), Ledger(side.identity.folder) as ledger:
         ledger.check(side.agreement, cost, side.peer, own_root=prepared.input_root, now=datetime.now(UTC))
         ledger.reserve(_STORED_BYTES + _STORED_CELL_BYTES * side.plan.groups * len(side.plan.columns))
 

@@ -165,6 +165,10 @@ class Plan:
         of_touches = [family for family in self.families if family.kind is not FamilyKind.MEMBER]
         return max(1, len({replace(family, span_ticks=None) for family in of_touches}))
 
+    def targets_per_row(self, max_groups_per_person: int) -> int:
+        """The most targets, of all families, for which a lookup has a weight."""
+        return max(1, min(max_groups_per_person, self.groups)) * self.families_per_row
+
     def has(self, kind: FamilyKind) -> bool:
         """Whether any family is of this kind."""
         return any(family.kind is kind for family in self.families)

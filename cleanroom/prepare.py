@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 from cleanroom.agreement.model import Agreement, Role
-from cleanroom.attribution.exposure import prepare_lookups
-from cleanroom.attribution.outcome import prepare_rows
+from cleanroom.attribution.exposure import ExposureSummary, keep_lookups, prepare_lookups
+from cleanroom.attribution.outcome import OutcomeSummary, keep_rows, prepare_rows
 from cleanroom.attribution.rows import Lookups, Rows
-from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom.data import Binding, ExposureData, OutcomeData, read_exposure, read_outcome
 from cleanroom.declared import Declared, OwnCheck, bound_root
 from cleanroom.drive import ProgressSink
 from cleanroom.identity import Identity
+from cleanroom.kept import Kept, KeptLookups, KeptRows
 from cleanroom.plan import Plan
-from cleanroom.protocols.commitment import lookups_root, rows_root
+from cleanroom.protocols import buckets
+from cleanroom.protocols.buckets import Division
+from cleanroom.protocols.commitment import NODE_LEAVES, lookups_root, root_of_nodes, rows_root
+from cleanroom.protocols.wire import chunks
 
 __all__ = ["PreparationKeys", "Prepared", "prepare"]
+
+T = TypeVar("T", Lookups, Rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,10 +32,16 @@ class Prepared:
     """One side's input to the join, its commitment, and the counts that stay at home."""
 
     role: Role
-    rows: Lookups | Rows = field(repr=False)
+    rows: Lookups | Rows | KeptLookups | KeptRows = field(repr=False)
+    """In memory if the join takes them in one bucket, else out of core."""
     input_root: bytes
     counts: Mapping[str, Mapping[str, int]] = field(repr=False)
     declared: Declared = field(repr=False)
+
+    def close(self) -> None:
+        """Forgets rows that are out of core."""
+        if isinstance(self.rows, Kept):
+            self.rows.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,27 +88,101 @@ def prepare(
     def read(step: str, rows: int) -> None:
         progress(f"data.{step}", rows, 0)
 
+    rows: Lookups | Rows | KeptLookups | KeptRows
     if role is Role.EXPOSURE:
         with closing(read_exposure(agreement, binding, progress=read, count=own.count)) as touches:
-            lookups, attributed = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=keys.group_cap)
+            rows, root, attributed = _lookups(agreement, plan, touches, keys)
             counts = {"source": asdict(touches.summary), "preparation": asdict(attributed)}
-        declared = own.declared()
-        root = lookups_root(
-            key=keys.commitment,
-            keys=lookups.keys,
-            indptr=lookups.indptr,
-            target=lookups.target,
-            weight=lookups.weight,
-            padded=agreement.protocol.rows_exposure,
-        )
-        root = bound_root(agreement, root, declared)
-        return Prepared(role=role, rows=lookups, input_root=root, counts=counts | declared.counts, declared=declared)
-    reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=keys.shared_identifier)
-    with closing(reading) as outcomes:
-        rows, summed = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
-        counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
+    else:
+        reading = read_outcome(agreement, binding, progress=read, count=own.count, choice_key=keys.shared_identifier)
+        with closing(reading) as outcomes:
+            rows, root, summed = _rows(agreement, plan, outcomes, keys)
+            counts = {"source": asdict(outcomes.summary), "preparation": asdict(summed)}
     declared = own.declared()
+    return Prepared(
+        role=role,
+        rows=rows,
+        input_root=bound_root(agreement, root, declared),
+        counts=counts | declared.counts,
+        declared=declared,
+    )
+
+
+def _lookups(
+    agreement: Agreement, plan: Plan, touches: ExposureData, keys: PreparationKeys
+) -> tuple[Lookups | KeptLookups, bytes, ExposureSummary]:
+    """The lookups, the commitment to them, and the counts."""
+    padded = agreement.protocol.rows_exposure
+
+    def root_of(part: Lookups, leaves: int, first: int) -> bytes:
+        return lookups_root(
+            key=keys.commitment,
+            keys=part.keys,
+            indptr=part.indptr,
+            target=part.target,
+            weight=part.weight,
+            padded=leaves,
+            origin=first,
+        )
+
+    if _buckets(agreement) == 1:
+        lookups, summary = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=keys.group_cap)
+        return lookups, root_of(lookups, padded, 0), summary
+    kept = KeptLookups(plan.targets_per_row(agreement.release.max_groups_per_person))
+    try:
+        summary = keep_lookups(
+            agreement,
+            plan,
+            touches.batches(),
+            group_cap_key=keys.group_cap,
+            keep=kept.append,
+            at_once=NODE_LEAVES,
+        )
+        return kept, _sealed(kept, padded, root_of), summary
+    except BaseException:
+        kept.close()
+        raise
+
+
+def _rows(
+    agreement: Agreement, plan: Plan, outcomes: OutcomeData, keys: PreparationKeys
+) -> tuple[Rows | KeptRows, bytes, OutcomeSummary]:
+    """The rows, the commitment to them, and the counts."""
     padded = agreement.protocol.rows_outcome
-    root = rows_root(key=keys.commitment, keys=rows.keys, values=rows.values, padded=padded)
-    root = bound_root(agreement, root, declared)
-    return Prepared(role=role, rows=rows, input_root=root, counts=counts | declared.counts, declared=declared)
+
+    def root_of(part: Rows, leaves: int, first: int) -> bytes:
+        return rows_root(key=keys.commitment, keys=part.keys, values=part.values, padded=leaves, origin=first)
+
+    if _buckets(agreement) == 1:
+        rows, summary = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
+        return rows, root_of(rows, padded, 0), summary
+    kept = KeptRows(len(plan.row_values))
+    try:
+        summary = keep_rows(
+            agreement,
+            plan,
+            outcomes.batches(),
+            outcomes.members(),
+            keep=kept.append,
+            at_once=NODE_LEAVES,
+        )
+        return kept, _sealed(kept, padded, root_of), summary
+    except BaseException:
+        kept.close()
+        raise
+
+
+def _buckets(agreement: Agreement) -> int:
+    """In how many buckets the join takes the rows."""
+    bounds = agreement.protocol
+    return Division.of(
+        rows_exposure=bounds.rows_exposure, rows_outcome=bounds.rows_outcome, bucket_rows=buckets.BUCKET_ROWS
+    ).count
+
+
+def _sealed(kept: Kept[T], padded: int, root_of: Callable[[T, int, int], bytes]) -> bytes:
+    """Pads what is kept to the public bound, and commits to it."""
+    kept.pad(padded)
+    rows = kept.ascending()
+    nodes = [root_of(next(rows, kept.none()), stop - start, start) for start, stop in chunks(padded, NODE_LEAVES)]
+    return root_of_nodes(nodes)

@@ -21,6 +21,8 @@ be shown to an auditor with an inclusion proof and no other row with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -28,10 +30,12 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 
-__all__ = ["KEY_BYTES", "ROOT_BYTES", "lookups_root", "merkle_root", "rows_root"]
+__all__ = ["KEY_BYTES", "NODE_LEAVES", "ROOT_BYTES", "lookups_root", "merkle_root", "root_of_nodes", "rows_root"]
 
 KEY_BYTES: Final = 32
 ROOT_BYTES: Final = 32
+NODE_LEAVES: Final = 1 << 16
+"""Leaves that are hashed at once where not all rows are at hand: a power of two, so that they share a node."""
 
 
 def merkle_root(
@@ -56,22 +60,23 @@ def merkle_root(
     return _kernels.merkle_root(key, rows, np.ascontiguousarray(offsets, dtype=np.uint64), padded)
 
 
-def rows_root(*, key: bytes, keys: NDArray[np.uint8], values: NDArray[np.int64], padded: int) -> bytes:
-    """Commits to the outcome side's rows.
+def rows_root(*, key: bytes, keys: NDArray[np.uint8], values: NDArray[np.int64], padded: int, origin: int = 0) -> bytes:
+    """Commits to the outcome side's rows, or to those under one node of the tree.
 
     Args:
         key: 32 secret bytes, used for nothing else.
         keys: n × 16 bytes.
         values: n × m.
-        padded: number of leaves, at least max(n, 1): the public bound.
+        padded: number of leaves, at least max(n, 1): the public bound, or what of it is under the node.
+        origin: number of the node's first leaf.
 
     Returns:
-        The root, 32 bytes.
+        The root, or the node, 32 bytes.
 
     Raises:
         ValueError: the key is not 32 bytes, there are more rows than `padded`, or the shapes differ from the above.
     """
-    return _kernels.valued_root(key, keys, values, padded)
+    return _kernels.valued_root(key, keys, values, padded, origin)
 
 
 def lookups_root(
@@ -82,8 +87,9 @@ def lookups_root(
     target: NDArray[np.int32],
     weight: NDArray[np.int64],
     padded: int,
+    origin: int = 0,
 ) -> bytes:
-    """Commits to the exposure side's lookups.
+    """Commits to the exposure side's lookups, or to those under one node of the tree.
 
     Args:
         key: 32 secret bytes, used for nothing else.
@@ -91,12 +97,29 @@ def lookups_root(
         indptr: n + 1 positions: key i has the targets and weights from indptr[i] to indptr[i + 1].
         target: of each weight.
         weight: one for each target.
-        padded: number of leaves, at least max(n, 1): the public bound.
+        padded: number of leaves, at least max(n, 1): the public bound, or what of it is under the node.
+        origin: number of the node's first leaf.
 
     Returns:
-        The root, 32 bytes.
+        The root, or the node, 32 bytes.
 
     Raises:
         ValueError: the key is not 32 bytes, there are more rows than `padded`, or the arrays differ from the above.
     """
-    return _kernels.weighted_root(key, keys, indptr, target, weight, padded)
+    return _kernels.weighted_root(key, keys, indptr, target, weight, padded, origin)
+
+
+def root_of_nodes(nodes: Sequence[bytes]) -> bytes:
+    """Joins nodes above `NODE_LEAVES` leaves each, the last one above what is left, to the root.
+
+    Args:
+        nodes: at least one, in their order.
+
+    Returns:
+        The root, 32 bytes.
+    """
+    level = list(nodes)
+    while len(level) > 1:  # a last one without a neighbour moves up as it is, which is RFC 9162's split
+        pairs = [level[at : at + 2] for at in range(0, len(level), 2)]
+        level = [sha256(b"\x01" + b"".join(pair)).digest() if len(pair) == 2 else pair[0] for pair in pairs]
+    return level[0]

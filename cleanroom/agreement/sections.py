@@ -31,7 +31,7 @@ __all__ = [
     "read_time",
 ]
 
-MAX_ROWS = 2**24  # a side; what one hint carries. More needs buckets
+MAX_ROWS = 2**24  # a side; what the equality's 64 bits and the code of kkrt are sized for
 MAX_PEOPLE_THRESHOLD = 10**9
 
 
@@ -158,5 +158,5 @@ def _identifier(table: Table) -> Identifier:
 def _rows(table: Table, name: str) -> int:
     rows = table.integer(name, least=1, most=2**40)
     if rows > MAX_ROWS:
-        raise table.fault(name, f"more than {MAX_ROWS} rows need buckets, which are not built yet")
+        raise table.fault(name, f"at most {MAX_ROWS} rows a side can be joined, {rows} found")
     return rows

@@ -9,7 +9,7 @@ their own, so that "known to the outcome side" is no column of time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +28,14 @@ from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import Family, FamilyKind, Plan
 
-__all__ = ["LAST_TOUCH", "ExposureSummary", "event_positions", "lookup_counts", "prepare_lookups"]
+__all__ = [
+    "LAST_TOUCH",
+    "ExposureSummary",
+    "event_positions",
+    "keep_lookups",
+    "lookup_counts",
+    "prepare_lookups",
+]
 
 LAST_TOUCH: Final = "last_touch"
 
@@ -63,16 +70,38 @@ class _Part:
 def prepare_lookups(
     agreement: Agreement, plan: Plan, batches: Iterable[Touches], *, group_cap_key: bytes
 ) -> tuple[Lookups, ExposureSummary]:
-    """Turns touches into lookups.
+    """Turns touches into lookups, all in memory and ascending by key; arguments and errors as of `keep_lookups`.
+
+    Returns:
+        The lookups and the local counts.
+    """
+    held: list[Lookups] = []
+    bound = agreement.protocol.max_rows_exposure
+    summary = keep_lookups(agreement, plan, batches, group_cap_key=group_cap_key, keep=held.append, at_once=bound + 1)
+    return held[0], summary
+
+
+def keep_lookups(
+    agreement: Agreement,
+    plan: Plan,
+    batches: Iterable[Touches],
+    *,
+    group_cap_key: bytes,
+    keep: Callable[[Lookups], None],
+    at_once: int,
+) -> ExposureSummary:
+    """Turns touches into lookups, some at a time.
 
     Args:
         agreement: decides clock, tree, anchor, credit, cap on groups and the bound.
         plan: of the same agreement.
         batches: filtered touches; a person is in one batch only.
         group_cap_key: 32 secret bytes that decide which groups of a person over the cap are kept.
+        keep: takes lookups, each time ascending by key.
+        at_once: how many keys are gathered before they are handed over; the last ones are however many there are.
 
     Returns:
-        The lookups and the local counts.
+        The local counts.
 
     Raises:
         DataError: more keys than `protocol.max_rows.exposure`.
@@ -80,19 +109,25 @@ def prepare_lookups(
     bound = agreement.protocol.max_rows_exposure
     horizon = TickClock.of(agreement.time).horizon
     tally = Tally()
-    total = 0
+    total = gathered = 0
     parts: list[_Part] = []
     for touches in touched(agreement, batches, group_cap_key, tally):
         for part in _parts(agreement, plan, touches, horizon, tally):
             total += len(part.keys)
-            if total <= bound:
-                parts.append(part)
+            if total > bound:
+                continue
+            parts.append(part)
+            gathered += len(part.keys)
+            if gathered >= at_once:
+                keep(_assemble(parts))
+                parts, gathered = [], 0
     if total > bound:
         raise DataError(
             f"exposure lookups: at most {bound} agreed (protocol.max_rows.exposure), {total} needed; "
             "agree on a larger bound, a smaller tree or fewer groups"
         )
-    summary = ExposureSummary(
+    keep(_assemble(parts))
+    return ExposureSummary(
         touches=tally.touches,
         off_instant=tally.off_instant,
         people=tally.people,
@@ -105,7 +140,6 @@ def prepare_lookups(
         lookups=total,
         bound=bound,
     )
-    return _assemble(parts), summary
 
 
 def lookup_counts(

@@ -7,7 +7,7 @@ side can look: the touch period, with credit as long as a touch can earn, or the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -24,7 +24,7 @@ from cleanroom.attribution.tree import cover_sizes, tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import FamilyKind, Plan
 
-__all__ = ["OutcomeSummary", "Outcomes", "prepare_rows", "row_counts"]
+__all__ = ["OutcomeSummary", "Outcomes", "keep_rows", "prepare_rows", "row_counts"]
 
 _SLICE_WORDS: Final = 1 << 19
 """Events worked on at once (whole persons) times their values: keeps the pieces of a slice within tens of megabytes."""
@@ -96,16 +96,38 @@ class _Tally:
 def prepare_rows(
     agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], members: Iterable[NDArray[np.uint8]]
 ) -> tuple[Rows, OutcomeSummary]:
-    """Turns outcomes into rows.
+    """Turns outcomes into rows, all in memory and ascending by key; arguments and errors as of `keep_rows`.
+
+    Returns:
+        The rows and the local counts.
+    """
+    held: list[Rows] = []
+    bound = agreement.protocol.max_rows_outcome
+    summary = keep_rows(agreement, plan, batches, members, keep=held.append, at_once=bound + 1)
+    return held[0], summary
+
+
+def keep_rows(
+    agreement: Agreement,
+    plan: Plan,
+    batches: Iterable[Outcomes],
+    members: Iterable[NDArray[np.uint8]],
+    *,
+    keep: Callable[[Rows], None],
+    at_once: int,
+) -> OutcomeSummary:
+    """Turns outcomes into rows, some at a time.
 
     Args:
         agreement: decides clock, tree, touch period or instants, and the bound.
         plan: of the same agreement.
         batches: filtered outcomes; a person is in one batch only.
         members: (k, 16) uint8 arrays of distinct persons, read only where a metric is "matched".
+        keep: takes rows, each time ascending by key.
+        at_once: how many rows are gathered before they are handed over; the last ones are however many there are.
 
     Returns:
-        The rows and the local counts.
+        The local counts.
 
     Raises:
         DataError: more rows than `protocol.max_rows.outcome`.
@@ -114,22 +136,37 @@ def prepare_rows(
     tree = tree_of(agreement)
     tally = _Tally()
     total = 0
+    gathered = 0
     parts: list[_Pieces] = []
+
+    def gather(pieces: _Pieces, rows: int) -> None:
+        nonlocal total, gathered
+        total += rows
+        if total > bound:
+            return
+        parts.append(pieces)
+        gathered += rows
+        if gathered >= at_once:
+            hand_over()
+
+    def hand_over() -> None:
+        nonlocal gathered
+        keep(_assemble(parts, tree, gathered, len(plan.row_values)))
+        parts.clear()
+        gathered = 0
+
     for person in _members(plan, members):
         tally.members += len(person)
-        total += len(person)
-        if total <= bound:
-            parts.append(_known(plan, person))
+        gather(_known(plan, person), len(person))
     for pieces in _pieces(agreement, plan, batches, tally):
-        total += int(cover_sizes(pieces.first, pieces.last, tree).sum())
-        if total <= bound:
-            parts.append(pieces)
+        gather(pieces, int(cover_sizes(pieces.first, pieces.last, tree).sum()))
     if total > bound:
         raise DataError(
             f"outcome rows: at most {bound} agreed (protocol.max_rows.outcome), {total} needed; "
             "agree on a larger bound, another tree, a shorter touch period or fewer windows"
         )
-    summary = OutcomeSummary(
+    hand_over()
+    return OutcomeSummary(
         outcomes=tally.outcomes,
         people=tally.people,
         members=tally.members,
@@ -137,7 +174,6 @@ def prepare_rows(
         rows=total,
         bound=bound,
     )
-    return _assemble(parts, tree, total, len(plan.row_values)), summary
 
 
 def row_counts(

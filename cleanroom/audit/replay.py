@@ -8,6 +8,7 @@ files. It opens no connection, charges nothing and signs nothing.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -127,12 +128,13 @@ def replay(
     recorded = [_recorded(side, terms, report) for side in (first, second)]
     if recorded[0] is None or recorded[1] is None:
         return report
-    inputs = [
-        _inputs(run, side, known, _prepare(run, side, known, bindings[side.role]))
-        for side, known in ((first, recorded[0]), (second, recorded[1]))
-    ]
-    if all(one.prepared.input_root == handshake.side(one.prepared.role).input_root for one in inputs):
-        _replay(run, _Side(first, inputs[0]), _Side(second, inputs[1]))
+    with ExitStack() as kept:
+        inputs = [
+            _inputs(run, side, known, kept.enter_context(closing(_prepare(run, side, known, bindings[side.role]))))
+            for side, known in ((first, recorded[0]), (second, recorded[1]))
+        ]
+        if all(one.prepared.input_root == handshake.side(one.prepared.role).input_root for one in inputs):
+            _replay(run, _Side(first, inputs[0]), _Side(second, inputs[1]))
     return report
 
 

@@ -34,8 +34,14 @@ _BATCH_ROWS: Final = 1 << 20
 class Spill:
     """Collects rows of `words` 64-bit words, then yields them in runs of consecutive parts."""
 
-    def __init__(self, words: int, *, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, words: int, *, memory_bytes: int = MEMORY_BYTES, run_rows: int = _BATCH_ROWS) -> None:
+        """Args:
+        words: of a row.
+        memory_bytes: what is held in memory before it is written.
+        run_rows: how many rows `parts` aims at in one run.
+        """
         self._words = words
+        self._run_rows = run_rows
         self._memory_rows = max(1, memory_bytes // (8 * words))
         self._held: list[Words] = []
         self._held_rows = 0
@@ -69,7 +75,7 @@ class Spill:
             self._flush()
 
     def parts(self) -> Iterator[Words]:
-        """Yields all rows once, about a million at a time, as often as it is called.
+        """Yields all rows once, about `run_rows` at a time, as often as it is called.
 
         The runs follow each other in the order of the first word's top byte; rows inside a run are in no order.
 
@@ -78,19 +84,29 @@ class Spill:
         """
         if self._file is not None and self._held:
             self._flush()
-        if self._file is None and self._held_rows <= _BATCH_ROWS:
+        if self._file is None and self._held_rows <= self._run_rows:
             if self._held:
                 yield self._merged()
             return
         first = 0
         while first < _PARTS:
             last, count = first + 1, int(self._counts[first])
-            while last < _PARTS and count + int(self._counts[last]) <= _BATCH_ROWS:
+            while last < _PARTS and count + int(self._counts[last]) <= self._run_rows:
                 count += int(self._counts[last])
                 last += 1
             if count:
                 yield self._load(first, last, count)
             first = last
+
+    def part(self, number: int) -> Words:
+        """The rows whose first word has this top byte, in the order in which they were appended.
+
+        Raises:
+            CleanroomError: the scratch file cannot be written or read.
+        """
+        if self._file is not None and self._held:
+            self._flush()
+        return self._load(number, number + 1, int(self._counts[number]))
 
     def sorted_parts(self) -> Iterator[Words]:
         """As `parts`, with the rows of each run in lexicographic order of their words."""
@@ -137,6 +153,8 @@ class Spill:
             data = data[file.write(data) :]
 
     def _load(self, first: int, last: int, count: int) -> Words:
+        if count == 0:
+            return np.empty((0, self._words), dtype=np.uint64)
         if self._file is None:
             rows = self._merged()
             heads = rows[:, 0] >> np.uint64(56)

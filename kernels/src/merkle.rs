@@ -94,15 +94,16 @@ impl Encoded for Weighted<'_> {
     }
 }
 
-/// 0x00 ‖ salt ‖ (0x01 ‖ row, or 0x00 for padding), of up to sixteen leaves from `first` on.
+/// 0x00 ‖ salt ‖ (0x01 ‖ row, or 0x00 for padding), of up to sixteen leaves from `first` on; row 0 is leaf `origin`.
 fn leaves(
     mac: &Mac,
     rows: &impl Encoded,
+    origin: u64,
     first: usize,
     count: usize,
     scratch: &mut [Vec<u8>; LANES],
 ) -> [Digest; LANES] {
-    for (lane, (message, salt)) in scratch.iter_mut().zip(salts(mac, first as u64)).enumerate() {
+    for (lane, (message, salt)) in scratch.iter_mut().zip(salts(mac, origin.wrapping_add(first as u64))).enumerate() {
         message.clear();
         message.push(0);
         message.extend_from_slice(&salt);
@@ -152,7 +153,14 @@ fn rising<T: Copy + TryInto<usize>>(offsets: &[T], end: usize) -> Option<Vec<usi
     (ordered && offsets.first() == Some(&0) && offsets.last() == Some(&end)).then_some(offsets)
 }
 
-fn root<'py>(py: Python<'py>, key: &[u8], rows: &impl Encoded, padded: usize) -> PyResult<Bound<'py, PyBytes>> {
+/// The node over `padded` leaves, of which the first are the rows; `origin` is the number of the first in its tree.
+fn root<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    rows: &impl Encoded,
+    padded: usize,
+    origin: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
     let key: Zeroizing<[u8; 32]> =
         Zeroizing::new(key.try_into().map_err(|_| PyValueError::new_err("the blinding key is 32 bytes"))?);
     if padded == 0 || rows.count() > padded {
@@ -167,7 +175,7 @@ fn root<'py>(py: Python<'py>, key: &[u8], rows: &impl Encoded, padded: usize) ->
                 let mut level = Vec::with_capacity(end - first);
                 for at in (first..end).step_by(LANES) {
                     let count = LANES.min(end - at);
-                    level.extend_from_slice(&leaves(&mac, rows, at, count, scratch)[..count]);
+                    level.extend_from_slice(&leaves(&mac, rows, origin, at, count, scratch)[..count]);
                 }
                 root_of(level)
             })
@@ -193,7 +201,7 @@ fn merkle_root<'py>(
     let offsets = offsets.as_slice().map_err(|_| PyValueError::new_err("offsets must be contiguous"))?;
     let offsets = rising(offsets, data.len())
         .ok_or_else(|| PyValueError::new_err("offsets must rise from 0 to the length of the data"))?;
-    root(py, key, &Plain { data, offsets }, padded)
+    root(py, key, &Plain { data, offsets }, padded, 0)
 }
 
 /// The root over rows of a key and m values, each key ‖ value i64 …: keys n × 16, values n × m.
@@ -204,17 +212,19 @@ fn valued_root<'py>(
     keys: PyReadonlyArray2<'py, u8>,
     values: PyReadonlyArray2<'py, i64>,
     padded: usize,
+    origin: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (count, columns) = (values.shape()[0], values.shape()[1]);
     if keys.shape() != [count, KEY_BYTES] {
         return Err(PyValueError::new_err("keys are n × 16 bytes, values n × m"));
     }
     let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
-    root(py, key, &Valued { keys, values, columns }, padded)
+    root(py, key, &Valued { keys, values, columns }, padded, origin)
 }
 
 /// The root over rows of a key and its weights, each key ‖ (target u32, weight i64) …: keys n × 16, indptr n + 1.
 #[pyfunction]
+#[allow(clippy::too_many_arguments)] // Python's call has them by position
 fn weighted_root<'py>(
     py: Python<'py>,
     key: &[u8],
@@ -223,6 +233,7 @@ fn weighted_root<'py>(
     target: PyReadonlyArray1<'py, i32>,
     weight: PyReadonlyArray1<'py, i64>,
     padded: usize,
+    origin: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let shape = [indptr.len().wrapping_sub(1), KEY_BYTES];
     if keys.shape() != shape || target.len() != weight.len() {
@@ -232,7 +243,7 @@ fn weighted_root<'py>(
     let (target, weight) = (in_row_order(&target, "target")?, in_row_order(&weight, "weight")?);
     let indptr = rising(indptr, target.len())
         .ok_or_else(|| PyValueError::new_err("indptr must rise from 0 to the number of weights"))?;
-    root(py, key, &Weighted { keys, indptr, target, weight }, padded)
+    root(py, key, &Weighted { keys, indptr, target, weight }, padded, origin)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks import join, pair, peers
+from benchmarks import join, pair, peers, workload
 from benchmarks.pair import ROLES, PairFigures, check_shares, run_pair
-from benchmarks.workload import PROFILES, Shape, expected_sums, exposure_rows, outcome_rows
+from benchmarks.workload import (
+    PROFILES,
+    Shape,
+    expected_sums,
+    exposure_rows,
+    exposure_source,
+    outcome_rows,
+    outcome_source,
+)
+from cleanroom.kept import KeptLookups, KeptRows
+from cleanroom.protocols import private_join
+from cleanroom.protocols.seeds import Streams
+from tests.harness import run_pair as run_protocols
 
 SMALL = Shape(rows=1 << 10, groups=3, columns=4)
 STEPS = {"bins", "oprf", "hint", "base_ot", "equality", "mux", "grouped_sum"}
@@ -49,7 +63,7 @@ def test_the_expected_sums_are_those_of_a_join_in_the_clear(overlap: float, fami
     shape = Shape(
         rows=64, groups=3, columns=4, overlap=overlap, families=families, groups_per_row=families, weight_bound=bound
     )
-    left, right = exposure_rows(shape), outcome_rows(shape)
+    left, right = exposure_rows(shape, 0), outcome_rows(shape, 0)
     at = {key.tobytes(): index for index, key in enumerate(left.keys)}
     assert len(at) == shape.rows
     assert np.diff(left.indptr).max() == shape.parameters("kkrt").targets_per_row
@@ -66,6 +80,27 @@ def test_the_expected_sums_are_those_of_a_join_in_the_clear(overlap: float, fami
                 sums[group][column] += int(left.weight[place]) * values[column]
     assert matches == int(shape.rows * overlap)
     assert np.array_equal(np.array(sums, dtype=object) % (1 << 64), expected_sums(shape).astype(object))
+
+
+def test_a_run_in_buckets_is_made_by_stretches_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = replace(SMALL, rows=3000, bucket_rows=1 << 10)
+    monkeypatch.setattr(workload, "STRETCH_ROWS", 1 << 10)
+    left, right = exposure_source(shape), outcome_source(shape)
+    assert isinstance(left, KeptLookups) and isinstance(right, KeptRows)
+    assert shape.buckets == 3 == shape.stretches and len(left) == len(right) == 3000
+    run = run_protocols(
+        private_join.exposure(
+            parameters=shape.parameters("kkrt"),
+            lookups=left,
+            streams=Streams(seed=bytes([1]) * 32, session_id=bytes(32)),
+        ),
+        private_join.outcome(
+            parameters=shape.parameters("kkrt"),
+            rows=right,
+            streams=Streams(seed=bytes([2]) * 32, session_id=bytes(32)),
+        ),
+    )
+    check_shares(shape, [each.shares.reshape(-1).tolist() for each in (run.first, run.second)])
 
 
 def test_a_side_that_fails_is_told_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:

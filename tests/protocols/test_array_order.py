@@ -84,12 +84,14 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
         rows(9, 16),
         lambda a: _kernels.row_keys(a, 1, np.zeros(9, np.uint8), np.zeros(9, np.int64)),
     ),
-    ("keys", rows(9, 16), lambda a: _kernels.valued_root(bytes(32), a, rows(9, 2, np.int64), 9)),
-    ("values", rows(9, 2, np.int64), lambda a: _kernels.valued_root(bytes(32), rows(9, 16), a, 9)),
+    ("keys", rows(9, 16), lambda a: _kernels.valued_root(bytes(32), a, rows(9, 2, np.int64), 9, 0)),
+    ("values", rows(9, 2, np.int64), lambda a: _kernels.valued_root(bytes(32), rows(9, 16), a, 9, 0)),
     (
         "keys of weights",
         rows(9, 16),
-        lambda a: _kernels.weighted_root(bytes(32), a, np.arange(10), np.zeros(9, np.int32), np.zeros(9, np.int64), 9),
+        lambda a: _kernels.weighted_root(
+            bytes(32), a, np.arange(10), np.zeros(9, np.int32), np.zeros(9, np.int64), 9, 0
+        ),
     ),
     (
         "people of pieces",

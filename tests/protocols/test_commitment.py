@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from cleanroom.protocols.commitment import lookups_root, merkle_root, rows_root
+from cleanroom.protocols.commitment import lookups_root, merkle_root, root_of_nodes, rows_root
 from cleanroom.vectors import check_file
 from tools.slow import merkle as reference
 
@@ -130,3 +130,36 @@ def test_rows_of_other_shapes_are_refused() -> None:
     ):
         with pytest.raises(ValueError):
             wrong()
+
+
+@pytest.mark.parametrize("padded", [1, 255, 256, 257, 1024, 1400, 3000])
+@pytest.mark.parametrize("count", [0, 1, 255, 700])
+def test_nodes_over_stretches_of_rows_join_to_the_root(count: int, padded: int) -> None:
+    count = min(count, padded)
+    rng = np.random.default_rng(count)
+    keys = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    values = rng.integers(-(2**63), 2**63 - 1, (count, 2))
+    held = rng.integers(0, 4, count)
+    indptr = np.cumsum([0, *held])
+    target, weight = rng.integers(0, 99, indptr[-1], dtype=np.int32), rng.integers(1, 99, indptr[-1])
+    nodes: tuple[list[bytes], list[bytes]] = ([], [])
+    for start in range(0, padded, 256):
+        part = slice(start, min(start + 256, count))
+        leaves = min(256, padded - start)
+        nodes[0].append(rows_root(key=KEY, keys=keys[part], values=values[part], padded=leaves, origin=start))
+        ends = indptr[min(start, count) : max(min(start + 256, count), min(start, count)) + 1]
+        inner = slice(ends[0], ends[-1])
+        nodes[1].append(
+            lookups_root(
+                key=KEY,
+                keys=keys[part],
+                indptr=ends - ends[0],
+                target=target[inner],
+                weight=weight[inner],
+                padded=leaves,
+                origin=start,
+            )
+        )
+    assert root_of_nodes(nodes[0]) == rows_root(key=KEY, keys=keys, values=values, padded=padded)
+    whole = lookups_root(key=KEY, keys=keys, indptr=indptr, target=target, weight=weight, padded=padded)
+    assert root_of_nodes(nodes[1]) == whole

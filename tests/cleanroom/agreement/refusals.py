@@ -458,9 +458,9 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "profile unknown": ([("[protocol]", '[protocol]\nprofile = "psi"')], "protocol.profile: expected one of ecdh"),
     "rows missing": ([("exposure = 16384, ", "")], "protocol.max_rows.exposure: is missing"),
     "rows zero": ([("exposure = 16384", "exposure = 0")], "protocol.max_rows.exposure: expected an integer from 1"),
-    "rows need buckets": (
+    "rows too many": (
         [("outcome = 1000000", "outcome = 16777217")],
-        "protocol.max_rows.outcome: more than 16777216 rows need buckets",
+        "protocol.max_rows.outcome: at most 16777216 rows a side can be joined, 16777217 found",
     ),
     "rows of a third side": (
         [("exposure = 16384", "exposure = 16384, other = 1")],

@@ -15,6 +15,7 @@ from cleanroom.agreement.model import Measure, Resolution
 from cleanroom.attribution import clock, exposure, functions, outcome, plain, touched, tree
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.errors import CleanroomError, DataError
+from cleanroom.kept import KeptLookups, KeptRows
 from cleanroom.plan import Plan, plan_of
 from tests.cleanroom.attribution.mutants import mutated
 from tests.cleanroom.attribution.world import (
@@ -195,6 +196,30 @@ def test_too_many_keys_are_a_local_error_and_a_count_equal_to_the_bound_fits() -
         agreement = make_agreement(metrics=world.agreement.metrics, **fits)
         with pytest.raises(DataError, match=rf"{side} .*max_rows\.{side}.* {count} needed"):
             prepared(replace(world, agreement=agreement))
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_rows_that_are_handed_over_some_at_a_time_are_those_of_one_go(at_once: int) -> None:
+    most = [0, 0]
+    for seed in range(30):
+        world = random_world(seed)
+        agreement, plan = world.agreement, plan_of(world.agreement)
+        touches, events = touch_batches(agreement, world.touches), outcome_batches(agreement, world.events)
+        known = [persons(world.known[:1]), persons(world.known[1:])]
+        lookups, mine = exposure.prepare_lookups(agreement, plan, touches, group_cap_key=KEY)
+        found, theirs = outcome.prepare_rows(agreement, plan, events, known)
+        kept_lookups = KeptLookups(plan.targets_per_row(agreement.release.max_groups_per_person))
+        kept_rows = KeptRows(len(plan.row_values))
+        assert mine == exposure.keep_lookups(
+            agreement, plan, touches, group_cap_key=KEY, keep=kept_lookups.append, at_once=at_once
+        )
+        assert theirs == outcome.keep_rows(agreement, plan, events, known, keep=kept_rows.append, at_once=at_once)
+        again, others = kept_lookups.held(), kept_rows.held()
+        for name in ("keys", "indptr", "target", "weight"):
+            assert np.array_equal(getattr(again, name), getattr(lookups, name))
+        assert np.array_equal(others.keys, found.keys) and np.array_equal(others.values, found.values)
+        most = [max(most[0], len(lookups)), max(most[1], len(found))]
+    assert min(most) > 20
 
 
 def test_what_the_data_side_must_not_hand_over_is_refused() -> None:

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from cleanroom import _kernels
-from cleanroom.data import spill as spill_module
 from cleanroom.data.spill import Spill
 from cleanroom.errors import CleanroomError
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 30, 5000])
 @pytest.mark.parametrize("words", [2, 4, 7])
-def test_rows_come_back_sorted(words: int, memory_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spill_module, "_BATCH_ROWS", 500)
+def test_rows_come_back_sorted(words: int, memory_bytes: int) -> None:
     generator = np.random.default_rng(words)
     rows = generator.integers(0, 2**64, (6000, words), dtype=np.uint64)
-    spill = Spill(words, memory_bytes=memory_bytes)
+    spill = Spill(words, memory_bytes=memory_bytes, run_rows=500)
     for start in range(0, 6000, 321):
         spill.append(rows[start : start + 321])
+    for part in range(256):
+        assert (spill.part(part) == rows[rows[:, 0] >> np.uint64(56) == part]).all()
     expected = rows[np.lexsort(rows.T[::-1])]
     parts = list(spill.sorted_parts())
     assert len(parts) > 5

@@ -1,0 +1,226 @@
+"""Prepared rows out of core: kept as they are made, read in ascending order of keys, and divided into buckets.
+
+Both sides' rows are a key of 16 bytes and a fixed number of words: an outcome row its columns, a lookup as many weights
+as the agreement allows it, unused ones zero. Up to a bound they are in memory; past it they are in scratch files
+without a name, encrypted with a key that never leaves the process (`data.spill`), which vanish with the process however
+it ends. Nothing here ever holds more than a run of rows, or one bucket.
+
+Dividing comes after the handshake, and the peer waits for it. So it takes as many rows as the public bound allows, of
+as many words, whatever the rows are: rows of zeros under random keys are kept beside the real ones before.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleanroom.attribution.rows import KEY_BYTES, Lookups, Rows
+from cleanroom.attribution.runs import person_starts
+from cleanroom.data.spill import MEMORY_BYTES, Spill
+from cleanroom.errors import CleanroomError
+from cleanroom.protocols.buckets import Partition
+from cleanroom.protocols.commitment import NODE_LEAVES
+from cleanroom.protocols.wire import chunks
+
+__all__ = ["Kept", "KeptLookups", "KeptRows"]
+
+Words = NDArray[np.uint64]
+T = TypeVar("T", Lookups, Rows)
+
+_KEY_WORDS: Final = KEY_BYTES // 8
+_MOST_BUCKETS: Final = 256
+"""A bucket's number is the top byte of a word."""
+_LEAST_RUN: Final = 1 << 14
+_HALF: Final = np.uint64(32)
+_LOW_HALF: Final = np.uint64((1 << 32) - 1)
+
+
+class Kept(ABC, Generic[T]):
+    """Rows of one side, of one form in memory (`T`) and another on the disk: words behind the key, never all zero."""
+
+    def __init__(self, words: int, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        """Args:
+        words: of a row behind its key.
+        memory_bytes: what is held in memory before a scratch file is used, once for rows and once for buckets.
+        """
+        self._words = words
+        self._memory_bytes = memory_bytes
+        self._spill = self._scratch(_KEY_WORDS + words)
+        self._divided: Spill | None = None
+        self._rows = 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(rows={len(self)})"
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self._rows
+
+    def append(self, rows: T) -> None:
+        """Keeps rows, in any order.
+
+        Raises:
+            CleanroomError: a scratch file cannot be written.
+        """
+        self._rows += len(rows)
+        self._spill.append(np.concatenate([_key_words(rows.keys), self._packed(rows)], axis=1))
+
+    def pad(self, rows: int) -> None:
+        """Keeps rows that are none beside the real ones, for `rows` together, so that dividing takes as long for any.
+
+        Raises:
+            CleanroomError: a scratch file cannot be written.
+        """
+        for start, stop in chunks(rows - self._spill.rows, self._run_rows):
+            padding = np.zeros((stop - start, _KEY_WORDS + self._words), dtype=np.uint64)
+            keys = np.frombuffer(secrets.token_bytes(KEY_BYTES * (stop - start)), dtype=np.uint64)
+            padding[:, :_KEY_WORDS] = keys.reshape(-1, _KEY_WORDS)
+            self._spill.append(padding)
+
+    def ascending(self) -> Iterator[T]:
+        """Yields all rows, ascending by key, `NODE_LEAVES` at a time but the last; as often as it is called.
+
+        Raises:
+            CleanroomError: a key was kept twice, or a scratch file cannot be read.
+        """
+        waiting = self._none
+        for words in self._ascending():
+            waiting = np.concatenate([waiting, words[_real(words)]])
+            while len(waiting) >= NODE_LEAVES:
+                yield self._of(waiting[:NODE_LEAVES])
+                waiting = waiting[NODE_LEAVES:]
+        if len(waiting):
+            yield self._of(waiting)
+
+    def held(self) -> T:
+        """All rows in memory, ascending by key."""
+        return self._of(np.concatenate([self._none, *(words[_real(words)] for words in self._ascending())]))
+
+    def none(self) -> T:
+        """No rows."""
+        return self._of(self._none)
+
+    def divided(self, partition: Partition, inspect: Callable[[T], None]) -> Callable[[int], T]:
+        """Divides the rows; see `cleanroom.protocols.buckets.Source`.
+
+        Raises:
+            BucketOverflowError: a bucket has more rows than its capacity.
+            CleanroomError: a scratch file cannot be written or read.
+            ValueError: there are more rows than the public bound, or more than 256 buckets.
+        """
+        if partition.buckets > _MOST_BUCKETS or self._rows > partition.rows:
+            raise ValueError(f"at most {_MOST_BUCKETS} buckets, and no more rows than the public bound, expected")
+        divided = self._divided = self._scratch(1 + _KEY_WORDS + self._words)
+        counts = np.zeros(partition.buckets, dtype=np.int64)
+        for words in self._ascending():
+            numbers = partition.numbers(_keys(words))
+            divided.append(np.concatenate([numbers.astype(np.uint64)[:, None] << np.uint64(56), words], axis=1))
+            real = _real(words)
+            counts += np.bincount(numbers[real], minlength=partition.buckets)
+            inspect(self._of(words[real]))
+        partition.check(counts)
+
+        def bucket(number: int) -> T:
+            words = divided.part(number)[:, 1:]  # in the order in which they came, which is that of their keys
+            return self._of(words[_real(words)])
+
+        return bucket
+
+    def close(self) -> None:
+        """Forgets the rows and closes the scratch files."""
+        self._spill.close()
+        if self._divided is not None:
+            self._divided.close()
+
+    @property
+    def _run_rows(self) -> int:
+        return max(_LEAST_RUN, self._memory_bytes // (8 * (_KEY_WORDS + self._words)))
+
+    @property
+    def _none(self) -> Words:
+        return np.zeros((0, _KEY_WORDS + self._words), dtype=np.uint64)
+
+    def _scratch(self, words: int) -> Spill:
+        return Spill(words, memory_bytes=self._memory_bytes, run_rows=self._run_rows)
+
+    def _ascending(self) -> Iterator[Words]:
+        """All rows and what pads them, as words behind their keys."""
+        for words in self._spill.parts():
+            ordered = words[_key_order(words)]
+            if not person_starts(ordered[:, :_KEY_WORDS].view(np.uint8)).all():
+                raise CleanroomError("one person reached the preparation twice")
+            yield ordered
+
+    def _of(self, words: Words) -> T:
+        return self._unpacked(_keys(words), words[:, _KEY_WORDS:])
+
+    @abstractmethod
+    def _packed(self, rows: T) -> Words:
+        """Rows as words, n × words."""
+
+    @abstractmethod
+    def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> T:
+        """And back."""
+
+
+class KeptRows(Kept[Rows]):
+    """The outcome side's rows: a word a column."""
+
+    def _packed(self, rows: Rows) -> Words:
+        return np.ascontiguousarray(rows.values).view(np.uint64)
+
+    def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> Rows:
+        return Rows(keys=keys, values=np.ascontiguousarray(words).view(np.int64))
+
+
+class KeptLookups(Kept[Lookups]):
+    """The exposure side's lookups: a word a weight, target in its upper half and weight in its lower one."""
+
+    def _packed(self, rows: Lookups) -> Words:
+        counts = np.diff(rows.indptr)
+        if int(counts.max(initial=0)) > self._words or int(np.abs(rows.weight).max(initial=0)) >> 31:
+            raise CleanroomError("a lookup has more weights, or a larger one, than the agreement allows")
+        words = np.zeros((len(rows), self._words), dtype=np.uint64)
+        row = np.repeat(np.arange(len(rows)), counts)
+        place = np.arange(len(row)) - np.repeat(rows.indptr[:-1], counts)
+        words[row, place] = rows.target.astype(np.uint64) << _HALF | rows.weight.view(np.uint64) & _LOW_HALF
+        return words
+
+    def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> Lookups:
+        used = words != 0
+        flat = words[used]
+        return Lookups(
+            keys=keys,
+            indptr=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(used.sum(axis=1))]),
+            target=(flat >> _HALF).astype(np.int32),
+            weight=(flat & _LOW_HALF).astype(np.uint32).view(np.int32).astype(np.int64),
+        )
+
+
+def _real(words: Words) -> NDArray[np.bool_]:
+    """Which rows of words behind keys are no padding."""
+    real: NDArray[np.bool_] = np.logical_or.reduce(words[:, _KEY_WORDS:] != 0, axis=1)
+    return real
+
+
+def _key_order(words: Words) -> NDArray[np.int64]:
+    """The order that sorts rows of words by their keys."""
+    high, low = words[:, 0], words[:, 1]
+    order = np.argsort(high)
+    ranked = high[order]
+    return np.lexsort((low, high)) if (ranked[1:] == ranked[:-1]).any() else order
+
+
+def _key_words(keys: NDArray[np.uint8]) -> Words:
+    """Keys as two words, so that their order is that of the byte strings."""
+    return np.ascontiguousarray(keys).view(">u8").astype(np.uint64).reshape(-1, _KEY_WORDS)
+
+
+def _keys(words: Words) -> NDArray[np.uint8]:
+    """The keys in front of rows of words."""
+    return words[:, :_KEY_WORDS].astype(">u8").view(np.uint8).reshape(-1, KEY_BYTES)

@@ -1,0 +1,222 @@
+"""Prepared rows out of core: nothing lost, ascending, divided as in memory, nothing in clear, sizes of bounds alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cleanroom.attribution.rows import Lookups, Rows
+from cleanroom.data import spill
+from cleanroom.data.spill import Spill
+from cleanroom.errors import CleanroomError
+from cleanroom.kept import Kept, KeptLookups, KeptRows
+from cleanroom.protocols.buckets import BucketOverflowError, Partition
+
+ROWS = 60_000
+BOUND = 1 << 16
+COLUMNS = 3
+WIDTH = 4
+IN_MEMORY, ON_DISK = 1 << 30, 1 << 16
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cleanroom.kept._LEAST_RUN", 1 << 10)
+
+
+def random_rows(seed: int = 1, count: int = ROWS) -> Rows:
+    generator = np.random.default_rng(seed)
+    values = generator.integers(-(1 << 62), 1 << 62, (count, COLUMNS), dtype=np.int64)
+    values[:, 1:] *= generator.integers(2, size=(count, COLUMNS - 1))
+    return Rows(keys=generator.integers(256, size=(count, 16), dtype=np.uint8), values=values)
+
+
+def random_lookups(seed: int = 1, count: int = ROWS) -> Lookups:
+    generator = np.random.default_rng(seed)
+    held = generator.integers(1, WIDTH + 1, size=count)
+    weight = generator.integers(1, 1 << 31, size=int(held.sum())) * generator.choice([-1, 1], size=int(held.sum()))
+    return Lookups(
+        keys=generator.integers(256, size=(count, 16), dtype=np.uint8),
+        indptr=np.concatenate([[0], np.cumsum(held)]),
+        target=generator.integers(1 << 31, size=len(weight)).astype(np.int32),
+        weight=weight,
+    )
+
+
+def pieces(rows: Any, step: int = 7_001) -> Iterator[Any]:
+    """The rows cut into stretches, as the preparation makes them."""
+    for start in range(0, len(rows), step):
+        yield chosen(rows, np.arange(start, min(start + step, len(rows))))
+
+
+def chosen(rows: Any, places: NDArray[np.int64]) -> Any:
+    return (
+        rows._chosen(places) if isinstance(rows, Lookups) else Rows(keys=rows.keys[places], values=rows.values[places])
+    )
+
+
+def kept_of(rows: Any, memory_bytes: int) -> Any:
+    kept: Any = KeptLookups(WIDTH, memory_bytes=memory_bytes) if isinstance(rows, Lookups) else KeptRows(
+        COLUMNS, memory_bytes=memory_bytes
+    )  # fmt: skip
+    for part in pieces(rows):
+        kept.append(part)
+    return kept
+
+
+def equal(one: Any, other: Any) -> bool:
+    names = ("keys", "indptr", "target", "weight") if isinstance(one, Lookups) else ("keys", "values")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def key_order(keys: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return np.array(sorted(range(len(keys)), key=lambda row: keys[row].tobytes()))
+
+
+def partition(**change: Any) -> Partition:
+    return Partition(**{"session_id": bytes(32), "buckets": 5, "rows": BOUND, "capacity": BOUND, **change})
+
+
+@pytest.mark.parametrize("memory", [IN_MEMORY, ON_DISK])
+@pytest.mark.parametrize("make", [random_rows, random_lookups])
+def test_rows_come_back_ascending_and_as_they_were(make: Any, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = make()
+    kept = kept_of(rows, memory)
+    kept.pad(BOUND)
+    ascending = chosen(rows, key_order(rows.keys))
+    assert len(kept) == ROWS and equal(kept.held(), ascending)
+    monkeypatch.setattr("cleanroom.kept.NODE_LEAVES", 1 << 12)
+    stretches = list(kept.ascending())
+    assert [len(part) for part in stretches] == [1 << 12] * (ROWS >> 12) + [ROWS % (1 << 12)]
+    assert np.array_equal(np.concatenate([part.keys for part in stretches]), ascending.keys)
+    kept.close()
+
+
+@pytest.mark.parametrize("memory", [IN_MEMORY, ON_DISK])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("make", [random_rows, random_lookups])
+def test_buckets_hold_what_they_hold_in_memory(make: Any, padded: bool, memory: int) -> None:
+    rows = make()
+    kept = kept_of(rows, memory)
+    if padded:
+        kept.pad(BOUND)
+    seen: list[int] = []
+    divided = kept.divided(partition(), lambda part: seen.append(len(part)))
+    plain = chosen(rows, key_order(rows.keys)).divided(partition(), lambda part: None)
+    assert sum(seen) == ROWS
+    for number in range(5):
+        assert len(divided(number)) > 0 and equal(divided(number), plain(number))
+    kept.close()
+
+
+@pytest.mark.parametrize("make", [random_rows, random_lookups])
+def test_no_rows_are_five_empty_buckets(make: Any) -> None:
+    kept = kept_of(make(count=0), ON_DISK)
+    kept.pad(BOUND)
+    divided = kept.divided(partition(), lambda part: None)
+    assert [len(divided(number)) for number in range(5)] == [0] * 5 and len(kept.held()) == 0
+
+
+def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer waits for it: as many keys are hashed, and as many bytes written and read, for a few rows as for all."""
+    work: list[tuple[int, int]] = []
+    real_numbers, real_append = Partition.numbers, Spill.append
+
+    def numbers(self: Partition, keys: NDArray[np.uint8]) -> NDArray[np.int64]:
+        work.append((0, len(keys)))
+        return real_numbers(self, keys)
+
+    def append(self: Spill, rows: NDArray[np.uint64]) -> None:
+        work.append((1, rows.size))
+        real_append(self, rows)
+
+    found = []
+    for count in (0, 5, ROWS, BOUND):
+        for rows in (random_rows(count=count), random_lookups(count=count)):
+            kept = kept_of(rows, ON_DISK)
+            kept.pad(BOUND)
+            with monkeypatch.context() as patch:
+                patch.setattr(Partition, "numbers", numbers)
+                patch.setattr(Spill, "append", append)
+                kept.divided(partition(), lambda part: None)
+            found.append([sum(size for kind, size in work if kind == which) for which in (0, 1)])
+            work.clear()
+            kept.close()
+    assert {tuple(each) for each in found[0::2]} == {(BOUND, BOUND * (3 + COLUMNS))}
+    assert {tuple(each) for each in found[1::2]} == {(BOUND, BOUND * (3 + WIDTH))}
+
+
+def test_an_overflow_and_too_many_rows_are_refused() -> None:
+    kept = kept_of(random_rows(), ON_DISK)
+    with pytest.raises(BucketOverflowError):
+        kept.divided(partition(capacity=ROWS // 5), lambda part: None)
+    with pytest.raises(ValueError, match="public bound"):
+        kept.divided(partition(rows=ROWS - 1), lambda part: None)
+
+
+def test_rows_are_inspected_before_any_bucket_is_handed_out() -> None:
+    def refuse(part: Rows) -> None:
+        raise CleanroomError("seen")
+
+    with pytest.raises(CleanroomError, match="seen"):
+        kept_of(random_rows(), ON_DISK).divided(partition(), refuse)
+
+
+def test_keys_with_equal_heads_ascend_as_byte_strings() -> None:
+    rows = random_rows(count=400)
+    rows.keys[::2, :8] = 7
+    kept = kept_of(rows, IN_MEMORY)
+    assert equal(kept.held(), chosen(rows, key_order(rows.keys)))
+
+
+def test_a_key_twice_is_refused() -> None:
+    rows = random_rows()
+    kept = kept_of(rows, ON_DISK)
+    kept.append(chosen(rows, np.array([17])))
+    with pytest.raises(CleanroomError, match="twice"):
+        list(kept.ascending())
+
+
+@pytest.mark.parametrize("lookups", [random_lookups(count=4), random_lookups(count=1)])
+def test_weights_that_do_not_fit_are_refused(lookups: Lookups) -> None:
+    with pytest.raises(CleanroomError, match="agreement allows"):
+        KeptLookups(int(np.diff(lookups.indptr).max()) - 1).append(lookups)
+    big = Lookups(keys=lookups.keys[:1], indptr=np.array([0, 1]), target=lookups.target[:1], weight=np.array([1 << 31]))
+    with pytest.raises(CleanroomError, match="agreement allows"):
+        KeptLookups(WIDTH).append(big)
+
+
+def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    opened: list[Any] = []
+    real = tempfile.TemporaryFile
+
+    def spied(**arguments: Any) -> Any:
+        opened.append(real(**arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(spill.tempfile, "TemporaryFile", spied)
+    rows = random_rows()
+    kept = kept_of(rows, ON_DISK)
+    kept.divided(partition(), lambda part: None)
+    assert len(opened) == 2 and list(tmp_path.iterdir()) == []
+    for file in opened:
+        file.seek(0)
+        content = file.read()
+        assert len(content) > 1 << 20
+        for row in (0, 100, 9_999):
+            assert rows.keys[row, :8].tobytes() not in content
+            assert rows.keys[row, 7::-1].tobytes() not in content
+            assert rows.values[row, :1].tobytes() not in content
+    kept.close()
+    assert all(file.closed for file in opened)
+
+
+def test_repr_shows_no_more_than_a_count() -> None:
+    kept: Kept[Rows] = kept_of(random_rows(count=3), IN_MEMORY)
+    assert repr(kept) == "KeptRows(rows=3)"
