@@ -16,7 +16,7 @@ from statistics import linear_regression
 from typing import Final
 
 from benchmarks import machine
-from benchmarks.join import TOTALS_RULE, medians, parse_rows, totals_row
+from benchmarks.join import LARGEST, TOTALS_RULE, medians, parse_rows, totals_row
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import PairFigures, run_pair
 from benchmarks.workload import PROFILES, Shape
@@ -24,8 +24,6 @@ from benchmarks.workload import PROFILES, Shape
 __all__ = ["exponent", "exponents_table", "main"]
 
 SIZES: Final = tuple(1 << power for power in range(16, 25))
-LARGEST: Final = {"ecdh": 1 << 18}
-"""Where the default sizes end for a profile: minutes a run beyond it."""
 QUANTITIES: Final[dict[str, Callable[[PairFigures], float]]] = {
     "wall s": lambda run: run.wall,
     "cpu s of both": lambda run: sum(run.cpu.values()),
@@ -96,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "rows", nargs="*", type=parse_rows, help="rows a side; without any, 2^16 to 2^24 (ecdh to 2^18)"
     )
-    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=["kkrt"])
+    parser.add_argument(
+        "--profile", nargs="+", choices=PROFILES, default=[name for name in PROFILES if name not in LARGEST]
+    )
     parser.add_argument("--from", dest="least", type=parse_rows, default=1 << 16, help="smaller sizes are not fitted")
     parser.add_argument("--repeat", type=int, default=1, help="runs a size; the median by CPU seconds is taken")
     parser.add_argument("--all-cores", action="store_true", help="do not pin: both sides use every core")

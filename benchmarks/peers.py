@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any, TextIO
 
 from benchmarks import machine
-from benchmarks.join import TOTALS_RULE, medians, parse_rows, steps_table, totals_row
+from benchmarks.join import LARGEST, TOTALS_RULE, medians, parse_rows, steps_table, totals_row
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROOT, PairFigures, run_pair
 from benchmarks.workload import PROFILES, Shape
@@ -35,8 +35,6 @@ __all__ = ["Peer", "PeerFigures", "installed", "main"]
 PEER_SECONDS = 1_200.0
 REVEALED = "the peers reveal the intersection and aggregate nothing; this join reveals only the release"
 SIZES = [1 << power for power in (16, 18, 20)]
-LARGEST = {"ecdh": 1 << 18}
-"""Where the default sizes end for a profile: minutes a run beyond it, so larger ones are to be asked for."""
 CORES = {"one": "one core and one thread a party", "all": "no party bound to a core"}
 
 

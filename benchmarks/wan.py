@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from benchmarks import machine
 from benchmarks.island import available
-from benchmarks.join import medians, parse_rows, steps_table
+from benchmarks.join import LARGEST, medians, parse_rows, steps_table
 from benchmarks.networks import Wide
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROLES, PairFigures, run_pair
@@ -26,8 +26,6 @@ from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["main", "road_of", "wan_row"]
 
-SLOW = {"ecdh"}
-"""Profiles that compute for minutes, so that a slow wire says little: run only where they are named."""
 _HEADER = (
     "|  profile |     rows | Mbit/s | delay ms | wall s |  wire s | TCP and waits s | cpu s A | cpu s B |  wire MB "
     "| A sent MB | B sent MB | MiB A | MiB B |"
@@ -89,7 +87,8 @@ def wan_row(run: PairFigures, road: Road) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wan", description=__doc__)
     parser.add_argument("rows", nargs="*", type=parse_rows, help="rows a side; without any, 2^16, 2^18 and 2^20")
-    usual = [profile for profile in PROFILES if profile not in SLOW]
+    # minutes of work say little about a slow wire: such a profile is to be named
+    usual = [profile for profile in PROFILES if profile not in LARGEST]
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=usual)
     parser.add_argument("--mbit", type=float, default=100.0, help="megabits a second, in each direction")
     parser.add_argument(

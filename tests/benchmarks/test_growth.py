@@ -49,7 +49,7 @@ def test_small_sizes_are_left_out_of_the_fit() -> None:
 
 def test_growth_runs_and_prints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CLEANROOM_BENCH_NETWORK", "0")
-    assert growth.main(["256", "512", "--from", "256", "--json"]) == 0
+    assert growth.main(["256", "512", "--profile", "kkrt", "--from", "256", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [run["shape"]["rows"] for run in found["runs"]] == [256, 512]
 

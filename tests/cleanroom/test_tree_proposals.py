@@ -123,7 +123,7 @@ def work(agreement: Agreement, found: dict[Role, NodeCounts], tree: tuple[int, .
     return sum(price[role] * side.rows(tree) for role, side in found.items())
 
 
-@pytest.mark.parametrize("profile", [Profile.ECDH, Profile.KKRT])
+@pytest.mark.parametrize("profile", list(Profile))
 @pytest.mark.parametrize("orders", [1, 6, 40])
 def test_hours_over_sixty_days_cost_at_most_six_times_days(profile: Profile, orders: int) -> None:
     rows, seconds = {}, {}
