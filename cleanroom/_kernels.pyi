@@ -105,6 +105,9 @@ def pprf_reconstruct(
 
 # --- expand_convolute.rs
 def expand_convolute(key: bytes, vector: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
+def expand_convolute_pair(
+    key: bytes, one: NDArray[np.uint64], other: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
 def expand_convolute_with_bytes(
     key: bytes, vector: NDArray[np.uint64], bytes: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]: ...

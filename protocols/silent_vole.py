@@ -199,8 +199,9 @@ def receiver(*, streams: Streams, label: str, length: int) -> Protocol[VoleRecei
         batch = asked.batch
         values = np.packbits(asked.choices, bitorder="little").view("<u8").astype(np.uint64, copy=False)
         noise = -asked.places().astype(np.uint64)[:, :, None] & values.reshape(-1, 1, 2)
-        u[batch.start : batch.stop] = _kernels.expand_convolute(code, noise.reshape(-1, 2))[: batch.stop - batch.start]
-        v[batch.start : batch.stop] = _kernels.expand_convolute(code, leaves)[: batch.stop - batch.start]
+        elements, encoded = _kernels.expand_convolute_pair(code, noise.reshape(-1, 2), leaves)
+        u[batch.start : batch.stop] = elements[: batch.stop - batch.start]
+        v[batch.start : batch.stop] = encoded[: batch.stop - batch.start]
 
     batches = _batches(_ELEMENTS, length, label)
     yield from _receive(transfers, batches, streams, take, lambda done: Progress(_STEP, done, length))

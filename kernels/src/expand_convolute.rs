@@ -119,8 +119,15 @@ fn sums_of<E: Element>(group: &[E]) -> [E; SUMS] {
     sums
 }
 
+/// Both convolutions, one after the other, in place.
+fn convolve<E: Element>(stream: &Stream, vector: &mut [E]) {
+    if !vector.is_empty() {
+        (0..PASSES).for_each(|pass| convolve_once(stream, pass, vector));
+    }
+}
+
 /// One convolution, in place; the length is a multiple of four, and of at least two windows.
-fn convolve<E: Element>(stream: &Stream, domain: u64, vector: &mut [E]) {
+fn convolve_once<E: Element>(stream: &Stream, domain: u64, vector: &mut [E]) {
     let size = vector.len();
     let mut tables = Zeroizing::new(vec![[E::default(); SUMS]; TABLES]);
     let mut words = [0u32; STREAM_BLOCKS * WORDS];
@@ -177,12 +184,7 @@ fn encode<E: Element, F: Element>(key: &[u8; 16], one: &mut [E], other: &mut [F]
     let size = one.len() / 2;
     let (kept, summed) = one.split_at_mut(size);
     let (other_kept, other_summed) = other.split_at_mut(other.len() / 2);
-    for pass in 0..PASSES {
-        convolve(&stream, pass, summed);
-        if !other_summed.is_empty() {
-            convolve(&stream, pass, other_summed);
-        }
-    }
+    rayon::join(|| convolve(&stream, summed), || convolve(&stream, other_summed));
     let mut out = (kept.to_vec(), other_kept.to_vec());
     // an empty vector has as many chunks as the other one
     let chunks = size.div_ceil(TASK);
@@ -257,8 +259,27 @@ fn expand_convolute_with_bytes<'py>(
     Ok((words_of(py, out)?, out_bytes.into_pyarray(py)))
 }
 
+/// Encodes two vectors of 2n × 2 words to n × 2 words each under a key of 16 bytes. Both are overwritten with zeros.
+#[pyfunction]
+#[allow(clippy::type_complexity)] // two arrays
+fn expand_convolute_pair<'py>(
+    py: Python<'py>,
+    key: &[u8],
+    mut one: PyReadwriteArray2<'py, u64>,
+    mut other: PyReadwriteArray2<'py, u64>,
+) -> PyResult<(Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>)> {
+    let key = key_of(key)?;
+    let (one, other) = (words_in(&mut one)?, words_in(&mut other)?);
+    if one.len() != other.len() {
+        return Err(PyValueError::new_err("two vectors of equal length"));
+    }
+    let (out, other_out) = py.detach(|| encode(&key, pairs_mut(one), pairs_mut(other)));
+    Ok((words_of(py, out)?, words_of(py, other_out)?))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(expand_convolute, module)?)?;
+    module.add_function(wrap_pyfunction!(expand_convolute_pair, module)?)?;
     module.add_function(wrap_pyfunction!(expand_convolute_with_bytes, module)?)
 }
 

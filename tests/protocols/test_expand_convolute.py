@@ -81,6 +81,10 @@ def test_the_code_equals_the_reference(size: int) -> None:
     encoded, encoded_octets = _kernels.expand_convolute_with_bytes(KEY, spent, spent_octets)
     assert numbers(encoded) == expected and encoded_octets.tolist() == expected_octets
     assert not spent.any() and not spent_octets.any()
+    spent, other = vector.copy(), vector[::-1].copy()
+    one, reversed_one = _kernels.expand_convolute_pair(KEY, spent, other)
+    assert numbers(one) == expected and numbers(reversed_one) == slow.encode(KEY, numbers(vector[::-1]))
+    assert not spent.any() and not other.any()
 
 
 def test_the_code_depends_on_its_key() -> None:

@@ -156,6 +156,8 @@ VECTOR = np.zeros((128, 2), dtype=np.uint64)
         lambda: _kernels.expand_convolute(bytes(16), VECTOR[:126].copy()),
         lambda: _kernels.expand_convolute(bytes(16), VECTOR[:120].copy()),
         lambda: _kernels.expand_convolute(bytes(16), np.zeros((2, 128), dtype=np.uint64).T),
+        lambda: _kernels.expand_convolute_pair(bytes(16), VECTOR.copy(), np.zeros((136, 2), dtype=np.uint64)),
+        lambda: _kernels.expand_convolute_pair(bytes(15), VECTOR.copy(), VECTOR.copy()),
         lambda: _kernels.expand_convolute_with_bytes(bytes(16), VECTOR.copy(), np.zeros(127, dtype=np.uint8)),
         lambda: _kernels.expand_convolute_with_bytes(bytes(16), VECTOR.copy(), np.zeros(256, dtype=np.uint8)[::2]),
         lambda: _kernels.expand_convolute_with_bytes(bytes(17), VECTOR.copy(), np.zeros(128, dtype=np.uint8)),
