@@ -39,6 +39,7 @@ CHECKS: Final[dict[str, Check]] = {
     "ot/v1/run.json": transfers.transfers_run,
     "private_join/v1/ecdh_gaussian.json": whole.whole_run,
     "private_join/v1/kkrt_none.json": whole.whole_run,
+    "private_join/v1/vole_none.json": whole.whole_run,
     "release/v1/conjunction.json": openings.opening_run,
     "release/v1/differences.json": openings.opening_run,
     "release/v1/gaussian.json": openings.opening_run,

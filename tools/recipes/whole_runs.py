@@ -22,6 +22,7 @@ CASES: Final = {
         profile="ecdh", noise="gaussian", recipient="media", groups=("a", "b", "c"), eligibility=True
     ),
     "kkrt_none": Agreed(profile="kkrt", noise="none", recipient="shop", groups=("a", "b"), eligibility=False),
+    "vole_none": Agreed(profile="vole", noise="none", recipient="media", groups=("a", "b"), eligibility=False),
 }
 CLASS_POSITION: Final = (0, 1, 1)  # matched; buyers and visitors of one window
 CHAINS: Final = (((1,),), ((2,),))

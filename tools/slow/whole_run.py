@@ -8,10 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from tools.slow import base_ot, cuckoo, ed25519, grouped_sum, hint, kkrt, opening, oprf, session, transcript
+from tools.slow import (
+    base_ot,
+    cuckoo,
+    ed25519,
+    grouped_sum,
+    hint,
+    kkrt,
+    opening,
+    oprf,
+    oprf_vole,
+    session,
+    silent_vole,
+    transcript,
+)
 from tools.slow.frames import Sent, pieces
 from tools.slow.hint import Prf
 from tools.slow.selections import equal, select
+from tools.slow.silent_transfers import SilentTransfers
 from tools.slow.streams import Streams, keystream
 from tools.slow.transcript import Frame, numbered
 from tools.slow.transfers import Transfers
@@ -40,7 +54,7 @@ class Parameters:
     """What both sides know."""
 
     agreement_hash: bytes
-    profile: str  # "ecdh" or "kkrt"
+    profile: str  # "ecdh", "kkrt" or "vole"
     rows_exposure: int  # padded
     rows_outcome: int
     class_position: Sequence[int]  # of every column
@@ -149,7 +163,7 @@ def record_statement(record: Mapping[str, object]) -> bytes:
 def _hello(parameters: Parameters, own: Side, role: int) -> session.Hello:
     return session.Hello(
         role=role,
-        profile={"ecdh": 1, "kkrt": 2}[parameters.profile],
+        profile={"ecdh": 1, "kkrt": 2, "vole": 3}[parameters.profile],
         rows_exposure=parameters.rows_exposure,
         rows_outcome=parameters.rows_outcome,
         columns=len(parameters.class_position),
@@ -204,7 +218,7 @@ def _join(
     n_bins, columns = cuckoo.bin_count(parameters.rows_exposure), len(parameters.class_position)
     placed, attempt = cuckoo.place_padded(exposure.keys, rows=parameters.rows_exposure, n_bins=n_bins, streams=mine)
     queries = cuckoo.queries(placed, exposure.keys, mine)
-    oblivious = _ecdh if parameters.profile == "ecdh" else _kkrt
+    oblivious = {"ecdh": _ecdh, "kkrt": _kkrt, "vole": _vole}[parameters.profile]
     sent: Messages = [(0, Sent("bins.attempt", attempt.to_bytes(4, "little")))]
     messages, answers, prf = oblivious(mine, theirs, queries, 8 + 8 * columns)
     sent += messages
@@ -229,7 +243,9 @@ def _join(
     back = Transfers(sender=theirs, receiver=mine, label="from outcome")
     sent += [(0 if own else 1, message) for own, message in forth.messages()]
     sent += [(1 if own else 0, message) for own, message in back.messages()]
-    one, other, messages = equal(forth, [row[0] for row in decoded], made.targets)
+    silent = SilentTransfers(forth, sender=mine, receiver=theirs, label="from exposure")
+    chosen = silent if parameters.profile == "vole" else forth
+    one, other, messages = equal(chosen, [row[0] for row in decoded], made.targets)
     sent += messages
     first, second, messages = select(forth, back, (one, other), [row[1:] for row in decoded], made.masks)
     sent += messages
@@ -301,3 +317,25 @@ def _kkrt(
         (0, Sent("oprf.correction", message)),
     ]
     return sent, answers, prf
+
+
+def _vole(
+    receiver: Streams, sender: Streams, queries: Sequence[bytes], output_bytes: int
+) -> tuple[Messages, list[bytes], Prf]:
+    """Likewise, in profile vole."""
+    session_id, label = receiver.session_id, "oprf-vole 0"
+    transfers = Transfers(sender=sender, receiver=receiver, label=label)
+    made = silent_vole.run(
+        transfers, flavour=silent_vole.ELEMENTS, sender=sender, receiver=receiver, label=label, count=len(queries)
+    )
+    delta = sum(element << 4 * place for place, element in enumerate(transfers.delta))
+    masked = [oprf_vole.masked(session_id, 0, query, u) for query, u in zip(queries, made.u, strict=True)]
+    answers = [oprf_vole.hash_element(session_id, 0, at, v, output_bytes) for at, v in enumerate(made.v)]
+    rows = [oprf_vole.sender_row(k, delta, message) for k, message in zip(made.k, masked, strict=True)]
+
+    def prf(at: int, point: bytes) -> bytes:
+        return oprf_vole.evaluate(rows[at], delta, session_id, 0, index=at, data=point, output_bytes=output_bytes)
+
+    sent = [(1 if own else 0, message) for own, message in transfers.messages()]
+    sent += [(0 if own else 1, message) for own, message in made.messages]
+    return [*sent, (0, Sent("oprf.masked", b"".join(masked)))], answers, prf

@@ -73,6 +73,12 @@ CHANGES = {
         ("session_id",),
         ("sides", "outcome", "seed"),
     ],
+    "private_join/v1/vole_none.json": [
+        ("frames", 12, "sha256"),
+        ("values", 0, 1),
+        ("session_id",),
+        ("sides", "exposure", "seed"),
+    ],
     "release/v1/conjunction.json": [("frames", -1, "sha256"), ("passed", 0, 0)],
     "release/v1/differences.json": [("frames", -1, "sha256"), ("passed", 1, 0), ("terms", "min_people")],
     "release/v1/gaussian.json": [("frames", 5, "sha256"), ("values", 0, 0), ("terms", "min_people")],

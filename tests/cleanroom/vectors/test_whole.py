@@ -11,7 +11,7 @@ import pytest
 from cleanroom.vectors import check_file
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "private_join" / "v1"
-NAMES = ("ecdh_gaussian", "kkrt_none")
+NAMES = ("ecdh_gaussian", "kkrt_none", "vole_none")
 CLASSES = (0, 1, 1)
 
 
@@ -52,8 +52,9 @@ def test_with_noise_the_gates_of_eligible_groups_are_open() -> None:
     assert {value for row in case["passed"] for value in row} == {True, False}
 
 
-def test_without_noise_differences_from_released_counts_are_suppressed() -> None:
-    case = load("kkrt_none")
+@pytest.mark.parametrize("name", ["kkrt_none", "vole_none"])
+def test_without_noise_differences_from_released_counts_are_suppressed(name: str) -> None:
+    case = load(name)
     least = case["terms"]["min_people"]
     expected = []
     for matched, buyers, visitors in plain_join(case):
