@@ -21,6 +21,7 @@ from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
 from cleanroom.protocols import oprf_ecdh, oprf_kkrt, oprf_vole, private_join, session
 from cleanroom.protocols.private_join import JoinParameters, Oprf
+from cleanroom.protocols.profiles import Transfers, steps_of
 from cleanroom.protocols.rlwe import DEGREE
 from cleanroom.protocols.traffic import Traffic, Volume, total
 from cleanroom.release import opening, signatures
@@ -38,11 +39,12 @@ _MICROSECONDS: Final = {
     "evaluate": 40.8,  # a point of the hint (three a row), at the outcome side, meanwhile
     "extend": 0.45,  # profile kkrt: a bin, at the exposure side, while the outcome side takes half as long
     "hash": 0.7,  # profile kkrt: a point of the hint, at the outcome side
-    "expand": 1.0,  # profile vole: a bin, both sides at once
-    "multiply": 0.5,  # profile vole: a point of the hint, at the outcome side
+    "expand": 0.35,  # profile vole: a bin, both sides in turns and at once
+    "multiply": 0.3,  # profile vole: a point of the hint, at the outcome side
     "encode": 0.7,  # a point
     "decode": 0.7,  # a bin
     "equality": 5.3,  # a bin, both sides in turns
+    "silent equality": 6.7,  # profile vole: the same, with the expansion of its transfers
     "mux": 0.35,  # a bin, and as much again for every six columns
     "ciphertext": 800.0,  # a column of a block of bins, both sides
     "weight": 0.11,  # a weight of a bin, padding too
@@ -50,8 +52,8 @@ _MICROSECONDS: Final = {
     "answer target": 1500.0,
     "set-up": 250_000.0,  # once: connection, handshake, base transfers, signatures
 }
-"""Measured on one core of an AMD Zen 3 of 2021, 2.5 GHz; the two of profile kkrt on an Intel Xeon at 2.6 GHz, and so
-are those of `element_sums`, which says what the weighing costs."""
+"""Measured on one core of an AMD Zen 3 of 2021, 2.5 GHz; those of profiles kkrt and vole on an Intel Xeon at 2.6 GHz,
+and so are those of `element_sums`, which says what the weighing costs."""
 
 _MEGABYTE: Final = 1 << 20
 _BASE_BYTES: Final = 240 * _MEGABYTE
@@ -178,7 +180,9 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
     else:
         oprf = n_bins * max(cost["blind"], cost["answer"])
         oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
-    transfers = n_bins * (cost["decode"] + cost["equality"] + cost["mux"] * (1 + columns / 6))
+    silent = steps_of(parameters.oprf).transfers is Transfers.SILENT
+    equality = cost["silent equality" if silent else "equality"]
+    transfers = n_bins * (cost["decode"] + equality + cost["mux"] * (1 + columns / 6))
     sums = blocks * columns * cost["ciphertext"] + division.count * shape.load.way(parameters.n_bins).microseconds
     sums += shape.targets * cost["answer target"] + n_bins * shape.entries_per_bin * (
         cost["weight"] + columns * cost["weight column"]

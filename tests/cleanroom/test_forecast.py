@@ -103,8 +103,8 @@ def test_suppressed_figures_save_their_openings() -> None:
         assert full.bytes - empty.bytes == 40 * cells + 16  # the message's header goes as well
 
 
-@pytest.mark.parametrize("credit", ["last_touch", "linear"])
-def test_bytes_are_those_of_a_join_with_credit_labels_and_bands(credit: str) -> None:
+@pytest.mark.parametrize(("credit", "profile"), [("last_touch", Profile.KKRT), ("linear", Profile.VOLE)])
+def test_bytes_are_those_of_a_join_with_credit_labels_and_bands(credit: str, profile: Profile) -> None:
     funnels = (random_funnel(seed) for seed in range(2000))
     funnel = next(
         each
@@ -115,7 +115,7 @@ def test_bytes_are_those_of_a_join_with_credit_labels_and_bands(credit: str) -> 
         and any(metric.credit for metric in each.agreement.metrics)
         and {touch[0] for touch in each.touches} & {part[0] for part in each.parts}
     )
-    choice = replace(funnel.agreement.protocol, max_rows_exposure=1024, max_rows_outcome=4096, profile=Profile.KKRT)
+    choice = replace(funnel.agreement.protocol, max_rows_exposure=1024, max_rows_outcome=4096, profile=profile)
     funnel = replace(funnel, agreement=replace(funnel.agreement, protocol=choice))
     plan = plan_of(funnel.agreement)
     lookups, rows = prepared(funnel, plan)
