@@ -16,6 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 mod cipher;
 mod level;
+mod polynomial;
 mod ring;
 mod sample;
 mod weigh;

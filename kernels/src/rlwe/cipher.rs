@@ -7,7 +7,9 @@
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::ring::{encode, primes, zero, Element, DEGREE, LIMBS, PRIMES, PRIME_BYTES};
+use super::level::Level;
+use super::polynomial;
+use super::ring::{primes, zero, Element, DEGREE, LIMBS, PRIME_BYTES};
 use super::sample::{KeyStream, Stream};
 use crate::wipe::redacted;
 
@@ -24,10 +26,7 @@ pub fn coefficients(seed: &[u8; 32], number: u64) -> Element {
 pub fn public_element(seed: &[u8; 32], number: u64) -> Element {
     let mut element = coefficients(seed, number);
     for (prime, residues) in primes().iter().zip(&mut element) {
-        prime.forward(residues);
-        for x in residues {
-            *x = prime.reduce(*x as u128);
-        }
+        prime.forward_reduced(residues);
     }
     element
 }
@@ -39,7 +38,7 @@ pub fn block_elements(seed: &[u8; 32], first: u64, count: usize) -> Vec<Element>
 
 /// Ternary secrets, one a column.
 pub struct Secret {
-    plain: Vec<Vec<i8>>,
+    turned: Vec<Vec<i8>>,
     transformed: Vec<Element>,
 }
 
@@ -48,46 +47,50 @@ redacted!(Secret);
 impl Secret {
     /// Draws secret j from stream j of `key`.
     pub fn draw(key: &[u8; 32], columns: usize) -> Self {
-        let plain: Vec<Vec<i8>> = (0..columns).map(|j| Stream::open(key, j as u64).ternaries()).collect();
-        let transformed = plain.iter().map(|secret| transform_small(secret)).collect();
-        Secret { plain, transformed }
+        let mut turned: Vec<Vec<i8>> = (0..columns).map(|j| Stream::open(key, j as u64).ternaries()).collect();
+        let transformed = turned.iter().map(|secret| transform_small(secret)).collect();
+        turned.iter_mut().for_each(|secret| turn(secret));
+        Secret { turned, transformed }
     }
 
     pub fn columns(&self) -> usize {
-        self.plain.len()
+        self.turned.len()
     }
 
     /// -a * s_column + error + encode(message), coefficients prime by prime in 7 bytes each.
     pub fn encrypt(&self, element: &Element, column: usize, mut error: Vec<i64>, message: Option<&[u64]>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(CIPHERTEXT_BYTES);
-        let mut encoded = message.map(|words| words.iter().map(|&word| encode(word)).collect::<Vec<_>>());
+        let level = Level::best();
+        let mut out = Vec::with_capacity(CIPHERTEXT_BYTES + 1);
+        let mut values = vec![0; DEGREE];
         for (i, prime) in primes().iter().enumerate() {
-            let mut residues: Vec<u64> =
-                element[i].iter().zip(&self.transformed[column][i]).map(|(&a, &s)| prime.mul(a, s)).collect();
-            prime.inverse(&mut residues);
-            for (k, product) in residues.iter().enumerate() {
-                let mut x = prime.sub(prime.signed(error[k]), *product);
-                if let Some(words) = &encoded {
-                    x = prime.add(x, words[k][i]);
-                }
-                out.extend_from_slice(&x.to_le_bytes()[..PRIME_BYTES]);
+            values.copy_from_slice(&element[i]);
+            polynomial::multiply(level, prime, &mut values, &self.transformed[column][i]);
+            prime.inverse(&mut values);
+            polynomial::error_less(level, prime, &mut values, &error);
+            if let Some(words) = message {
+                polynomial::add_encoded(level, prime, &mut values, words);
             }
-            residues.zeroize();
+            polynomial::pack(&mut out, &values);
         }
+        values.zeroize();
         error.zeroize();
-        encoded.zeroize();
         out
     }
 
     /// The constant coefficient of c1 * s_column modulo each of the answer's primes.
     pub fn product_constant(&self, c1: &[u64], column: usize) -> [u64; ANSWER_LIMBS] {
-        std::array::from_fn(|i| constant_of_product(&c1[i * DEGREE..(i + 1) * DEGREE], &self.plain[column], i))
+        let limbs = c1.chunks_exact(DEGREE);
+        let mut constants = [0; ANSWER_LIMBS];
+        for ((constant, residues), prime) in constants.iter_mut().zip(limbs).zip(primes()) {
+            *constant = polynomial::inner(prime, residues, &self.turned[column]);
+        }
+        constants
     }
 }
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.plain.zeroize();
+        self.turned.zeroize();
         for element in &mut self.transformed {
             element.zeroize();
         }
@@ -97,46 +100,41 @@ impl Drop for Secret {
 /// Transforms a small polynomial, reduced.
 fn transform_small(small: &[i8]) -> Element {
     std::array::from_fn(|i| {
-        let prime = &primes()[i];
-        let mut residues: Vec<u64> = small.iter().map(|&x| prime.signed(x as i64)).collect();
-        prime.forward(&mut residues);
-        for x in &mut residues {
-            *x = prime.reduce(*x as u128);
-        }
+        let mut residues = vec![0; DEGREE];
+        polynomial::lift(Level::best(), &primes()[i], &mut residues, small);
+        primes()[i].forward_reduced(&mut residues);
         residues
     })
 }
 
-/// Coefficient 0 of residues * small: r_0 s_0 - sum of r_k s_{n-k}.
-fn constant_of_product(residues: &[u64], small: &[i8], limb: usize) -> u64 {
-    let mut sum = residues[0] as i128 * small[0] as i128;
-    for (&r, &s) in residues[1..].iter().zip(small[1..].iter().rev()) {
-        sum -= (r as i64 * s as i64) as i128;
-    }
-    primes()[limb].signed_sum(sum)
+/// Turns s into (s_0, -s_{n-1}, ..., -s_1), with which an inner product gives coefficient 0 of a product with s.
+fn turn(small: &mut [i8]) {
+    small[1..].reverse();
+    small[1..].iter_mut().for_each(|s| *s = -*s);
 }
 
 /// An encryption of zero under the public key: a * u + e2 (coefficients), and coefficient 0 of pk_j * u + e1 a column.
 ///
 /// Draws u, e2, then one e1 a column, in this order.
 pub fn encrypt_zero(element: &Element, public_key: &[&[u64]], stream: &mut KeyStream) -> (Vec<u64>, Vec<[u64; LIMBS]>) {
+    let level = Level::best();
     let mut mask = stream.ternaries();
     let mut error = stream.errors();
     let mut transformed = transform_small(&mask);
     let mut ring = Vec::with_capacity(LIMBS * DEGREE);
     for (i, prime) in primes().iter().enumerate() {
-        for (u, &a) in transformed[i].iter_mut().zip(&element[i]) {
-            *u = prime.mul(*u, a);
-        }
+        polynomial::multiply(level, prime, &mut transformed[i], &element[i]);
         prime.inverse(&mut transformed[i]);
-        ring.extend(transformed[i].iter().zip(&error).map(|(&x, &e)| prime.add(x, prime.signed(e))));
+        polynomial::add_error(level, prime, &mut transformed[i], &error);
+        ring.extend_from_slice(&transformed[i]);
     }
+    turn(&mut mask);
     let constants = public_key
         .iter()
         .map(|key| {
             let e1 = stream.error();
             std::array::from_fn(|i| {
-                let product = constant_of_product(&key[i * DEGREE..(i + 1) * DEGREE], &mask, i);
+                let product = polynomial::inner(&primes()[i], &key[i * DEGREE..(i + 1) * DEGREE], &mask);
                 primes()[i].add(product, primes()[i].signed(e1))
             })
         })
@@ -156,15 +154,11 @@ pub fn switch(sum: &[u64], zero_part: &[u64]) -> Vec<u64> {
             *x = prime.add(s, z);
         }
     }
-    let last = PRIMES[LIMBS - 1];
+    let (values, rest) = element.split_at_mut(ANSWER_LIMBS);
     let mut out = Vec::with_capacity(ANSWER_LIMBS * DEGREE);
-    for (i, prime) in primes().iter().enumerate().take(ANSWER_LIMBS) {
-        let inverse = prime.inverse_of(last);
-        out.extend(element[i].iter().zip(&element[LIMBS - 1]).map(|(&x, &r)| {
-            // The remainder modulo the last prime, centred: r or r - last.
-            let centred = r as i64 - (last as i64 & -((r > last / 2) as i64));
-            prime.mul(prime.sub(x, prime.signed(centred)), inverse)
-        }));
+    for (prime, values) in primes().iter().zip(values) {
+        polynomial::divide(Level::best(), prime, values, &rest[0]);
+        out.extend_from_slice(values);
     }
     element.zeroize();
     out
@@ -192,9 +186,10 @@ mod tests {
     fn secrets_are_wiped_in_both_forms() {
         let secret = Secret::draw(&KEY, 2);
         assert_eq!(format!("{secret:?}"), "Secret(..)");
-        let plain = bytes_of(&secret.plain[1][..16], |x| x.to_le_bytes());
+        let turned = bytes_of(&secret.turned[1][..16], |x| x.to_le_bytes());
+        let drawn = bytes_of(&Stream::open(&KEY, 1).ternaries()[..16], |x| x.to_le_bytes());
         let transformed = bytes_of(&secret.transformed[1][2][..2], u64::to_le_bytes);
-        for needle in [plain, transformed] {
+        for needle in [turned, drawn, transformed] {
             assert_eq!(freed_with(&needle, || drop(Secret::draw(&KEY, 2))), 0);
         }
     }
@@ -205,11 +200,13 @@ mod tests {
         let element = public_element(&KEY, 0);
         let error = two_of(&Stream::open(&KEY, 5).errors());
         let message = vec![0x0123_4567_89ab_cdef; DEGREE];
-        let encoded = bytes_of(&encode(message[0])[..2], u64::to_le_bytes);
-        for needle in [&error, &encoded] {
-            let encrypt = || secret.encrypt(&element, 0, Stream::open(&KEY, 5).errors(), Some(&message));
-            assert_eq!(freed_with(needle, encrypt), 0);
-        }
+        let encrypt = |error| secret.encrypt(&element, 0, error, Some(&message));
+        assert_eq!(freed_with(&error, || encrypt(Stream::open(&KEY, 5).errors())), 0);
+        // Under an element of zeros nothing masks the message's encoding.
+        let mut encoded = vec![0; 2];
+        polynomial::add_encoded(Level::best(), &primes()[2], &mut encoded, &message[..2]);
+        let bare = || secret.encrypt(&zero(), 0, vec![0; DEGREE], Some(&message));
+        assert_eq!(freed_with(&bytes_of(&encoded, u64::to_le_bytes), bare), 0);
         let mut stream = Stream::open(&KEY, 7);
         let mask = bytes_of(&stream.ternaries()[..16], |x| x.to_le_bytes());
         let error = two_of(&stream.errors());

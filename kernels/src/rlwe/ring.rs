@@ -8,6 +8,7 @@
 use std::sync::OnceLock;
 
 use super::level::{at_level, Level};
+use super::polynomial;
 
 pub const DEGREE: usize = 8192;
 pub const LIMBS: usize = 3;
@@ -77,7 +78,7 @@ pub struct Prime {
     inverse_tails: Vec<Tail>,
     degree_inverse: Factor,
     /// floor(q / 2^64), q the product of all three.
-    encoding: Factor,
+    pub encoding: Factor,
 }
 
 /// The tables of the three primes, built at first use.
@@ -238,6 +239,12 @@ impl Prime {
         forward(Level::best(), self, a);
     }
 
+    /// `forward`, reduced.
+    pub fn forward_reduced(&self, a: &mut [u64]) {
+        self.forward(a);
+        polynomial::reduce(Level::best(), self, a);
+    }
+
     /// Undoes `forward` in place; takes values under 4p, returns residues.
     pub fn inverse(&self, a: &mut [u64]) {
         inverse(Level::best(), self, a);
@@ -351,21 +358,6 @@ pub type Element = [Vec<u64>; LIMBS];
 /// The element 0.
 pub fn zero() -> Element {
     std::array::from_fn(|_| vec![0; DEGREE])
-}
-
-/// round(q * m / 2^64) modulo each prime, q the product of all three.
-///
-/// q = high * 2^64 + low, so the value is high * m + round(low * m / 2^64).
-pub fn encode(message: u64) -> [u64; LIMBS] {
-    let low = PRIMES[0].wrapping_mul(PRIMES[1]).wrapping_mul(PRIMES[2]);
-    let fraction = ((low as u128 * message as u128 + (1 << 63)) >> 64) as u64;
-    std::array::from_fn(|i| {
-        let prime = &primes()[i];
-        let whole = prime.lazy::<false>(message, prime.encoding);
-        let rest = (fraction >> PRIME_BITS) * prime.excess + (fraction & ((1 << PRIME_BITS) - 1));
-        let sum = whole + rest; // < 6p
-        subtract_if_over(subtract_if_over(subtract_if_over(sum, 4 * prime.p), 2 * prime.p), prime.p)
-    })
 }
 
 /// floor(q / 2^64), 104 bits.

@@ -15,6 +15,7 @@ use zeroize::Zeroize;
 
 use super::cipher::coefficients;
 use super::level::{at_level, Level};
+use super::polynomial::HALF_BITS;
 use super::ring::{primes, Prime, DEGREE, LIMBS, PRIME_BITS};
 
 const ELEMENT: usize = LIMBS * DEGREE;
@@ -34,7 +35,6 @@ impl<'a> Weighted<'a> {
     }
 }
 
-const HALF_BITS: u32 = PRIME_BITS / 2;
 const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
 const LOW: u64 = u32::MAX as u64;
 
@@ -46,7 +46,7 @@ fn halves(x: u64) -> u64 {
 
 // --- dense
 
-/// Blocks whose products are added before they are reduced; halves' products stay under 2^60.
+/// Blocks whose products are added before they are reduced; sums of halves' products stay under 2^61.
 const DENSE_BLOCKS: usize = 16;
 /// Points whose running sums stay in the first cache.
 const POINTS: usize = 256;
@@ -112,31 +112,23 @@ pub fn dense(
     for low in (first..end).step_by(DENSE_BLOCKS) {
         let count = DENSE_BLOCKS.min((end - low) as usize);
         let elements = rows_of_elements(level, seed, (low, count), digits);
-        totals.par_chunks_exact_mut(CHUNKS * rows).zip(entries).for_each(|(totals, weighted)| {
-            let mut weights = vec![EMPTY; CHUNKS * count];
-            let mut plain = vec![0i64; DEGREE];
-            let mut values = vec![0u64; DEGREE];
+        let work = totals.par_chunks_exact_mut(CHUNKS * rows).zip(entries);
+        work.for_each_init(Scratch::new, |scratch, (totals, weighted)| {
             for (index, block) in (low..low + count as u64).enumerate() {
-                fill(&mut plain, &weighted.of_blocks(block, block + 1), block);
-                for (x, &w) in values.iter_mut().zip(&plain) {
-                    *x = prime.signed(w);
-                }
-                prime.forward(&mut values);
-                for (chunk, values) in weights.chunks_exact_mut(count).zip(values.chunks_exact(POINTS)) {
+                fill(prime, &mut scratch.values, &weighted.of_blocks(block, block + 1), block);
+                prime.forward(&mut scratch.values);
+                let chunks = scratch.weights.chunks_exact_mut(DENSE_BLOCKS);
+                for (chunk, values) in chunks.zip(scratch.values.chunks_exact(POINTS)) {
                     to_halves(level, prime, &mut chunk[index], values);
                 }
             }
+            let weights = scratch.weights.chunks_exact(DENSE_BLOCKS);
             let elements = elements.chunks_exact(count * rows);
-            for ((totals, weights), elements) in
-                totals.chunks_exact_mut(rows).zip(weights.chunks_exact(count)).zip(elements)
-            {
+            for ((totals, weights), elements) in totals.chunks_exact_mut(rows).zip(weights).zip(elements) {
                 for (total, elements) in totals.iter_mut().zip(elements.chunks_exact(count)) {
-                    multiply(level, prime, total, weights, elements);
+                    multiply(level, prime, total, &weights[..count], elements, &mut scratch.sums);
                 }
             }
-            plain.zeroize();
-            values.zeroize();
-            weights.iter_mut().for_each(|chunk| chunk.0.zeroize());
         });
     }
     totals.par_chunks_exact_mut(CHUNKS * rows).zip(sums.par_chunks_exact_mut(ELEMENT)).for_each(|(totals, sums)| {
@@ -154,13 +146,34 @@ pub fn dense(
     });
 }
 
+/// What one thread of `dense` works in.
+struct Scratch {
+    values: Vec<u64>,
+    weights: Vec<Chunk>,
+    sums: [Chunk; 3],
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Scratch { values: vec![0; DEGREE], weights: vec![EMPTY; CHUNKS * DENSE_BLOCKS], sums: [EMPTY; 3] }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.values.zeroize();
+        self.weights.iter_mut().chain(&mut self.sums).for_each(|chunk| chunk.0.zeroize());
+    }
+}
+
 /// w_b(X) of one block, in place.
-fn fill(polynomial: &mut [i64], weighted: &Weighted<'_>, block: u64) {
+fn fill(prime: &Prime, polynomial: &mut [u64], weighted: &Weighted<'_>, block: u64) {
     polynomial.fill(0);
     for (&bin, &weight) in weighted.bins.iter().zip(weighted.weights) {
         let slot = (bin - block as i64 * DEGREE as i64) as usize;
         let sign = 1 - 2 * (slot != 0) as i64;
-        polynomial[(DEGREE - slot) % DEGREE] += sign * weight;
+        let x = &mut polynomial[(DEGREE - slot) % DEGREE];
+        *x = prime.add(*x, prime.signed(sign * weight));
     }
 }
 
@@ -201,15 +214,23 @@ fn to_halves_body<const WIDE: bool>(prime: &Prime, out: &mut Chunk, values: &[u6
 }
 
 at_level! {
-    /// Adds weights × elements over some blocks to residues, all transformed.
-    fn multiply(prime: &Prime, total: &mut Chunk, weights: &[Chunk], elements: &[Chunk]) = multiply_body
+    /// Adds weights × elements over some blocks to residues, all transformed; `sums` is room to work in.
+    fn multiply(prime: &Prime, total: &mut Chunk, weights: &[Chunk], elements: &[Chunk], sums: &mut [Chunk; 3]) =
+        multiply_body
 }
 
 #[inline(always)]
-fn multiply_body<const WIDE: bool>(prime: &Prime, total: &mut Chunk, weights: &[Chunk], elements: &[Chunk]) {
-    let mut high = EMPTY;
-    let mut middle = EMPTY;
-    let mut low = *total;
+fn multiply_body<const WIDE: bool>(
+    prime: &Prime,
+    total: &mut Chunk,
+    weights: &[Chunk],
+    elements: &[Chunk],
+    sums: &mut [Chunk; 3],
+) {
+    let [high, middle, low] = sums;
+    high.0.fill(0);
+    middle.0.fill(0);
+    *low = *total;
     for (weights, element) in weights.iter().zip(elements) {
         for k in 0..POINTS {
             let (w, a) = (weights.0[k], element.0[k]);
@@ -221,9 +242,6 @@ fn multiply_body<const WIDE: bool>(prime: &Prime, total: &mut Chunk, weights: &[
     for k in 0..POINTS {
         // Of 16 blocks: high and low are under 2^60 + 2^56, middle under 2^61.
         total.0[k] = prime.gather(high.0[k], middle.0[k], low.0[k]);
-    }
-    for sums in [&mut high, &mut middle, &mut low] {
-        sums.0.zeroize();
     }
 }
 
