@@ -10,9 +10,10 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::io::Write;
 
-use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, LANES, START};
+use crate::lanes::{compress, digests, pad, spread, BLOCK_BYTES, LANES, START};
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
 use crate::rows::in_row_order;
+use crate::sort::Keyed;
 use crate::text::Texts;
 
 pub const KEY_BYTES: usize = 16;
@@ -30,8 +31,9 @@ pub(crate) struct Node<'a> {
     pub person: &'a [u8],
 }
 
-/// SHA-256(label ‖ class ‖ level ‖ node i64 little endian ‖ person), the first 16 bytes, for up to sixteen rows.
-pub(crate) fn row_key_digests(rows: &[Node<'_>]) -> [Digest; LANES] {
+/// SHA-256(label ‖ class ‖ level ‖ node i64 little endian ‖ person), the first 16 bytes as two words, for up to
+/// sixteen rows.
+pub(crate) fn row_key_words(rows: &[Node<'_>]) -> [[u64; 2]; LANES] {
     const AT: usize = ROW_LABEL.len();
     const LENGTH: usize = AT + 10 + KEY_BYTES;
     let mut blocks = [[0; BLOCK_BYTES]; LANES];
@@ -44,7 +46,8 @@ pub(crate) fn row_key_digests(rows: &[Node<'_>]) -> [Digest; LANES] {
     }
     let mut states = spread(&START);
     compress(&mut states, &blocks);
-    std::array::from_fn(|lane| digest_of(&states, lane))
+    let word = |at: usize, lane: usize| u64::from(states[at][lane]) << 32 | u64::from(states[at + 1][lane]);
+    std::array::from_fn(|lane| [word(0, lane), word(2, lane)])
 }
 
 /// Keys of rows: person n × 16 bytes, level n, node n; returns n × 16 bytes.
@@ -74,8 +77,8 @@ fn row_keys<'py>(
                         let person = &person[index * KEY_BYTES..(index + 1) * KEY_BYTES];
                         Node { class: weight_class, level: level[index], node: node[index], person }
                     });
-                    for (out, digest) in out.chunks_exact_mut(KEY_BYTES).zip(row_key_digests(&rows)) {
-                        out.copy_from_slice(&digest[..KEY_BYTES]);
+                    for (out, [high, low]) in out.chunks_exact_mut(KEY_BYTES).zip(row_key_words(&rows)) {
+                        Keyed { high, low, item: 0 }.write(out);
                     }
                 }
             });

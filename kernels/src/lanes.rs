@@ -59,31 +59,32 @@ fn compress_portable(states: &mut States, blocks: &[Block; LANES]) {
 /// 64; the rest of the sixteen is zero.
 pub(crate) fn digests(state: &[u32; 8], before: usize, messages: &[&[u8]]) -> [Digest; LANES] {
     debug_assert!(messages.len() <= LANES && before % BLOCK_BYTES == 0);
-    let count = |message: &[u8]| (message.len() + 9).div_ceil(BLOCK_BYTES);
-    let most = messages.iter().map(|message| count(message)).max().unwrap_or(0);
+    let mut counts = [0; LANES];
+    counts.iter_mut().zip(messages).for_each(|(count, message)| *count = (message.len() + 9).div_ceil(BLOCK_BYTES));
+    let most = counts.iter().copied().max().unwrap_or(0);
     let (mut states, mut out) = (spread(state), [[0; DIGEST_BYTES]; LANES]);
     let mut blocks = [[0u8; BLOCK_BYTES]; LANES];
     for number in 0..most {
-        for (block, message) in blocks.iter_mut().zip(messages) {
-            let at = number * BLOCK_BYTES;
-            let rest = message.get(at..).unwrap_or(&[]);
-            if rest.len() >= BLOCK_BYTES {
-                block.copy_from_slice(&rest[..BLOCK_BYTES]);
-                continue;
-            }
-            block[..rest.len()].copy_from_slice(rest);
-            block[rest.len()..].fill(0);
-            if at <= message.len() {
-                block[rest.len()] = 0x80;
-            }
-            if number + 1 == count(message) {
-                let bits = 8 * (before + message.len()) as u64;
-                block[BLOCK_BYTES - 8..].copy_from_slice(&bits.to_be_bytes());
+        let at = number * BLOCK_BYTES;
+        for ((block, message), &count) in blocks.iter_mut().zip(messages).zip(&counts) {
+            match message.get(at..) {
+                Some(rest) if rest.len() >= BLOCK_BYTES => block.copy_from_slice(&rest[..BLOCK_BYTES]),
+                rest => {
+                    *block = [0; BLOCK_BYTES];
+                    if let Some(rest) = rest {
+                        block[..rest.len()].copy_from_slice(rest);
+                        block[rest.len()] = 0x80;
+                    }
+                    if number + 1 == count {
+                        let bits = 8 * (before + message.len()) as u64;
+                        block[BLOCK_BYTES - 8..].copy_from_slice(&bits.to_be_bytes());
+                    }
+                }
             }
         }
         compress(&mut states, &blocks);
-        for (lane, message) in messages.iter().enumerate() {
-            if number + 1 == count(message) {
+        for (lane, &count) in counts.iter().enumerate() {
+            if number + 1 == count {
                 out[lane] = digest_of(&states, lane);
             }
         }

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::digest::{row_key_digests, Node, KEY_BYTES};
+use crate::digest::{row_key_words, Node, KEY_BYTES};
 use crate::lanes::LANES;
 use crate::rows::in_row_order;
 use crate::sort::{in_key_order, Keyed};
@@ -62,8 +62,8 @@ impl Pieces<'_> {
         let (mut rows, mut items, mut held) = ([Node::default(); LANES], [0u32; LANES], 0);
         let mut out = out.chunks_mut(LANES);
         let mut write = |rows: &[Node<'_>], items: &[u32]| {
-            let keys = out.next().unwrap_or_default().iter_mut().zip(row_key_digests(rows));
-            keys.zip(items).for_each(|((out, digest), &item)| *out = Keyed::of(&digest[..KEY_BYTES], item));
+            let keys = out.next().unwrap_or_default().iter_mut().zip(row_key_words(rows));
+            keys.zip(items).for_each(|((out, [high, low]), &item)| *out = Keyed { high, low, item });
         };
         for piece in pieces {
             let person = &self.person[piece * KEY_BYTES..(piece + 1) * KEY_BYTES];

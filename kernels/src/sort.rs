@@ -142,8 +142,8 @@ pub(crate) struct Keyed {
 
 impl Keyed {
     pub(crate) fn of(key: &[u8], item: u32) -> Self {
-        let word = |at: usize| key[at..at + 8].iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-        Keyed { high: word(0), low: word(8), item }
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
+        Keyed { high: word(&key[..8]), low: word(&key[8..16]), item }
     }
 
     pub(crate) fn write(&self, out: &mut [u8]) {
