@@ -80,7 +80,7 @@ max_rows = {{exposure = {exposure}, outcome = {outcome}}}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What an agreement asks for, and the rows that an event needs at most, on each side."""
+    """What an agreement asks for, and what an event needs at most with tree [1]: lookups, or rows."""
 
     what: str
     metrics: tuple[tuple[str, str, str], ...]  # window, measure, cap
@@ -128,6 +128,9 @@ def make_agreement(folder: Path, case: Case, *, events: int, tree: tuple[int, ..
         case: what is asked for.
         events: of each side; the bounds on rows follow from it, as powers of two where it is one.
         tree: sizes of the time tree.
+
+    Raises:
+        AgreementError: that many events may need more rows than a run can have.
     """
     for party in ("media", "shop"):
         new_identity(party, folder / party)
@@ -143,7 +146,7 @@ def make_agreement(folder: Path, case: Case, *, events: int, tree: tuple[int, ..
         credit='credit = "last_touch"' if case.credit else "",
         metrics=metrics,
         exposure=events * case.lookups * (1 << (len(tree) - 1).bit_length()),
-        outcome=events * case.rows,
+        outcome=events * case.rows // (1 if len(tree) == 1 else 2),
     )
     path.write_text(text, encoding="utf-8")
     return load_agreement(path)

@@ -25,6 +25,7 @@ from benchmarks import machine
 from benchmarks.events import CASES, binding, make_agreement, write_events
 from benchmarks.meter import memory_mib
 from cleanroom.agreement.model import Role
+from cleanroom.errors import AgreementError
 from cleanroom.plan import plan_of
 from cleanroom.prepare import PreparationKeys, Prepared, prepare
 from cleanroom.protocols.commitment import lookups_root, rows_root
@@ -119,6 +120,16 @@ def _one_thread() -> None:
     pa.set_io_thread_count(1)
 
 
+def _apart(folder: Path, case: str, role: Role, events: int, tree: tuple[int, ...]) -> Preparation:
+    """Measures in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_one_thread) as process:
+        try:
+            return process.submit(measure, folder, case, role, events=events, tree=tree).result()
+        except AgreementError as error:
+            raise SystemExit(f"{events} events with tree {list(tree)}: {error}") from None
+
+
 def table_head() -> str:
     """The first two lines of the table."""
     names = ("case", "side", "events", "rows", "CPU s", "of it commitment", "events/s", "to rows", "peak MiB")
@@ -160,11 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_events(Path(name), events=events)
             for case in options.case:
                 for role in (Role.EXPOSURE, Role.OUTCOME):
-                    context = multiprocessing.get_context("spawn")
-                    with ProcessPoolExecutor(1, mp_context=context, initializer=_one_thread) as process:
-                        one = process.submit(
-                            measure, Path(name), case, role, events=events, tree=tuple(options.tree)
-                        ).result()
+                    one = _apart(Path(name), case, role, events, tuple(options.tree))
                     found.append(one)
                     if not options.json:
                         print(table_row(one), flush=True)
