@@ -14,22 +14,22 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
+import cleanroom.prepare as preparation
 from benchmarks import machine
 from benchmarks.events import CASES, binding, make_agreement, write_events
 from benchmarks.meter import memory_mib
 from cleanroom.agreement.model import Role
 from cleanroom.errors import AgreementError
 from cleanroom.plan import plan_of
-from cleanroom.prepare import PreparationKeys, Prepared, prepare
-from cleanroom.protocols.commitment import lookups_root, rows_root
-from cleanroom.protocols.join_rows import Lookups
 from cleanroom.threads import use_threads
 
 __all__ = ["Preparation", "main", "measure"]
@@ -46,7 +46,7 @@ class Preparation:
     rows: int
     bound: int
     cpu: float  # seconds
-    commitment_cpu: float  # of them the commitment alone, measured on its own
+    commitment_cpu: float  # of them the commitment
     before_mib: float  # memory of the process before the preparation began
     peak_mib: float
 
@@ -74,44 +74,49 @@ def measure(folder: Path, case: str, role: Role, *, events: int, tree: tuple[int
     with tempfile.TemporaryDirectory(prefix="cleanroom-bench-") as name:
         agreement = make_agreement(Path(name), CASES[case], events=events, tree=tree)
     plan = plan_of(agreement)
-    keys = PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=bytes(32))
+    keys = preparation.PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=bytes(32))
     before, start = memory_mib("VmRSS"), time.process_time()
-    prepared = prepare(
-        agreement, plan, role=role, binding=binding(folder, role), keys=keys, progress=lambda step, done, total: None
-    )
+    with _commitments() as spent:
+        prepared = preparation.prepare(
+            agreement, plan, role=role, binding=binding(folder, role), keys=keys, progress=lambda *_: None
+        )
     cpu, peak = time.process_time() - start, memory_mib("VmHWM")
+    prepared.close()
     exposure = role is Role.EXPOSURE
-    bound = agreement.protocol.rows_exposure if exposure else agreement.protocol.rows_outcome
     return Preparation(
         case=case,
         role=role.value,
         tree=tree,
         events=events,
-        rows=len(prepared.rows),
-        bound=bound,
+        rows=prepared.counts["preparation"]["lookups" if exposure else "rows"],
+        bound=agreement.protocol.rows_exposure if exposure else agreement.protocol.rows_outcome,
         cpu=cpu,
-        commitment_cpu=_commitment_seconds(prepared, keys.commitment, bound),
+        commitment_cpu=sum(spent),
         before_mib=before,
         peak_mib=peak,
     )
 
 
-def _commitment_seconds(prepared: Prepared, key: bytes, padded: int) -> float:
-    rows, start = prepared.rows, time.process_time()
-    if isinstance(rows, Lookups):
-        root = lookups_root(
-            key=key,
-            keys=rows.keys,
-            indptr=rows.indptr,
-            target=rows.target,
-            weight=rows.weight,
-            padded=padded,
-        )
-    else:
-        root = rows_root(key=key, keys=rows.keys, values=rows.values, padded=padded)
-    if root != prepared.input_root:
-        raise RuntimeError("the preparation committed to other rows than it returned")
-    return time.process_time() - start
+@contextmanager
+def _commitments() -> Iterator[list[float]]:
+    """CPU seconds of every call by which a preparation commits to rows, in the block."""
+    spent: list[float] = []
+    kept = {name: getattr(preparation, name) for name in ("lookups_root", "rows_root")}
+
+    def timed(call: Callable[..., bytes], /, **rows: object) -> bytes:
+        start = time.process_time()
+        try:
+            return call(**rows)
+        finally:
+            spent.append(time.process_time() - start)
+
+    try:
+        for name, call in kept.items():
+            setattr(preparation, name, partial(timed, call))
+        yield spent
+    finally:
+        for name, call in kept.items():
+            setattr(preparation, name, call)
 
 
 def _one_thread() -> None:
