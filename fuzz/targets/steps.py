@@ -32,6 +32,7 @@ from cleanroom.protocols import (
     oprf_vole,
     ot,
     session,
+    silent_ot,
 )
 from cleanroom.protocols.grouped_sum import Shape, Weights
 from cleanroom.protocols.ot import OtReceiver, OtSender
@@ -54,6 +55,7 @@ _NONCES: Final = (b"o" * 32, b"e" * 32)
 _BINS: Final = 8
 _ROWS: Final = 6
 _WORDS: Final = 2
+_SILENT: Final = 5  # numbers of one chunk: the last half byte of their correction is none of theirs
 _OUTPUT: Final = hint.output_bytes(_WORDS)
 _SHAPE: Final = Shape(groups=2, class_position=(0,), rows=64, weight_bound=4, entries_per_bin=4)
 _LIMIT: Final = 1 << 16
@@ -278,6 +280,15 @@ CASES: Final = (
         name="oprf_vole",
         first=lambda: oprf_vole.receiver(queries=_queries(), output_bytes=_OUTPUT, streams=_streams(0)),
         second=lambda: oprf_vole.sender(n_bins=_BINS, output_bytes=_OUTPUT, streams=_streams(1)),
+    ),
+    Case(
+        name="silent_equality",
+        first=lambda: equality.sender(
+            silent_ot.sender(_sender(), streams=_streams(0), label="forth"), _words(_SILENT), width=4
+        ),
+        second=lambda: equality.receiver(
+            silent_ot.receiver(_receiver(), streams=_streams(1), label="forth"), _words(_SILENT), width=4
+        ),
     ),
 )
 
