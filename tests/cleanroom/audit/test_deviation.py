@@ -13,6 +13,7 @@ import pytest
 
 from cleanroom.errors import PeerError
 from cleanroom.protocols import equality, grouped_sum, hint, mux, oprf_kkrt, oprf_vole
+from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol, Send
 from tests.cleanroom.audit.runs import PARTIES, finish_run
 
@@ -57,14 +58,16 @@ def another_target(real: Step) -> Step:
 def heavier_weights(real: Step) -> Step:
     """The exposure side counts one row a thousand times: what a noise that is scaled to the caps does not hide."""
 
-    def deviating(*, weights: grouped_sum.Weights, shape: grouped_sum.Shape, **named: Any) -> Protocol[Any]:
-        more = weights.weights.copy()
-        more[0] *= 1000
-        return real(
-            weights=replace(weights, weights=more), shape=replace(shape, weight_bound=1000), **named
-        )  # with the bound that this side's own check would hold it to
+    class Deviating(grouped_sum.Receiver):
+        def __init__(self, *, streams: Streams, shape: grouped_sum.Shape) -> None:
+            super().__init__(streams=streams, shape=replace(shape, weight_bound=1000))  # or its own check refuses
 
-    return deviating
+        def add(self, *, n_bins: int, weights: grouped_sum.Weights) -> Protocol[None]:
+            more = weights.weights.copy()
+            more[0] *= 1000
+            return super().add(n_bins=n_bins, weights=replace(weights, weights=more))
+
+    return Deviating
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ DEVIATIONS = {
         module=hint, function="sender", wrap=in_flight("hint.table", flip(100)), party="shop", step="hint.table"
     ),
     "weights beyond the caps": Deviation(
-        module=grouped_sum, function="receiver", wrap=heavier_weights, party="media", step="grouped_sum."
+        module=grouped_sum, function="Receiver", wrap=heavier_weights, party="media", step="grouped_sum."
     ),
     "a point of another query": Deviation(
         module=oprf_vole,
