@@ -99,7 +99,7 @@ unsafe fn add_products_native<const N: usize>(sums: &mut [Sum; N], blocks: &[Blo
 
 pub(crate) fn add_products<const N: usize>(sums: &mut [Sum; N], blocks: &[Block; N], power: Block) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("pclmulqdq") {
+    if crate::instructions::instructions().pclmulqdq {
         // SAFETY: the instruction is there.
         return unsafe { add_products_native(sums, blocks, power) };
     }

@@ -15,16 +15,27 @@ pub(crate) struct Instructions {
     pub avx2: bool,
     /// AES on two blocks at once, with `avx2`.
     pub vaes: bool,
+    /// 512-bit integer arithmetic on words of 8 to 64 bits, with `avx2`.
+    pub avx512: bool,
+    /// Carry-less multiplication.
+    pub pclmulqdq: bool,
 }
 
 impl Instructions {
-    const NONE: Instructions = Instructions { avx2: false, vaes: false };
+    const NONE: Instructions = Instructions { avx2: false, vaes: false, avx512: false, pclmulqdq: false };
 
     #[cfg(target_arch = "x86_64")]
     fn detected() -> Self {
         let bits = is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2");
         let avx2 = is_x86_feature_detected!("avx2") && bits;
-        Self { avx2, vaes: avx2 && is_x86_feature_detected!("aes") && is_x86_feature_detected!("vaes") }
+        let words = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+        let bytes = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
+        Self {
+            avx2,
+            vaes: avx2 && is_x86_feature_detected!("aes") && is_x86_feature_detected!("vaes"),
+            avx512: avx2 && words && bytes,
+            pclmulqdq: is_x86_feature_detected!("pclmulqdq"),
+        }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
@@ -45,7 +56,7 @@ pub(crate) fn instructions() -> Instructions {
 /// The names of what this process uses, for a record of it.
 pub(crate) fn names() -> String {
     let found = instructions();
-    let named = [(found.avx2, "avx2"), (found.vaes, "vaes")];
+    let named = [(found.avx2, "avx2"), (found.vaes, "vaes"), (found.avx512, "avx512"), (found.pclmulqdq, "pclmulqdq")];
     let used: Vec<&str> = named.into_iter().filter(|&(used, _)| used).map(|(_, name)| name).collect();
     if used.is_empty() {
         PORTABLE.to_owned()

@@ -40,7 +40,7 @@ pub(crate) fn pad(block: &mut Block, used: usize, length: usize) {
 /// Compresses one block in every lane.
 pub(crate) fn compress(states: &mut States, blocks: &[Block; LANES]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+    if crate::instructions::instructions().avx512 {
         // SAFETY: the processor has what the function was compiled for.
         return unsafe { wide::compress(states, blocks) };
     }

@@ -11,13 +11,16 @@ use pyo3::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::wipe::Wiped;
+mod window;
 
 use crate::cuckoo::{reduce, word_at};
+use crate::instructions::with_avx2;
+use crate::lanes;
 use crate::rows::in_row_order;
+use crate::wipe::Wiped;
+use window::Window;
 
 const LABEL: &[u8; 7] = b"okvs/v1";
 const SEED_BYTES: usize = 16;
@@ -26,10 +29,8 @@ const BAND_WORDS: usize = 4;
 const MAX_BAND: usize = 64 * BAND_WORDS;
 /// Rows that one task hashes or decodes: some hundreds of microseconds of work.
 const TASK_ROWS: usize = 1024;
-/// Rows whose bands are hashed ahead of the elimination, in parallel: 2 MiB of bands.
-const AHEAD_ROWS: usize = 1 << 16;
-/// Words of a row that one pass over a band carries in registers.
-const MAX_LANES: usize = 8;
+/// Rows whose bands are hashed, and whose values are gathered, ahead of the elimination: they stay in the second cache.
+const AHEAD_ROWS: usize = 1 << 14;
 
 type Band = [u64; BAND_WORDS];
 
@@ -54,30 +55,59 @@ impl Shape {
     }
 }
 
-fn digest(tag: u8, seed: &[u8], key: &[u8]) -> impl AsRef<[u8]> {
-    let mut hash = Sha256::new();
-    hash.update(LABEL);
-    hash.update([tag]);
-    hash.update(seed);
-    hash.update(key);
-    hash.finalize()
+/// Hashes keys, sixteen at a time, under a tag and a seed.
+struct Hash {
+    /// Sixteen messages, each label ‖ tag ‖ seed ‖ key; they follow each other.
+    messages: Vec<u8>,
+    prefix: usize,
+    length: usize,
 }
 
-/// A key's first column, uniform in [0, starts).
-fn start_of(seed: &[u8], key: &[u8], shape: Shape) -> u32 {
-    reduce(word_at(digest(0, seed, key).as_ref(), 0), shape.starts as u64) as u32
-}
-
-/// A key's coefficients, from its first column up: bit i of the band is bit i mod 64 of word i / 64.
-fn band_of(seed: &[u8], key: &[u8], shape: Shape) -> Band {
-    let digest = digest(1, seed, key);
-    let mut band = [0u64; BAND_WORDS];
-    for (index, word) in band.iter_mut().enumerate() {
-        let kept = shape.band.saturating_sub(64 * index).min(64);
-        let mask = if kept == 64 { u64::MAX } else { (1u64 << kept) - 1 };
-        *word = word_at(digest.as_ref(), 8 * index) & mask;
+impl Hash {
+    fn new(tag: u8, seed: &[u8], width: usize) -> Self {
+        let prefix = [LABEL, &[tag][..], seed].concat();
+        let length = prefix.len() + width;
+        let mut messages = vec![0; lanes::LANES * length];
+        for message in messages.chunks_exact_mut(length) {
+            message[..prefix.len()].copy_from_slice(&prefix);
+        }
+        Self { messages, prefix: prefix.len(), length }
     }
-    band
+
+    /// The digests of up to sixteen keys.
+    fn digests<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>) -> [lanes::Digest; lanes::LANES] {
+        for (message, key) in self.messages.chunks_exact_mut(self.length).zip(keys) {
+            message[self.prefix..].copy_from_slice(key);
+        }
+        let views: [&[u8]; lanes::LANES] =
+            std::array::from_fn(|lane| &self.messages[lane * self.length..(lane + 1) * self.length]);
+        lanes::digests(&lanes::START, 0, &views)
+    }
+}
+
+/// Keys' first columns, uniform in [0, starts).
+fn write_starts(seed: &[u8], keys: &[u8], width: usize, shape: Shape, starts: &mut [u32]) {
+    let mut hash = Hash::new(0, seed, width);
+    for (starts, keys) in starts.chunks_mut(lanes::LANES).zip(keys.chunks(lanes::LANES * width)) {
+        for (start, digest) in starts.iter_mut().zip(hash.digests(keys.chunks_exact(width))) {
+            *start = reduce(word_at(&digest, 0), shape.starts as u64) as u32;
+        }
+    }
+}
+
+/// Coefficients of the keys of some rows, from their first columns up: bit i of a band is bit i mod 64 of word i / 64.
+fn write_bands(seed: &[u8], keys: &[u8], width: usize, rows: &[u32], shape: Shape, bands: &mut [Band]) {
+    let mut hash = Hash::new(1, seed, width);
+    let masks: Band = std::array::from_fn(|index| match shape.band.saturating_sub(64 * index).min(64) {
+        64 => u64::MAX,
+        kept => (1u64 << kept) - 1,
+    });
+    for (bands, rows) in bands.chunks_mut(lanes::LANES).zip(rows.chunks(lanes::LANES)) {
+        let digests = hash.digests(rows.iter().map(|&row| &keys[row as usize * width..(row as usize + 1) * width]));
+        for (band, digest) in bands.iter_mut().zip(digests) {
+            *band = std::array::from_fn(|index| word_at(&digest, 8 * index) & masks[index]);
+        }
+    }
 }
 
 /// The number of zeros before the first one, if there is a one.
@@ -97,52 +127,12 @@ fn shift_down(band: &Band, by: usize) -> Band {
     out
 }
 
-/// Adds to `sum` the lanes [offset, offset + L) of every window row whose coefficient is one.
-fn add_lanes<const L: usize>(sum: &mut [u64], band: &Band, window: &[u64], words: usize, offset: usize) {
-    let mut lanes = [0u64; L];
-    for (index, &word) in band.iter().enumerate() {
-        let mut rest = word;
-        while rest != 0 {
-            let at = (64 * index + rest.trailing_zeros() as usize) * words + offset;
-            for (lane, &value) in lanes.iter_mut().zip(&window[at..at + L]) {
-                *lane ^= value;
-            }
-            rest &= rest - 1;
-        }
-    }
-    for (sum, lane) in sum[offset..offset + L].iter_mut().zip(lanes) {
-        *sum ^= lane;
-    }
-}
-
-/// Adds the product of a band with the window of table rows that it covers.
-fn add_product(sum: &mut [u64], band: &Band, window: &[u64]) {
-    let words = sum.len();
-    let mut offset = 0;
-    while offset < words {
-        let lanes = (words - offset).min(MAX_LANES);
-        match lanes {
-            1 => add_lanes::<1>(sum, band, window, words, offset),
-            2 => add_lanes::<2>(sum, band, window, words, offset),
-            3 => add_lanes::<3>(sum, band, window, words, offset),
-            4 => add_lanes::<4>(sum, band, window, words, offset),
-            5 => add_lanes::<5>(sum, band, window, words, offset),
-            6 => add_lanes::<6>(sum, band, window, words, offset),
-            7 => add_lanes::<7>(sum, band, window, words, offset),
-            _ => add_lanes::<8>(sum, band, window, words, offset),
-        }
-        offset += lanes;
-    }
-}
-
 /// First columns of all keys, and the keys' order by first column, equal ones in the order given.
 fn sort_by_start(seed: &[u8], keys: &[u8], width: usize, shape: Shape) -> (Vec<u32>, Vec<u32>) {
     let rows = keys.len() / width;
     let mut starts = vec![0u32; rows];
     starts.par_chunks_mut(TASK_ROWS).zip(keys.par_chunks(TASK_ROWS * width)).for_each(|(starts, keys)| {
-        for (start, key) in starts.iter_mut().zip(keys.chunks_exact(width)) {
-            *start = start_of(seed, key, shape);
-        }
+        write_starts(seed, keys, width, shape, starts);
     });
     let mut next = vec![0u32; shape.starts + 1];
     for &start in &starts {
@@ -178,49 +168,112 @@ fn solve(out: &mut [u64], seed: &[u8], keys: &[u8], width: usize, values: &[u64]
     let (starts, order) = sort_by_start(seed, keys, width, shape);
     // The row that claims a column, its first coefficient at bit 0; all zero: no row claims it.
     let mut claimed: Vec<Band> = vec![[0; BAND_WORDS]; shape.columns()];
-    let mut value = Zeroizing::new(vec![0u64; words]);
-    let mut bands: Vec<Band> = Vec::with_capacity(AHEAD_ROWS);
+    let mut gathered = Zeroizing::new(vec![0u64; AHEAD_ROWS.min(order.len()) * words]);
+    let mut bands: Vec<Band> = vec![[0; BAND_WORDS]; AHEAD_ROWS.min(order.len())];
     for order in order.chunks(AHEAD_ROWS) {
-        order
-            .par_iter()
-            .with_min_len(TASK_ROWS)
-            .map(|&row| band_of(seed, &keys[row as usize * width..(row as usize + 1) * width], shape))
-            .collect_into_vec(&mut bands);
-        for (&row, &band) in order.iter().zip(&bands) {
-            let row = row as usize;
-            let mut band = band;
-            let mut column = starts[row] as usize;
-            value.copy_from_slice(&values[row * words..(row + 1) * words]);
-            loop {
-                let Some(zeros) = leading_column(&band) else { return false };
-                band = shift_down(&band, zeros);
-                column += zeros;
-                let solved = &mut out[column * words..(column + 1) * words];
-                let holder = &mut claimed[column];
-                if holder[0] & 1 == 0 {
-                    *holder = band;
-                    solved.copy_from_slice(&value);
-                    break;
+        let (bands, gathered) = (&mut bands[..order.len()], &mut gathered[..order.len() * words]);
+        bands
+            .par_chunks_mut(TASK_ROWS)
+            .zip(gathered.par_chunks_mut(TASK_ROWS * words))
+            .zip(order.par_chunks(TASK_ROWS))
+            .for_each(|((bands, gathered), order)| {
+                // rows lie in no order here: read one after the other, their cache misses overlap
+                for (own, &row) in gathered.chunks_exact_mut(words).zip(order) {
+                    own.copy_from_slice(&values[row as usize * words..(row as usize + 1) * words]);
                 }
-                for (band, holder) in band.iter_mut().zip(holder) {
-                    *band ^= *holder;
-                }
-                for (value, solved) in value.iter_mut().zip(solved) {
-                    *value ^= *solved;
-                }
+                write_bands(seed, keys, width, order, shape, bands);
+            });
+        if !eliminate(out, &mut claimed, bands, gathered, order, &starts, words) {
+            return false;
+        }
+    }
+    substitute(out, &mut claimed, words);
+    true
+}
+
+with_avx2! {
+    fn eliminate(
+        out: &mut [u64], claimed: &mut [Band], bands: &[Band], values: &mut [u64], order: &[u32], starts: &[u32],
+        words: usize,
+    ) -> bool = eliminate_body
+}
+
+/// Brings rows, in the order of their first columns, to where no row before them has its first coefficient.
+#[inline(always)]
+fn eliminate_body(
+    out: &mut [u64],
+    claimed: &mut [Band],
+    bands: &[Band],
+    values: &mut [u64],
+    order: &[u32],
+    starts: &[u32],
+    words: usize,
+) -> bool {
+    for ((&row, &band), value) in order.iter().zip(bands).zip(values.chunks_exact_mut(words)) {
+        let (mut band, mut column) = (band, starts[row as usize] as usize);
+        loop {
+            let Some(zeros) = leading_column(&band) else { return false };
+            band = shift_down(&band, zeros);
+            column += zeros;
+            let solved = &mut out[column * words..(column + 1) * words];
+            let holder = &mut claimed[column];
+            if holder[0] & 1 == 0 {
+                *holder = band;
+                solved.copy_from_slice(value);
+                break;
+            }
+            for (band, holder) in band.iter_mut().zip(holder) {
+                *band ^= *holder;
+            }
+            for (value, solved) in value.iter_mut().zip(solved) {
+                *value ^= *solved;
             }
         }
     }
+    true
+}
+
+with_avx2! {
+    fn substitute(out: &mut [u64], claimed: &mut [Band], words: usize) = substitute_body
+}
+
+/// Solves from the last column back.
+#[inline(always)]
+fn substitute_body(out: &mut [u64], claimed: &mut [Band], words: usize) {
+    let mut window = Window::new(words);
+    let mut value = Zeroizing::new(vec![0u64; words]);
     for (column, band) in claimed.iter_mut().enumerate().rev() {
         if band[0] & 1 == 1 {
             band[0] ^= 1;
-            let own = column * words;
-            value.copy_from_slice(&out[own..own + words]);
-            add_product(&mut value, band, &out[own..]);
-            out[own..own + words].copy_from_slice(&value);
+            let own = column * words..(column + 1) * words;
+            value.copy_from_slice(&out[own.clone()]);
+            window.add_product(&mut value, band, column, out);
+            out[own].copy_from_slice(&value);
+        }
+        if Window::begins_group(column) {
+            window.fill(Window::group_of(column), out);
         }
     }
-    true
+}
+
+with_avx2! {
+    fn decode_rows(out: &mut [u64], bands: &[Band], columns: &[u32], table: &[u64], words: usize) = decode_rows_body
+}
+
+/// Decodes rows in the order of their first columns.
+#[inline(always)]
+fn decode_rows_body(out: &mut [u64], bands: &[Band], columns: &[u32], table: &[u64], words: usize) {
+    let mut window = Window::new(words);
+    let mut filled = 0; // groups below it have been filled, or are before all rows
+    for ((sum, band), &column) in out.chunks_exact_mut(words).zip(bands).zip(columns) {
+        let groups = Window::groups_of(column as usize);
+        filled = filled.max(groups.start);
+        for group in filled..groups.end {
+            window.fill(group, table);
+        }
+        filled = filled.max(groups.end);
+        window.add_product(sum, band, column as usize, table);
+    }
 }
 
 /// Encodes points: keys n × L bytes, values n × w words, seed 16 bytes, fill_key 32 bytes.
@@ -280,11 +333,10 @@ fn okvs_decode<'py>(
         let (starts, order) = sort_by_start(seed, keys, width, shape);
         let mut sorted = vec![0u64; rows * words];
         sorted.par_chunks_mut(TASK_ROWS * words).zip(order.par_chunks(TASK_ROWS)).for_each(|(sorted, order)| {
-            for (sum, &row) in sorted.chunks_exact_mut(words).zip(order) {
-                let row = row as usize;
-                let band = band_of(seed, &keys[row * width..(row + 1) * width], shape);
-                add_product(sum, &band, &table[starts[row] as usize * words..]);
-            }
+            let mut bands = vec![[0; BAND_WORDS]; order.len()];
+            write_bands(seed, keys, width, order, shape, &mut bands);
+            let columns: Vec<u32> = order.iter().map(|&row| starts[row as usize]).collect();
+            decode_rows(sorted, &bands, &columns, table, words);
         });
         for (value, &row) in sorted.chunks_exact(words).zip(&order) {
             out[row as usize * words..(row as usize + 1) * words].copy_from_slice(value);
@@ -318,6 +370,32 @@ mod tests {
     }
 
     #[test]
+    fn products_by_sums_of_four_columns_are_products() {
+        let word = |at: usize| (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (at as u64) << 37;
+        for words in [1, 2, 5, 8, 9, 17] {
+            for columns in [MAX_BAND, MAX_BAND + 1, 300, 611] {
+                let table: Vec<u64> = (0..columns * words).map(word).collect();
+                let places: Vec<u32> = (0..=columns - MAX_BAND).map(|column| column as u32).collect();
+                let bands: Vec<Band> =
+                    places.iter().map(|&place| std::array::from_fn(|index| word(7 * place as usize + index))).collect();
+                let mut sums = vec![0; places.len() * words];
+                decode_rows(&mut sums, &bands, &places, &table, words);
+                let mut portable = vec![0; sums.len()];
+                decode_rows_body(&mut portable, &bands, &places, &table, words);
+                assert_eq!(sums, portable);
+                for ((sum, band), &place) in sums.chunks_exact(words).zip(&bands).zip(&places) {
+                    let mut expected = vec![0; words];
+                    for bit in (0..MAX_BAND).filter(|bit| band[bit / 64] >> (bit % 64) & 1 == 1) {
+                        let row = &table[(place as usize + bit) * words..][..words];
+                        expected.iter_mut().zip(row).for_each(|(sum, row)| *sum ^= row);
+                    }
+                    assert_eq!(sum, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_repeated_key_has_no_solution() {
         let shape = Shape { starts: 8, band: MAX_BAND, words: 1 };
         let mut out = vec![0u64; shape.columns()];
@@ -327,8 +405,10 @@ mod tests {
     #[test]
     fn narrow_bands_keep_their_width() {
         let shape = Shape { starts: 8, band: 70, words: 1 };
-        for index in 0..50u8 {
-            let band = band_of(&[1; SEED_BYTES], &[index], shape);
+        let (keys, rows): (Vec<u8>, Vec<u32>) = ((0..50).collect(), (0..50).collect());
+        let mut bands = vec![[0; BAND_WORDS]; keys.len()];
+        write_bands(&[1; SEED_BYTES], &keys, 1, &rows, shape, &mut bands);
+        for band in bands {
             assert_eq!(band[1] >> 6, 0);
             assert_eq!(band[2] | band[3], 0);
         }

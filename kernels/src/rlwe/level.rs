@@ -3,6 +3,9 @@
 //! Bodies are plain Rust over flat slices; `at_level!` compiles each once more with AVX2 and with AVX-512 allowed, so
 //! that the compiler makes vector code of the same arithmetic. The portable one is always there, and tests run all.
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::instructions;
+
 /// What a body was compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -14,15 +17,15 @@ pub enum Level {
 }
 
 impl Level {
-    /// The widest that this processor has.
+    /// The widest that this process uses.
     pub fn best() -> Level {
         #[cfg(target_arch = "x86_64")]
         {
-            let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
-            if wide && is_x86_feature_detected!("avx512vl") {
+            let found = instructions();
+            if found.avx512 {
                 return Level::Avx512;
             }
-            if is_x86_feature_detected!("avx2") {
+            if found.avx2 {
                 return Level::Avx2;
             }
         }
