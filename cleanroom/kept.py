@@ -25,7 +25,7 @@ from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.errors import CleanroomError
 from cleanroom.protocols.buckets import Partition
 from cleanroom.protocols.commitment import NODE_LEAVES
-from cleanroom.protocols.wire import chunks
+from cleanroom.protocols.wire import Progress, Protocol, chunks
 
 __all__ = ["Kept", "KeptLookups", "KeptRows"]
 
@@ -36,6 +36,8 @@ _KEY_WORDS: Final = KEY_BYTES // 8
 _MOST_BUCKETS: Final = 256
 """A bucket's number is the top byte of a word."""
 _LEAST_RUN: Final = 1 << 14
+_MOST_RUN: Final = 1 << 18
+"""Rows that are sorted, hashed and written between two reports of progress: tenths of a second."""
 _HALF: Final = np.uint64(32)
 _LOW_HALF: Final = np.uint64((1 << 32) - 1)
 
@@ -105,7 +107,7 @@ class Kept(ABC, Generic[T]):
         """No rows."""
         return self._of(self._none)
 
-    def divided(self, partition: Partition, inspect: Callable[[T], None]) -> Callable[[int], T]:
+    def divided(self, partition: Partition, inspect: Callable[[T], None]) -> Protocol[Callable[[int], T]]:
         """Divides the rows; see `cleanroom.protocols.buckets.Source`.
 
         Raises:
@@ -123,6 +125,7 @@ class Kept(ABC, Generic[T]):
             real = _real(words)
             counts += np.bincount(numbers[real], minlength=partition.buckets)
             inspect(self._of(words[real]))
+            yield Progress("bins", divided.rows, partition.rows)
         partition.check(counts)
 
         def bucket(number: int) -> T:
@@ -139,7 +142,7 @@ class Kept(ABC, Generic[T]):
 
     @property
     def _run_rows(self) -> int:
-        return max(_LEAST_RUN, self._memory_bytes // (8 * (_KEY_WORDS + self._words)))
+        return min(max(_LEAST_RUN, self._memory_bytes // (8 * (_KEY_WORDS + self._words))), _MOST_RUN)
 
     @property
     def _none(self) -> Words:

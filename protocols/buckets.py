@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from cleanroom.errors import CleanroomError
 from cleanroom.protocols import cuckoo
-from cleanroom.protocols.wire import chunks
+from cleanroom.protocols.wire import Protocol, chunks
 
 __all__ = [
     "BUCKET_ROWS",
@@ -159,12 +159,15 @@ class Source(Structural[T_co]):
     The time that it takes is seen by the peer, so it has to follow from the partition and not from the rows.
     """
 
-    def divided(self, partition: Partition, inspect: Callable[[T_co], None]) -> Callable[[int], T_co]:
+    def divided(self, partition: Partition, inspect: Callable[[T_co], None]) -> Protocol[Callable[[int], T_co]]:
         """Divides the rows.
 
         Args:
             partition: which row goes where.
             inspect: called with all rows, some at a time, before this returns; may raise.
+
+        Yields:
+            Progress in rows, where there is more than one bucket.
 
         Returns:
             Bucket number -> its rows; to be called once for each, ascending.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom.protocols.buckets import Partition
+from cleanroom.protocols.wire import Progress, Protocol
 
 __all__ = ["KEY_BYTES", "Lookups", "Rows"]
 
@@ -48,11 +49,12 @@ class Lookups:
         """The number of keys."""
         return len(self.keys)
 
-    def divided(self, partition: Partition, inspect: Callable[[Lookups], None]) -> Callable[[int], Lookups]:
+    def divided(self, partition: Partition, inspect: Callable[[Lookups], None]) -> Protocol[Callable[[int], Lookups]]:
         """Divides the lookups; see `Source`."""
         inspect(self)
         if partition.buckets == 1:
             return lambda bucket: self
+        yield Progress("bins", 0, partition.rows)
         numbers = _numbers(partition, self.keys)
         return lambda bucket: self._chosen(np.flatnonzero(numbers == bucket))
 
@@ -86,11 +88,12 @@ class Rows:
         """The number of keys."""
         return len(self.keys)
 
-    def divided(self, partition: Partition, inspect: Callable[[Rows], None]) -> Callable[[int], Rows]:
+    def divided(self, partition: Partition, inspect: Callable[[Rows], None]) -> Protocol[Callable[[int], Rows]]:
         """Divides the rows; see `Source`."""
         inspect(self)
         if partition.buckets == 1:
             return lambda bucket: self
+        yield Progress("bins", 0, partition.rows)
         numbers = _numbers(partition, self.keys)
         return lambda bucket: Rows(keys=self.keys[numbers == bucket], values=self.values[numbers == bucket])
 

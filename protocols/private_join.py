@@ -119,7 +119,7 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
         PeerError: the peer's bytes are malformed.
     """
     division, shape, n_bins = parameters.division, parameters.sum_shape, parameters.n_bins
-    bucket_lookups = lookups.divided(
+    bucket_lookups = yield from lookups.divided(
         Partition(
             session_id=streams.session_id,
             buckets=division.count,
@@ -204,7 +204,7 @@ def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams)
         PeerError: the peer's bytes are malformed.
     """
     division = parameters.division
-    bucket_rows = rows.divided(
+    bucket_rows = yield from rows.divided(
         Partition(
             session_id=streams.session_id,
             buckets=division.count,

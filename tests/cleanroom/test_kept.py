@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -16,12 +16,15 @@ from cleanroom.data.spill import Spill
 from cleanroom.errors import CleanroomError
 from cleanroom.kept import Kept, KeptLookups, KeptRows
 from cleanroom.protocols.buckets import BucketOverflowError, Partition
+from cleanroom.protocols.wire import Progress, Protocol
 
 ROWS = 60_000
 BOUND = 1 << 16
 COLUMNS = 3
 WIDTH = 4
 IN_MEMORY, ON_DISK = 1 << 30, 1 << 16
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +81,19 @@ def key_order(keys: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array(sorted(range(len(keys)), key=lambda row: keys[row].tobytes()))
 
 
+def result_of(protocol: Protocol[T]) -> T:
+    """Runs a protocol that sends and receives nothing; its progress rises to the bound."""
+    done = -1
+    while True:
+        try:
+            event = next(protocol)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        assert isinstance(event, Progress) and done < event.done <= event.total
+        done = event.done
+
+
 def partition(**change: Any) -> Partition:
     return Partition(**{"session_id": bytes(32), "buckets": 5, "rows": BOUND, "capacity": BOUND, **change})
 
@@ -106,8 +122,8 @@ def test_buckets_hold_what_they_hold_in_memory(make: Any, padded: bool, memory: 
     if padded:
         kept.pad(BOUND)
     seen: list[int] = []
-    divided = kept.divided(partition(), lambda part: seen.append(len(part)))
-    plain = chosen(rows, key_order(rows.keys)).divided(partition(), lambda part: None)
+    divided = result_of(kept.divided(partition(), lambda part: seen.append(len(part))))
+    plain = result_of(chosen(rows, key_order(rows.keys)).divided(partition(), lambda part: None))
     assert sum(seen) == ROWS
     for number in range(5):
         assert len(divided(number)) > 0 and equal(divided(number), plain(number))
@@ -118,7 +134,7 @@ def test_buckets_hold_what_they_hold_in_memory(make: Any, padded: bool, memory: 
 def test_no_rows_are_five_empty_buckets(make: Any) -> None:
     kept = kept_of(make(count=0), ON_DISK)
     kept.pad(BOUND)
-    divided = kept.divided(partition(), lambda part: None)
+    divided = result_of(kept.divided(partition(), lambda part: None))
     assert [len(divided(number)) for number in range(5)] == [0] * 5 and len(kept.held()) == 0
 
 
@@ -143,7 +159,7 @@ def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pyt
             with monkeypatch.context() as patch:
                 patch.setattr(Partition, "numbers", numbers)
                 patch.setattr(Spill, "append", append)
-                kept.divided(partition(), lambda part: None)
+                result_of(kept.divided(partition(), lambda part: None))
             found.append([sum(size for kind, size in work if kind == which) for which in (0, 1)])
             work.clear()
             kept.close()
@@ -154,9 +170,9 @@ def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pyt
 def test_an_overflow_and_too_many_rows_are_refused() -> None:
     kept = kept_of(random_rows(), ON_DISK)
     with pytest.raises(BucketOverflowError):
-        kept.divided(partition(capacity=ROWS // 5), lambda part: None)
+        result_of(kept.divided(partition(capacity=ROWS // 5), lambda part: None))
     with pytest.raises(ValueError, match="public bound"):
-        kept.divided(partition(rows=ROWS - 1), lambda part: None)
+        result_of(kept.divided(partition(rows=ROWS - 1), lambda part: None))
 
 
 def test_rows_are_inspected_before_any_bucket_is_handed_out() -> None:
@@ -164,7 +180,7 @@ def test_rows_are_inspected_before_any_bucket_is_handed_out() -> None:
         raise CleanroomError("seen")
 
     with pytest.raises(CleanroomError, match="seen"):
-        kept_of(random_rows(), ON_DISK).divided(partition(), refuse)
+        result_of(kept_of(random_rows(), ON_DISK).divided(partition(), refuse))
 
 
 def test_keys_with_equal_heads_ascend_as_byte_strings() -> None:
@@ -203,7 +219,7 @@ def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, mon
     monkeypatch.setattr(spill.tempfile, "TemporaryFile", spied)
     rows = random_rows()
     kept = kept_of(rows, ON_DISK)
-    kept.divided(partition(), lambda part: None)
+    result_of(kept.divided(partition(), lambda part: None))
     assert len(opened) == 2 and list(tmp_path.iterdir()) == []
     for file in opened:
         file.seek(0)

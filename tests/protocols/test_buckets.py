@@ -17,7 +17,7 @@ from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.oprf_kkrt import weak_point_bits
 from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.wire import Expect, Progress
+from cleanroom.protocols.wire import Progress, Send
 from tests.protocols import test_leaks
 from tests.protocols.test_private_join import PARAMETERS, SESSION, random_keys, run_join
 from tests.protocols.test_traffic import sent
@@ -256,6 +256,7 @@ def test_an_overflow_ends_the_run_before_anything_is_sent(crowded: int, monkeypa
         private_join.outcome(parameters=parameters, rows=Rows(keys=keys, values=values), streams=streams),
     )
     for side in sides:
+        assert isinstance(next(side), Progress)
         with pytest.raises(BucketOverflowError, match="nothing was sent; run again"):
             next(side)
 
@@ -269,8 +270,8 @@ def test_a_full_bucket_is_no_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
         lookups=one_weight_a_row(keys),
         streams=Streams(seed=bytes(32), session_id=SESSION),
     )
-    events = [next(protocol), next(protocol)]
-    assert events[0] == Progress("bins", 0, 4) and not isinstance(events[1], Expect)
+    events = [next(protocol) for _ in range(3)]
+    assert events[:2] == [Progress("bins", 0, 4096), Progress("bins", 0, 4)] and isinstance(events[2], Send)
 
 
 def one_weight_a_row(keys: NDArray[np.uint8]) -> Lookups:
@@ -301,4 +302,4 @@ def test_more_rows_than_the_bound_are_refused() -> None:
     keys = random_keys(np.random.default_rng(3), 5)
     partition = Partition(session_id=SESSION, buckets=2, rows=4, capacity=4)
     with pytest.raises(ValueError, match="public bound"):
-        Rows(keys=keys, values=np.ones((5, 1), dtype=np.int64)).divided(partition, lambda part: None)
+        list(Rows(keys=keys, values=np.ones((5, 1), dtype=np.int64)).divided(partition, lambda part: None))
