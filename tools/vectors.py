@@ -20,6 +20,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script: `tools` is found beside this folder
 
 from tools.recipes import (
+    bucket_runs,
     faults,
     openings,
     published,
@@ -34,6 +35,7 @@ from tools.recipes.record import Answers, Json
 
 FOLDER: Final = Path(__file__).parents[1] / "tests" / "vectors"
 OWN: Final[dict[str, Callable[[], Json]]] = {
+    "buckets/v1/kkrt.json": bucket_runs.buckets_run,
     "grouped_sum/v1/run.json": steps.grouped_sum_run,
     "hint/v1/run.json": steps.hint_run,
     "merkle/v1/blinded.json": records.blinded_roots,

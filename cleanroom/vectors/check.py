@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, TypeAlias
 
 from cleanroom.errors import CleanroomError
-from cleanroom.vectors import groups, joins, openings, people, primitives, sessions, silent, transfers, whole
+from cleanroom.vectors import buckets, groups, joins, openings, people, primitives, sessions, silent, transfers, whole
 from cleanroom.vectors.refusals import refused
 
 __all__ = ["CHECKS", "VECTORS", "Check", "CheckedFile", "check_content", "check_file", "check_vectors", "refusal_paths"]
@@ -23,6 +23,7 @@ VECTORS: Final[Traversable] = files("cleanroom.vectors") / "files"
 
 CHECKS: Final[dict[str, Check]] = {
     "aes/fips-197/aes-128.json": primitives.aes,
+    "buckets/v1/kkrt.json": buckets.buckets_run,
     "chacha20/rfc8439/keystream.json": primitives.chacha20,
     "ed25519/rfc8032/signatures.json": primitives.ed25519,
     "expand_message_xmd/rfc9380/sha512.json": groups.expand_message_xmd,

@@ -11,9 +11,10 @@ from tools.recipes.openings import listed_terms
 from tools.recipes.record import SEEDS, SIDES, Json, head, listed
 from tools.recipes.records import NONCES, ROOTS, SIGNING_KEYS
 from tools.slow import whole_run
+from tools.slow.join import Exposure, Outcome
 from tools.slow.opening import Terms
 from tools.slow.transcript import Frame
-from tools.slow.whole_run import Exposure, Outcome, Parameters, Side, Whole
+from tools.slow.whole_run import Parameters, Side, Whole
 
 __all__ = ["CASES", "made", "whole_frames", "whole_run_of"]
 

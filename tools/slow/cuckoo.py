@@ -73,21 +73,23 @@ def _search(bins: Sequence[int], bins_of: Sequence[Sequence[int]], row_of: list[
     return None
 
 
-def place_padded(keys: Sequence[bytes], *, rows: int, n_bins: int, streams: Streams) -> tuple[Placement, int]:
+def place_padded(
+    keys: Sequence[bytes], *, rows: int, n_bins: int, streams: Streams, bucket: int = 0
+) -> tuple[Placement, int]:
     """Places rows beside random ones up to the public bound, whose bins are emptied again; and the attempt."""
-    stream = keystream(streams.key("bins", "padding"), 16 * (rows - len(keys)))
+    stream = keystream(streams.key("bins", "padding", bucket=bucket), 16 * (rows - len(keys)))
     padded = [*keys, *(stream[at : at + 16] for at in range(0, len(stream), 16))]
     for attempt in range(ATTEMPTS):
-        seed = bin_seed(streams.session_id, attempt=attempt)
+        seed = bin_seed(streams.session_id, bucket=bucket, attempt=attempt)
         placed = place([positions(key, seed, n_bins) for key in padded], n_bins)
         if placed is not None:
             return [entry if entry is not None and entry[0] < len(keys) else None for entry in placed], attempt
     raise ValueError("no placement under any attempt")
 
 
-def queries(placed: Placement, keys: Sequence[bytes], streams: Streams) -> list[bytes]:
+def queries(placed: Placement, keys: Sequence[bytes], streams: Streams, bucket: int = 0) -> list[bytes]:
     """The one query of each bin: key, position, domain, bin; 26 bytes."""
-    fresh = keystream(streams.key("bins", "dummies"), 16 * len(placed))
+    fresh = keystream(streams.key("bins", "dummies", bucket=bucket), 16 * len(placed))
     found = []
     for index, entry in enumerate(placed):
         if entry is None:

@@ -13,7 +13,7 @@ from tools.slow.hint import words_of
 from tools.slow.ring import ANSWER_PRIMES, DEGREE, MODULUS, PRIMES, Draws
 from tools.slow.streams import Streams, keystream
 
-__all__ = ["Shape", "Sum", "local_sum", "run"]
+__all__ = ["Shape", "Sum", "local_sum", "run", "run_buckets"]
 
 _WORD: Final = 1 << 64
 _CHUNK_BYTES: Final = 1 << 20
@@ -40,10 +40,16 @@ class Shape:
 class Sum:
     """Messages of both sides in their order, and both shares, groups × columns."""
 
-    from_sender: list[Sent]
+    set_up: list[Sent]
+    ciphertexts: list[list[Sent]]  # of each bucket
     from_receiver: list[Sent]
     sender: list[list[int]]
     receiver: list[list[int]]
+
+    @property
+    def from_sender(self) -> list[Sent]:
+        """All of the sender's messages."""
+        return self.set_up + [sent for bucket in self.ciphertexts for sent in bucket]
 
 
 @cache
@@ -77,7 +83,31 @@ def run(
         shares: the sender's words, one row a bin.
         weights: the receiver's (bin, target, weight); a target is class position × groups + group.
     """
-    columns, bins = len(shape.class_position), len(shares)
+    return run_buckets(sender=sender, receiver=receiver, shape=shape, shares=[shares], weights=[weights])
+
+
+def run_buckets(
+    *,
+    sender: Streams,
+    receiver: Streams,
+    shape: Shape,
+    shares: Sequence[Sequence[Sequence[int]]],
+    weights: Sequence[Sequence[tuple[int, int, int]]],
+) -> Sum:
+    """Runs both sides over several buckets; shares and weights are those of `run`, bucket by bucket."""
+    columns = len(shape.class_position)
+    blocks_of = [-(-len(bucket) // DEGREE) for bucket in shares]  # every bucket begins a block
+    first = [sum(blocks_of[:number]) for number in range(len(shares))]
+    placed = [
+        (DEGREE * first[number] + at, target, weight)
+        for number, bucket in enumerate(weights)
+        for at, target, weight in bucket
+    ]
+    words_in = [
+        row
+        for bucket, own in zip(shares, blocks_of, strict=True)
+        for row in [*bucket, *([0] * columns for _ in range(own * DEGREE - len(bucket)))]
+    ]
     seed = sender.key("grouped_sum", "public elements", direction="sender")
     error_key = sender.key("grouped_sum", "errors", direction="sender")
     secret_key = sender.key("grouped_sum", "secrets", direction="sender")
@@ -85,27 +115,30 @@ def run(
     own = ring.secrets(secret_key, columns)
     keys = _public_keys(seed, key_errors, secret_key, columns)
 
-    blocks = -(-bins // DEGREE)
+    blocks = sum(blocks_of)
     ciphertexts = []
     for number in range(blocks * columns):
         block, column = divmod(number, columns)
-        words = [row[column] for row in shares[block * DEGREE : (block + 1) * DEGREE]]
+        words = [row[column] for row in words_in[block * DEGREE : (block + 1) * DEGREE]]
         draws = Draws(error_key, number)
-        words += [0] * (DEGREE - len(words))
         element = _public(seed, 1 + block)
         ciphertexts.append(ring.encrypt(element, own[column], draws.many(draws.error), words))
 
-    answers = _answers(shape, seed, keys, ciphertexts, weights, receiver, blocks)
+    answers = _answers(shape, seed, keys, ciphertexts, placed, receiver, blocks)
     per_message = _CHUNK_BYTES // _CIPHERTEXT_BYTES * _CIPHERTEXT_BYTES
     sent = [Sent("grouped_sum.seed", seed)]
     packed_keys = b"".join(ring.pack(key, PRIMES) for key in keys)
     sent += [Sent("grouped_sum.public_keys", part) for part in pieces(packed_keys, per_message)]
-    for tile in pieces(
-        b"".join(ring.pack(c0, PRIMES) for c0 in ciphertexts), _TILE_BLOCKS * columns * _CIPHERTEXT_BYTES
-    ):
-        sent += [Sent("grouped_sum.ciphertexts", part) for part in pieces(tile, per_message)]
+    by_bucket = []
+    for start, size in zip(first, blocks_of, strict=True):
+        packed = b"".join(ring.pack(c0, PRIMES) for c0 in ciphertexts[start * columns : (start + size) * columns])
+        tiles = pieces(packed, _TILE_BLOCKS * columns * _CIPHERTEXT_BYTES)
+        by_bucket.append(
+            [Sent("grouped_sum.ciphertexts", part) for tile in tiles for part in pieces(tile, per_message)]
+        )
     return Sum(
-        from_sender=sent,
+        set_up=sent,
+        ciphertexts=by_bucket,
         from_receiver=[Sent("grouped_sum.answers", b"".join(part)) for part in answers],
         sender=_opened(shape, own, answers),
         receiver=[[-mask % _WORD for mask in row] for row in _masks(shape, receiver)],

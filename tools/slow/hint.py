@@ -35,8 +35,9 @@ class Hint:
     sent: list[Sent]
 
 
-def _table_seed(session_id: bytes, fresh: bytes) -> bytes:
-    return hashlib.sha256(b"cleanroom/hint/table/v1" + bytes(4) + session_id + fresh).digest()[:16]
+def _table_seed(session_id: bytes, fresh: bytes, bucket: int) -> bytes:
+    number = bucket.to_bytes(4, "little")
+    return hashlib.sha256(b"cleanroom/hint/table/v1" + number + session_id + fresh).digest()[:16]
 
 
 def send(
@@ -48,12 +49,13 @@ def send(
     n_bins: int,
     bin_seed: bytes,
     prf: Prf,
+    bucket: int = 0,
 ) -> Hint:
     """The outcome side: row key -> m words in, targets, masks and the table out."""
-    targets = words_of(keystream(streams.key("hint", "targets"), 8 * n_bins))
-    flat = words_of(keystream(streams.key("hint", "masks"), 8 * n_bins * columns))
+    targets = words_of(keystream(streams.key("hint", "targets", bucket=bucket), 8 * n_bins))
+    flat = words_of(keystream(streams.key("hint", "masks", bucket=bucket), 8 * n_bins * columns))
     masks = [flat[columns * at : columns * (at + 1)] for at in range(n_bins)]
-    padding = keystream(streams.key("hint", "padding"), 16 * (rows_outcome - len(rows)))
+    padding = keystream(streams.key("hint", "padding", bucket=bucket), 16 * (rows_outcome - len(rows)))
     entries = [(key, 0, list(values)) for key, values in rows.items()]
     entries += [(padding[at : at + 16], 2, [0] * columns) for at in range(0, len(padding), 16)]
     points, encoded = [], []
@@ -65,12 +67,12 @@ def send(
             encoded.append(_joined(plain) ^ int.from_bytes(prf(at, point), "little"))
     shape = okvs.shape_of(len(points), 1 + columns)
     for attempt in range(_ATTEMPTS):
-        fresh = streams.key("hint", "table seed", attempt=attempt)
+        fresh = streams.key("hint", "table seed", bucket=bucket, attempt=attempt)
         table = okvs.encode(
             points,
             encoded,
-            seed=_table_seed(streams.session_id, fresh),
-            fill_key=streams.key("hint", "fill", attempt=attempt),
+            seed=_table_seed(streams.session_id, fresh, bucket),
+            fill_key=streams.key("hint", "fill", bucket=bucket, attempt=attempt),
             shape=shape,
         )
         if table is not None:
@@ -82,11 +84,17 @@ def send(
 
 
 def receive(
-    *, session_id: bytes, hint: Hint, queries: Sequence[bytes], answers: Sequence[bytes], rows_outcome: int
+    *,
+    session_id: bytes,
+    hint: Hint,
+    queries: Sequence[bytes],
+    answers: Sequence[bytes],
+    rows_outcome: int,
+    bucket: int = 0,
 ) -> list[list[int]]:
     """The exposure side: t and z of each bin, 1 + m words."""
     words = len(answers[0]) // 8
-    seed, shape = _table_seed(session_id, hint.fresh), okvs.shape_of(3 * rows_outcome, words)
+    seed, shape = _table_seed(session_id, hint.fresh, bucket), okvs.shape_of(3 * rows_outcome, words)
     decoded = okvs.decode(queries, hint.table, seed=seed, shape=shape)
     return [
         words_of((value ^ int.from_bytes(answer, "little")).to_bytes(8 * words, "little"))

@@ -15,6 +15,13 @@ from cleanroom.vectors import CHECKS, check, check_file, check_vectors
 FOLDER = Path(__file__).parents[2] / "vectors"
 CHANGES = {
     "aes/fips-197/aes-128.json": [("cases", 3, "ciphertext")],
+    "buckets/v1/kkrt.json": [
+        ("exposure", 3, "bucket"),
+        ("frames", -1, "sha256"),
+        ("shares_outcome", 0, 1),
+        ("outcome", 5, "values", 0),
+        ("session_id",),
+    ],
     "chacha20/rfc8439/keystream.json": [("cases", 1, "keystream"), ("cases", 2, "counter")],
     "ed25519/rfc8032/signatures.json": [("cases", 1, "signature"), ("cases", 2, "public_key")],
     "expand_message_xmd/rfc9380/sha512.json": [("vectors", 9, "uniform_bytes"), ("dst",)],
