@@ -78,6 +78,13 @@ def test_memory_is_that_of_measured_runs(rows_exposure: int, rows_outcome: int, 
         assert 0.95 * peak <= estimate <= 1.25 * peak
 
 
+@pytest.mark.parametrize("role", Role)
+def test_memory_follows_the_bucket_and_not_the_data(role: Role) -> None:
+    """Beyond a bucket's rows it does not grow, and 2^24 rows a side stay far below 4 GiB."""
+    two, sixteen = (cost(agreement_of(rows, rows, groups=64), role).memory_bytes for rows in (1 << 21, 1 << 24))
+    assert two == sixteen < 2 << 30
+
+
 def test_more_groups_cost_more_answers() -> None:
     few, many = cost(agreement_of(4096, 4096, groups=3)), cost(agreement_of(4096, 4096, groups=300))
     assert many.sent.bytes > few.sent.bytes
