@@ -16,6 +16,7 @@ use sha2::digest::generic_array::{typenum::U64, GenericArray};
 use zeroize::Zeroizing;
 
 use crate::block_cipher::{words_of, Cipher, KEY};
+use crate::lanes::{compress, digest_of, pad, spread, DIGEST_BYTES, LANES, START};
 use crate::ot::{schedules, transpose_64};
 use crate::wipe::{redacted, Wiped};
 
@@ -33,7 +34,6 @@ const GROUP_BYTES: usize = WIDTH * KEY;
 const TASK_GROUPS: usize = 8;
 /// Bytes of an output that the equality test is run on.
 const TARGET: usize = 8;
-const DIGEST: usize = 32;
 const PART_TARGET: u8 = 0;
 const PART_MASKS: u8 = 1;
 
@@ -120,60 +120,54 @@ struct Hash {
     prefixed: State,
 }
 
-const INITIAL: State =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-
-fn write_state(state: &State, out: &mut [u8]) {
-    for (out, word) in out.chunks_exact_mut(4).zip(state) {
-        out.copy_from_slice(&word.to_be_bytes());
-    }
-}
-
 impl Hash {
     fn new(prefix: &[u8]) -> PyResult<Self> {
         if prefix.len() != PREFIX {
             return Err(bad("a hash prefix is 64 bytes"));
         }
-        let mut prefixed = INITIAL;
+        let mut prefixed = START;
         compress256(&mut prefixed, &[*HashBlock::from_slice(prefix)]);
         Ok(Self { prefixed })
     }
 
-    /// Writes target ‖ masks of one row: D = SHA-256(prefix ‖ bin ‖ row), then SHA-256(D ‖ part ‖ counter), cut.
-    fn output(&self, bin: u64, row: &Row, out: &mut [u8]) {
-        let mut blocks = [HashBlock::default(); 2];
-        blocks[0][..8].copy_from_slice(&bin.to_le_bytes());
-        for (bytes, word) in blocks[0][8..].chunks_exact_mut(8).zip(row) {
-            bytes.copy_from_slice(&word.to_le_bytes());
+    /// Writes target ‖ masks of rows: D = SHA-256(prefix ‖ bin ‖ row), then SHA-256(D ‖ part ‖ counter), cut.
+    fn outputs<'a>(&self, mut rows: impl Iterator<Item = (u64, &'a Row)>, size: usize, out: &mut [u8]) {
+        let mut last = [[0; PREFIX]; LANES];
+        last.iter_mut().for_each(|block| pad(block, 0, 2 * PREFIX));
+        for out in out.chunks_mut(LANES * size) {
+            let mut blocks = Zeroizing::new([[0u8; PREFIX]; LANES]);
+            for (block, (bin, row)) in blocks.iter_mut().zip(rows.by_ref().take(out.len() / size)) {
+                block[..8].copy_from_slice(&bin.to_le_bytes());
+                for (bytes, word) in block[8..].chunks_exact_mut(8).zip(row) {
+                    bytes.copy_from_slice(&word.to_le_bytes());
+                }
+            }
+            let mut states = spread(&self.prefixed);
+            compress(&mut states, &blocks);
+            compress(&mut states, &last);
+            for (lane, block) in blocks.iter_mut().enumerate() {
+                block[..DIGEST_BYTES].copy_from_slice(&digest_of(&states, lane));
+                pad(block, DIGEST_BYTES + 5, DIGEST_BYTES + 5);
+            }
+            expand(&mut blocks, PART_TARGET, size, 0..TARGET, out);
+            expand(&mut blocks, PART_MASKS, size, TARGET..size, out);
         }
-        finish(&mut blocks[1], 0, 2 * PREFIX);
-        let mut state = self.prefixed;
-        compress256(&mut state, &blocks);
-
-        let mut block = HashBlock::default();
-        write_state(&state, &mut block[..DIGEST]);
-        finish(&mut block, DIGEST + 5, DIGEST + 5);
-        let (target, masks) = out.split_at_mut(TARGET);
-        expand(&mut block, PART_TARGET, target);
-        expand(&mut block, PART_MASKS, masks);
     }
 }
 
-/// Pads a last block that holds `used` bytes of a message of `length` bytes.
-fn finish(block: &mut HashBlock, used: usize, length: usize) {
-    block[used] = 0x80;
-    block[PREFIX - 8..].copy_from_slice(&(8 * length as u64).to_be_bytes());
-}
-
-fn expand(block: &mut HashBlock, part: u8, out: &mut [u8]) {
-    block[DIGEST] = part;
-    for (counter, out) in out.chunks_mut(DIGEST).enumerate() {
-        block[DIGEST + 1..DIGEST + 5].copy_from_slice(&(counter as u32).to_le_bytes());
-        let mut state = INITIAL;
-        compress256(&mut state, std::slice::from_ref(block));
-        let mut bytes = [0u8; DIGEST];
-        write_state(&state, &mut bytes);
-        out.copy_from_slice(&bytes[..out.len()]);
+/// Writes a part of sixteen outputs from blocks that hold their D and the padding.
+fn expand(blocks: &mut [[u8; PREFIX]; LANES], part: u8, size: usize, place: std::ops::Range<usize>, out: &mut [u8]) {
+    for (counter, start) in place.clone().step_by(DIGEST_BYTES).enumerate() {
+        for block in blocks.iter_mut() {
+            block[DIGEST_BYTES] = part;
+            block[DIGEST_BYTES + 1..DIGEST_BYTES + 5].copy_from_slice(&(counter as u32).to_le_bytes());
+        }
+        let mut states = spread(&START);
+        compress(&mut states, blocks);
+        for (lane, out) in out.chunks_exact_mut(size).enumerate() {
+            let out = &mut out[start..place.end.min(start + DIGEST_BYTES)];
+            out.copy_from_slice(&digest_of(&states, lane)[..out.len()]);
+        }
     }
 }
 
@@ -280,9 +274,7 @@ impl Extension {
             }
             rows_of(own, &mut rows);
             let bin = (first + group as u64) * GROUP as u64;
-            for ((bin, row), out) in (bin..).zip(rows.iter()).zip(outputs.chunks_exact_mut(size)) {
-                hash.output(bin, row, out);
-            }
+            hash.outputs((bin..).zip(rows.iter()), size, outputs);
         }
     }
 
@@ -330,13 +322,12 @@ fn evaluate(code: &Code, hash: &Hash, rows: &[u8], mask: &Row, points: (&[u8], &
             }
             let mut codewords = Zeroizing::new([[0u64; WORDS]; GROUP]);
             code.encode(inputs, &mut codewords[..bins.len()]);
-            let each = held.iter_mut().zip(codewords.iter()).zip(bins.iter().zip(outputs.chunks_exact_mut(size)));
-            for ((row, codeword), (&bin, out)) in each {
+            for (row, codeword) in held.iter_mut().zip(codewords.iter()) {
                 for ((word, code), mask) in row.iter_mut().zip(codeword).zip(mask) {
                     *word ^= code & mask;
                 }
-                hash.output(bin as u64, row, out);
             }
+            hash.outputs(bins.iter().map(|&bin| bin as u64).zip(held.iter()), size, outputs);
         },
     );
     outputs
@@ -529,7 +520,7 @@ mod tests {
     fn the_hash_is_sha_256() {
         let (prefix, row) = (bytes(PREFIX, 1), bytes(ROW, 2));
         let mut out = [0u8; 8 + 8 * 5];
-        Hash::new(&prefix).unwrap().output(77, &row_at(&row), &mut out);
+        Hash::new(&prefix).unwrap().outputs([(77, &row_at(&row))].into_iter(), out.len(), &mut out);
         let digest = Sha256::new().chain_update(prefix).chain_update(77u64.to_le_bytes()).chain_update(row).finalize();
         let part = |part: u8, counter: u32| {
             Sha256::new().chain_update(digest).chain_update([part]).chain_update(counter.to_le_bytes()).finalize()
