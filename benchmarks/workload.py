@@ -83,7 +83,7 @@ def exposure_source(shape: Shape) -> Lookups | KeptLookups:
     """Makes all of the exposure side's rows: in memory if a join takes one bucket, else out of core."""
     if shape.buckets == 1:
         return exposure_rows(shape, 0)
-    kept = KeptLookups(shape.groups_per_row * shape.families)
+    kept = KeptLookups(shape.groups_per_row * shape.families, weight_bound=shape.weight_bound)
     for stretch in range(shape.stretches):
         kept.append(exposure_rows(shape, stretch))
     kept.pad(shape.rows)

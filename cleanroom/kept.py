@@ -107,7 +107,7 @@ class Kept(ABC, Generic[T]):
         """No rows."""
         return self._of(self._none)
 
-    def divided(self, partition: Partition, inspect: Callable[[T], None]) -> Protocol[Callable[[int], T]]:
+    def divided(self, partition: Partition) -> Protocol[Callable[[int], T]]:
         """Divides the rows; see `cleanroom.protocols.buckets.Source`.
 
         Raises:
@@ -122,9 +122,7 @@ class Kept(ABC, Generic[T]):
         for words in self._ascending():
             numbers = partition.numbers(_keys(words))
             divided.append(np.concatenate([numbers.astype(np.uint64)[:, None] << np.uint64(56), words], axis=1))
-            real = _real(words)
-            counts += np.bincount(numbers[real], minlength=partition.buckets)
-            inspect(self._of(words[real]))
+            counts += np.bincount(numbers[_real(words)], minlength=partition.buckets)
             yield Progress("bins", divided.rows, partition.rows)
         partition.check(counts)
 
@@ -184,9 +182,18 @@ class KeptRows(Kept[Rows]):
 class KeptLookups(Kept[Lookups]):
     """The exposure side's lookups: a word a weight, target in its upper half and weight in its lower one."""
 
+    def __init__(self, weights: int, *, weight_bound: int, memory_bytes: int = MEMORY_BYTES) -> None:
+        """Args:
+        weights: of a lookup, at most.
+        weight_bound: the largest |weight|, below 2^31.
+        memory_bytes: what is held in memory before a scratch file is used, once for rows and once for buckets.
+        """
+        super().__init__(weights, memory_bytes=memory_bytes)
+        self._weight_bound = min(weight_bound, (1 << 31) - 1)
+
     def _packed(self, rows: Lookups) -> Words:
         counts = np.diff(rows.indptr)
-        if int(counts.max(initial=0)) > self._words or int(np.abs(rows.weight).max(initial=0)) >> 31:
+        if int(counts.max(initial=0)) > self._words or int(np.abs(rows.weight).max(initial=0)) > self._weight_bound:
             raise CleanroomError("a lookup has more weights, or a larger one, than the agreement allows")
         words = np.zeros((len(rows), self._words), dtype=np.uint64)
         row = np.repeat(np.arange(len(rows)), counts)

@@ -128,7 +128,7 @@ def _lookups(
     if _buckets(agreement) == 1:
         lookups, summary = prepare_lookups(agreement, plan, touches.batches(), group_cap_key=keys.group_cap)
         return lookups, root_of(lookups, padded, 0), summary
-    kept = KeptLookups(plan.targets_per_row(agreement.release.max_groups_per_person))
+    kept = KeptLookups(plan.targets_per_row(agreement.release.max_groups_per_person), weight_bound=plan.unit)
     try:
         summary = keep_lookups(
             agreement,

@@ -159,12 +159,11 @@ class Source(Structural[T_co]):
     The time that it takes is seen by the peer, so it has to follow from the partition and not from the rows.
     """
 
-    def divided(self, partition: Partition, inspect: Callable[[T_co], None]) -> Protocol[Callable[[int], T_co]]:
+    def divided(self, partition: Partition) -> Protocol[Callable[[int], T_co]]:
         """Divides the rows.
 
         Args:
             partition: which row goes where.
-            inspect: called with all rows, some at a time, before this returns; may raise.
 
         Yields:
             Progress in rows, where there is more than one bucket.

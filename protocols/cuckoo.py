@@ -5,7 +5,7 @@ at most one a bin. The receiver then queries one input a bin, so the number and 
 
 Security model: semi-honest. A placement is private to the receiver and never sent. The seed comes from the handshake,
 after both sides have fixed their inputs; a seed that allows no placement is replaced before any message that depends
-on data, and the number of attempts is the only thing that a peer could learn (probability below 2^-40). The peer waits
+on its bucket's data, and the number of attempts is all that a peer could learn (probability below 2^-40). The peer waits
 for the placement, so it is made of as many rows as the public bound allows: rows with random keys take the place of
 missing ones, and their bins are emptied again. Without them the wait would tell the number of rows.
 
@@ -145,7 +145,7 @@ class Table:
 def place(
     keys: Bytes, *, rows: int, padding_key: bytes, n_bins: int, session_id: bytes, bucket: int = 0
 ) -> tuple[Table, int]:
-    """Places rows under the first seed that allows it; call it before any message that depends on data.
+    """Places rows under the first seed that allows it; call it before any message that depends on the bucket's data.
 
     Args:
         keys: n × 16 bytes, distinct.

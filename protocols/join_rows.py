@@ -49,9 +49,8 @@ class Lookups:
         """The number of keys."""
         return len(self.keys)
 
-    def divided(self, partition: Partition, inspect: Callable[[Lookups], None]) -> Protocol[Callable[[int], Lookups]]:
+    def divided(self, partition: Partition) -> Protocol[Callable[[int], Lookups]]:
         """Divides the lookups; see `Source`."""
-        inspect(self)
         if partition.buckets == 1:
             return lambda bucket: self
         yield Progress("bins", 0, partition.rows)
@@ -88,9 +87,8 @@ class Rows:
         """The number of keys."""
         return len(self.keys)
 
-    def divided(self, partition: Partition, inspect: Callable[[Rows], None]) -> Protocol[Callable[[int], Rows]]:
+    def divided(self, partition: Partition) -> Protocol[Callable[[int], Rows]]:
         """Divides the rows; see `Source`."""
-        inspect(self)
         if partition.buckets == 1:
             return lambda bucket: self
         yield Progress("bins", 0, partition.rows)

@@ -114,21 +114,21 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
         This side's shares.
 
     Raises:
-        DataError: the weights pass the public bounds; nothing has been sent.
+        DataError: the weights pass the public bounds. Lookups in memory are checked before anything is sent; another
+            source checks when it takes them, and each bucket is checked again.
         BucketOverflowError: too many lookups fell into one bucket; nothing has been sent.
         PeerError: the peer's bytes are malformed.
     """
     division, shape, n_bins = parameters.division, parameters.sum_shape, parameters.n_bins
+    if isinstance(lookups, Lookups):
+        grouped_sum.check_entries(shape=shape, indptr=lookups.indptr, targets=lookups.target, weights=lookups.weight)
     bucket_lookups = yield from lookups.divided(
         Partition(
             session_id=streams.session_id,
             buckets=division.count,
             rows=parameters.rows_exposure,
             capacity=division.exposure,
-        ),
-        lambda part: grouped_sum.check_entries(
-            shape=shape, indptr=part.indptr, targets=part.target, weights=part.weight
-        ),
+        )
     )
     local = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
     for bucket in range(division.count):
@@ -210,8 +210,7 @@ def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams)
             buckets=division.count,
             rows=parameters.rows_outcome,
             capacity=division.outcome,
-        ),
-        lambda part: None,
+        )
     )
     for bucket in range(division.count):
         if division.count > 1:

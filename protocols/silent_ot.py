@@ -6,8 +6,8 @@ learns: the sender nothing of the choices, which go under random ones; the recei
 malicious receiver: **here it cannot choose twice.** A correction is a half byte of its own, used in all 32 columns; any
 value of it is some one choice, and none is refused. What it takes from the stock is fixed by the base transfers under
 it, whose trees and choices `ot` checks. Of a malicious sender: no check of `ot` covers what it sends to prepare a
-stock. Inconsistent trees spoil the keys of a receiver whose noise lies at certain places, and not of another one: who
-can tell the two apart afterwards, by figures that are opened, learns bits about that noise, which hides the choices.
+stock. Inconsistent trees spoil the keys of those transfers that the receiver's noise reaches from there: who can tell
+which, by figures that are opened, learns up to a bit about that noise for each, and the noise hides the choices.
 Rounds: those of `silent_vole` for each stock of `STOCK` transfers, and one correction a batch.
 Bytes: half a byte a transfer, receiver to sender; a stock takes what `silent_vole` says, whatever its use.
 Source: Boyle et al., "Efficient Two-Round OT Extension and Silent Non-Interactive Secure Computation", CCS 2019,

@@ -11,8 +11,8 @@ Security: semi-honest, under dual LPN with regular noise for the Expand-Convolut
 cipher (trees) and the assumptions of `ot`. What each learns: nothing beyond its output. What a malicious party could
 do: the receiver's messages are corrections of `ot`, which it checks, so a receiver is held to some noise; noise of its
 choice gives it a u that is not uniform, as its own coins would. A sender can send sums or words that fit no tree. The
-receiver's v is then wrong if its noise lies in certain places and right if not: who sees whether a later step fails
-learns bits about the noise, and noise that is known shows u. No check here refuses such sums.
+receiver's v is then wrong in the places that the noise of those blocks reaches: who sees where later steps fail learns
+up to a bit about the noise for each place, and noise that is known shows u. No check here refuses such sums.
 
 Rounds: one for every `AHEAD` batches, the receiver first; `receiver` and `sender` first set up `ot`. Bytes a batch of n
 outputs, with t blocks and d = log2(2n/t) levels: receiver to sender 4·t·d for the positions, 16·t (F16) or 512·t

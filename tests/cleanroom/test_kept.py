@@ -64,9 +64,11 @@ def chosen(rows: Any, places: NDArray[np.int64]) -> Any:
 
 
 def kept_of(rows: Any, memory_bytes: int) -> Any:
-    kept: Any = KeptLookups(WIDTH, memory_bytes=memory_bytes) if isinstance(rows, Lookups) else KeptRows(
-        COLUMNS, memory_bytes=memory_bytes
-    )  # fmt: skip
+    kept: Any = (
+        KeptLookups(WIDTH, weight_bound=(1 << 31) - 1, memory_bytes=memory_bytes)
+        if isinstance(rows, Lookups)
+        else KeptRows(COLUMNS, memory_bytes=memory_bytes)
+    )
     for part in pieces(rows):
         kept.append(part)
     return kept
@@ -121,10 +123,8 @@ def test_buckets_hold_what_they_hold_in_memory(make: Any, padded: bool, memory: 
     kept = kept_of(rows, memory)
     if padded:
         kept.pad(BOUND)
-    seen: list[int] = []
-    divided = result_of(kept.divided(partition(), lambda part: seen.append(len(part))))
-    plain = result_of(chosen(rows, key_order(rows.keys)).divided(partition(), lambda part: None))
-    assert sum(seen) == ROWS
+    divided = result_of(kept.divided(partition()))
+    plain = result_of(chosen(rows, key_order(rows.keys)).divided(partition()))
     for number in range(5):
         assert len(divided(number)) > 0 and equal(divided(number), plain(number))
     kept.close()
@@ -134,7 +134,7 @@ def test_buckets_hold_what_they_hold_in_memory(make: Any, padded: bool, memory: 
 def test_no_rows_are_five_empty_buckets(make: Any) -> None:
     kept = kept_of(make(count=0), ON_DISK)
     kept.pad(BOUND)
-    divided = result_of(kept.divided(partition(), lambda part: None))
+    divided = result_of(kept.divided(partition()))
     assert [len(divided(number)) for number in range(5)] == [0] * 5 and len(kept.held()) == 0
 
 
@@ -159,7 +159,7 @@ def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pyt
             with monkeypatch.context() as patch:
                 patch.setattr(Partition, "numbers", numbers)
                 patch.setattr(Spill, "append", append)
-                result_of(kept.divided(partition(), lambda part: None))
+                result_of(kept.divided(partition()))
             found.append([sum(size for kind, size in work if kind == which) for which in (0, 1)])
             work.clear()
             kept.close()
@@ -170,17 +170,9 @@ def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pyt
 def test_an_overflow_and_too_many_rows_are_refused() -> None:
     kept = kept_of(random_rows(), ON_DISK)
     with pytest.raises(BucketOverflowError):
-        result_of(kept.divided(partition(capacity=ROWS // 5), lambda part: None))
+        result_of(kept.divided(partition(capacity=ROWS // 5)))
     with pytest.raises(ValueError, match="public bound"):
-        result_of(kept.divided(partition(rows=ROWS - 1), lambda part: None))
-
-
-def test_rows_are_inspected_before_any_bucket_is_handed_out() -> None:
-    def refuse(part: Rows) -> None:
-        raise CleanroomError("seen")
-
-    with pytest.raises(CleanroomError, match="seen"):
-        result_of(kept_of(random_rows(), ON_DISK).divided(partition(), refuse))
+        result_of(kept.divided(partition(rows=ROWS - 1)))
 
 
 def test_keys_with_equal_heads_ascend_as_byte_strings() -> None:
@@ -201,10 +193,13 @@ def test_a_key_twice_is_refused() -> None:
 @pytest.mark.parametrize("lookups", [random_lookups(count=4), random_lookups(count=1)])
 def test_weights_that_do_not_fit_are_refused(lookups: Lookups) -> None:
     with pytest.raises(CleanroomError, match="agreement allows"):
-        KeptLookups(int(np.diff(lookups.indptr).max()) - 1).append(lookups)
-    big = Lookups(keys=lookups.keys[:1], indptr=np.array([0, 1]), target=lookups.target[:1], weight=np.array([1 << 31]))
-    with pytest.raises(CleanroomError, match="agreement allows"):
-        KeptLookups(WIDTH).append(big)
+        KeptLookups(int(np.diff(lookups.indptr).max()) - 1, weight_bound=1 << 40).append(lookups)
+    for weight, bound in ((1 << 31, 1 << 40), (-8, 7)):
+        big = Lookups(
+            keys=lookups.keys[:1], indptr=np.array([0, 1]), target=lookups.target[:1], weight=np.array([weight])
+        )
+        with pytest.raises(CleanroomError, match="agreement allows"):
+            KeptLookups(WIDTH, weight_bound=bound).append(big)
 
 
 def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +214,7 @@ def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, mon
     monkeypatch.setattr(spill.tempfile, "TemporaryFile", spied)
     rows = random_rows()
     kept = kept_of(rows, ON_DISK)
-    result_of(kept.divided(partition(), lambda part: None))
+    result_of(kept.divided(partition()))
     assert len(opened) == 2 and list(tmp_path.iterdir()) == []
     for file in opened:
         file.seek(0)

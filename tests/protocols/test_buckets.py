@@ -302,4 +302,4 @@ def test_more_rows_than_the_bound_are_refused() -> None:
     keys = random_keys(np.random.default_rng(3), 5)
     partition = Partition(session_id=SESSION, buckets=2, rows=4, capacity=4)
     with pytest.raises(ValueError, match="public bound"):
-        list(Rows(keys=keys, values=np.ones((5, 1), dtype=np.int64)).divided(partition, lambda part: None))
+        list(Rows(keys=keys, values=np.ones((5, 1), dtype=np.int64)).divided(partition))

@@ -208,7 +208,8 @@ def test_rows_that_are_handed_over_some_at_a_time_are_those_of_one_go(at_once: i
         known = [persons(world.known[:1]), persons(world.known[1:])]
         lookups, mine = exposure.prepare_lookups(agreement, plan, touches, group_cap_key=KEY)
         found, theirs = outcome.prepare_rows(agreement, plan, events, known)
-        kept_lookups = KeptLookups(plan.targets_per_row(agreement.release.max_groups_per_person))
+        most_weights = plan.targets_per_row(agreement.release.max_groups_per_person)
+        kept_lookups = KeptLookups(most_weights, weight_bound=plan.unit)
         kept_rows = KeptRows(len(plan.row_values))
         assert mine == exposure.keep_lookups(
             agreement, plan, touches, group_cap_key=KEY, keep=kept_lookups.append, at_once=at_once
