@@ -4,6 +4,8 @@
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
+use std::mem::MaybeUninit;
+use zeroize::optimization_barrier;
 
 use crate::instructions::instructions;
 use crate::wipe::{redacted, Wiped};
@@ -16,10 +18,36 @@ const CHUNK: usize = 32;
 pub(crate) enum Cipher {
     #[cfg(target_arch = "x86_64")]
     Vaes(vaes::RoundKeys),
-    Crate(Box<Aes128Enc>),
+    Crate(Schedule),
 }
 
 redacted!(Cipher);
+
+/// A schedule of the crate. It is a union of the largest of its kinds: what the smaller one in use does not fill is
+/// whatever lay on the stack when it was made, the key perhaps, so all of it is wiped, not the schedule alone.
+pub(crate) struct Schedule(Box<MaybeUninit<Aes128Enc>>);
+
+impl Schedule {
+    fn new(key: &[u8; KEY]) -> Self {
+        Self(Box::new(MaybeUninit::new(Aes128Enc::new(key.into()))))
+    }
+
+    fn cipher(&self) -> &Aes128Enc {
+        // SAFETY: it is initialised until it is dropped.
+        unsafe { self.0.assume_init_ref() }
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        // SAFETY: it is initialised, and not used after this; its place is our own and stays so.
+        unsafe {
+            self.0.assume_init_drop();
+            std::ptr::write_bytes(self.0.as_mut_ptr(), 0, 1);
+        }
+        optimization_barrier(&*self.0); // the writes are not removed as dead
+    }
+}
 
 impl Cipher {
     pub(crate) fn new(key: &[u8; KEY]) -> Self {
@@ -32,7 +60,7 @@ impl Cipher {
     }
 
     pub(crate) fn portable(key: &[u8; KEY]) -> Self {
-        Cipher::Crate(Box::new(Aes128Enc::new(key.into())))
+        Cipher::Crate(Schedule::new(key))
     }
 
     pub(crate) fn encrypt(&self, blocks: &mut [Block]) {
@@ -40,7 +68,7 @@ impl Cipher {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: such a schedule is made only where the instructions are.
             Cipher::Vaes(keys) => unsafe { vaes::encrypt(keys, blocks) },
-            Cipher::Crate(cipher) => cipher.encrypt_blocks(blocks),
+            Cipher::Crate(schedule) => schedule.cipher().encrypt_blocks(blocks),
         }
     }
 
@@ -50,7 +78,8 @@ impl Cipher {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Cipher::Vaes(keys) => unsafe { vaes::stream(keys, counters, out) },
-            Cipher::Crate(cipher) => {
+            Cipher::Crate(schedule) => {
+                let cipher = schedule.cipher();
                 for (counters, out) in counters.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
                     let mut blocks = Wiped::new([Block::default(); CHUNK]);
                     let blocks = &mut blocks[..counters.len()];
