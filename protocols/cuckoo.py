@@ -5,9 +5,9 @@ at most one a bin. The receiver then queries one input a bin, so the number and 
 
 Security model: semi-honest. A placement is private to the receiver and never sent. The seed comes from the handshake,
 after both sides have fixed their inputs; a seed that allows no placement is replaced before any message that depends
-on its bucket's data, and the number of attempts is all that a peer could learn (probability below 2^-40). The peer waits
-for the placement, so it is made of as many rows as the public bound allows: rows with random keys take the place of
-missing ones, and their bins are emptied again. Without them the wait would tell the number of rows.
+on its bucket's data, and the number of attempts is all that a peer could learn (probability below 2^-40). The peer
+waits for the placement, so it is made of as many rows as the public bound allows: rows with random keys take the place
+of missing ones, and their bins are emptied again. Without them the wait would tell the number of rows.
 
 What each party learns: nothing; there is no message. Rounds 0, bytes 0.
 
