@@ -55,7 +55,10 @@ _SECONDS = _Seconds(min=0, min_open=True, max=86_400)
 @click.option("--connect-timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to find the peer.")
 @click.option("--step-timeout", type=_SECONDS, default=STEP_TIMEOUT, show_default=True, help="Seconds of silence.")
 @click.option(
-    "--threads", type=click.IntRange(1, MAX_THREADS), help="Threads that this side computes on.  [default: all cores]"
+    "--threads",
+    type=click.IntRange(1, MAX_THREADS),
+    envvar="RAYON_NUM_THREADS",  # what the kernels' pool reads by itself, unchecked
+    help=f"Threads that this side computes on, 1 to {MAX_THREADS}; else RAYON_NUM_THREADS.  [default: all cores]",
 )
 @click.option("--checklist", "only_check", is_flag=True, help="Print the checklist and end: nothing is read or sent.")
 @passphrase_option

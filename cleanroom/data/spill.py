@@ -7,6 +7,7 @@ behind) and is encrypted with a key that never leaves this process.
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -135,7 +136,9 @@ class Spill:
         ends = np.cumsum(counts)
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="cleanroom-", buffering=0)  # noqa: SIM115 (closed by close)
+                # named, so that a folder which cannot be used is an error and no reason to take another one
+                folder = os.environ.get("TMPDIR") or None
+                self._file = tempfile.TemporaryFile(prefix="cleanroom-", buffering=0, dir=folder)  # noqa: SIM115 (closed by close)
             start = 0
             for part, end in enumerate(ends.tolist()):
                 if end > start:

@@ -203,7 +203,7 @@ def test_weights_that_do_not_fit_are_refused(lookups: Lookups) -> None:
 
 
 def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     opened: list[Any] = []
     real = tempfile.TemporaryFile
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SETTING = """
@@ -35,6 +37,8 @@ try:
 except cleanroom.AgreementError:
     print(_kernels.threads())
 """
+
+RUN = "run --agreement a --party p --identity i --data d --out o --listen 127.0.0.1:0"
 
 RESULTS = """
 import hashlib
@@ -82,6 +86,20 @@ def test_without_a_number_the_environment_or_the_cores_decide(tmp_path: Path) ->
 
 def test_the_command_sets_them_before_it_reads_anything(tmp_path: Path) -> None:
     assert said(COMMAND, tmp_path) == "3"
+
+
+@pytest.mark.parametrize("nonsense", ["99999999", "-3", "0", "abc"])
+def test_the_command_refuses_an_environment_that_names_no_number(tmp_path: Path, nonsense: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "cleanroom", *RUN.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RAYON_NUM_THREADS": nonsense},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2 and "--threads" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1 and not list(tmp_path.iterdir())
 
 
 def test_no_result_depends_on_them(tmp_path: Path) -> None:

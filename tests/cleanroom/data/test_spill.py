@@ -39,7 +39,7 @@ def test_rows_come_back_sorted(words: int, memory_bytes: int) -> None:
 
 
 def test_disk_holds_no_plain_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     spill = Spill(4, memory_bytes=64)
     row = np.array([[0x4142434445464748] * 4] * 50, dtype=np.uint64)
     spill.append(row)
@@ -59,6 +59,14 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("this system has no /dev/full")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("wb", buffering=0))
     with pytest.raises(CleanroomError, match=r"^the scratch file could not be written \(No space left on device\)$"):
+        Spill(2, memory_bytes=16).append(np.ones((9, 2), dtype=np.uint64))
+
+
+def test_a_folder_that_cannot_be_used_is_no_reason_to_take_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    with pytest.raises(CleanroomError, match=r"^the scratch file could not be written \(No such file or directory\)$"):
         Spill(2, memory_bytes=16).append(np.ones((9, 2), dtype=np.uint64))
 
 
