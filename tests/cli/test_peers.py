@@ -251,8 +251,10 @@ def test_an_interrupted_run_says_so_on_both_sides(scene: Scene, number: signal.S
     media = scene.start("media", "--listen", address)
     shop = scene.start("shop", "--connect", address)
     _when(media, "handshake: ")
+    shop.signal(signal.SIGSTOP)  # or so small a run may be over when the other signal comes
     media.signal(number)
     ended = media.ended(30)
+    shop.signal(signal.SIGCONT)
     assert checked(scene, "media", 1, ended) == "interrupted"
     assert "the peer stopped the run: its user interrupted it" in peer_line(scene, "shop", shop)
 
