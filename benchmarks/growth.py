@@ -16,9 +16,10 @@ from statistics import linear_regression
 from typing import Final
 
 from benchmarks import machine
-from benchmarks.join import LARGEST, TOTALS_RULE, medians, parse_rows, totals_row
+from benchmarks.join import TOTALS_RULE, medians, totals_row
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import PairFigures, run_pair
+from benchmarks.sizes import FAST_PROFILES, parse_size, sizes_of
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["exponent", "exponents_table", "main"]
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"machine: {json.dumps(machine.describe())}\n{TOTALS_RULE}", file=out, flush=True)
     runs: list[PairFigures] = []
     for profile in options.profile:
-        for rows in options.rows or [size for size in SIZES if size <= LARGEST.get(profile, size)]:
+        for rows in sizes_of(profile, named=options.rows, usual=SIZES):
             for _ in range(options.repeat):
                 runs.append(run_pair(Shape(rows=rows), profile=profile, pinned=not options.all_cores))
                 print(totals_row(runs[-1]), file=out, flush=True)
@@ -92,12 +93,10 @@ def exponents_table(runs: Sequence[PairFigures], least: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument(
-        "rows", nargs="*", type=parse_rows, help="rows a side; without any, 2^16 to 2^24 (ecdh to 2^18)"
+        "rows", nargs="*", type=parse_size, help="rows a side; without any, 2^16 to 2^24 (ecdh to 2^18)"
     )
-    parser.add_argument(
-        "--profile", nargs="+", choices=PROFILES, default=[name for name in PROFILES if name not in LARGEST]
-    )
-    parser.add_argument("--from", dest="least", type=parse_rows, default=1 << 16, help="smaller sizes are not fitted")
+    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(FAST_PROFILES))
+    parser.add_argument("--from", dest="least", type=parse_size, default=1 << 16, help="smaller sizes are not fitted")
     parser.add_argument("--repeat", type=int, default=1, help="runs a size; the median by CPU seconds is taken")
     parser.add_argument("--all-cores", action="store_true", help="do not pin: both sides use every core")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")

@@ -15,13 +15,12 @@ from statistics import median
 
 from benchmarks import machine
 from benchmarks.pair import ROLES, PairFigures, run_pair
+from benchmarks.sizes import parse_size
 from benchmarks.workload import PROFILES, Shape
 from cleanroom.protocols.buckets import BUCKET_ROWS
 
-__all__ = ["LARGEST", "TOTALS_RULE", "main", "medians", "parse_rows", "steps_table", "totals_row"]
+__all__ = ["TOTALS_RULE", "main", "medians", "steps_table", "totals_row"]
 
-LARGEST = {"ecdh": 1 << 18}
-"""Where default sizes end for a profile: minutes a run beyond it, so larger ones are to be asked for."""
 _HEADER = (
     "|  profile |     rows | wall s | cpu s A | cpu s B | µs/row |  wire MB | B/row | MiB A | MiB B | others cpu s |"
 )
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.join", description=__doc__)
     sizes = [1 << power for power in (12, 14, 16, 18)]
-    parser.add_argument("rows", nargs="*", type=parse_rows, default=sizes, help="rows a side: 4096, 2^12 or 2**12")
+    parser.add_argument("rows", nargs="*", type=parse_size, default=sizes, help="rows a side: 4096, 2^12 or 2**12")
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=["ecdh"])
     parser.add_argument("--repeat", type=int, default=1, help="runs a size; the steps shown are those of the median")
     parser.add_argument("--columns", type=int, default=4)
@@ -75,18 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--groups-per-row", type=int, default=1, help="at most; a row holds one to as many")
     parser.add_argument("--weight-bound", type=int, default=1, help="720720 for credit that is shared")
     parser.add_argument(
-        "--bucket-rows", type=parse_rows, default=BUCKET_ROWS, help="as large as a join without buckets"
+        "--bucket-rows", type=parse_size, default=BUCKET_ROWS, help="as large as a join without buckets"
     )
     parser.add_argument("--overlap", type=float, default=0.5)
     parser.add_argument("--all-cores", action="store_true", help="do not pin: both sides use every core")
     parser.add_argument("--json", action="store_true", help="print everything that was measured as JSON")
     return parser
-
-
-def parse_rows(text: str) -> int:
-    """Reads 4096, 2^12 or 2**12."""
-    base, separator, power = text.replace("**", "^").partition("^")
-    return int(base) ** int(power) if separator else int(base)
 
 
 def totals_row(run: PairFigures) -> str:

@@ -25,9 +25,10 @@ from statistics import median
 from typing import Any, TextIO
 
 from benchmarks import machine
-from benchmarks.join import LARGEST, TOTALS_RULE, medians, parse_rows, steps_table, totals_row
+from benchmarks.join import TOTALS_RULE, medians, steps_table, totals_row
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROOT, PairFigures, run_pair
+from benchmarks.sizes import LARGEST, parse_size, sizes_of
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["Peer", "PeerFigures", "installed", "main"]
@@ -164,7 +165,7 @@ def _alternating(
     ours: list[PairFigures] = []
     theirs: list[PeerFigures] = []
     for rows in options.rows or SIZES:
-        profiles = [one for one in options.profile if options.rows or rows <= LARGEST.get(one, rows)]
+        profiles = [one for one in options.profile if rows in sizes_of(one, named=options.rows, usual=SIZES)]
         for _ in range(options.repeat):
             for profile in profiles:
                 ours.append(run_pair(Shape(rows=rows), profile=profile, pinned=pinned))
@@ -182,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "rows",
         nargs="*",
-        type=parse_rows,
+        type=parse_size,
         help="rows a side: 4096, 2^12 or 2**12; without any, 2^16, 2^18 and 2^20 (ecdh to 2^18)",
     )
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))

@@ -27,6 +27,7 @@ import cleanroom.prepare as preparation
 from benchmarks import machine
 from benchmarks.events import CASES, binding, make_agreement, write_events
 from benchmarks.meter import memory_mib
+from benchmarks.sizes import parse_size
 from cleanroom.agreement.model import Role
 from cleanroom.errors import AgreementError
 from cleanroom.plan import plan_of
@@ -151,18 +152,12 @@ def table_row(found: Preparation) -> str:
     )
 
 
-def _size(text: str) -> int:
-    base, _, exponent = text.partition("^")
-    size = int(base) ** int(exponent) if exponent else int(base)
-    if size < 1:
-        raise ValueError("at least one event")
-    return size
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses the command line, runs and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__)
-    parser.add_argument("events", type=_size, nargs="*", default=[1 << 16, 1 << 18, 1 << 20], help="2^18, 1000000 …")
+    parser.add_argument(
+        "events", type=parse_size, nargs="*", default=[1 << 16, 1 << 18, 1 << 20], help="2^18, 1000000 …"
+    )
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--tree", type=int, nargs="+", default=[1], help="sizes of the time tree, in days")
     parser.add_argument("--json", action="store_true")

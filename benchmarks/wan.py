@@ -14,18 +14,21 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from benchmarks import machine
 from benchmarks.island import available
-from benchmarks.join import LARGEST, medians, parse_rows, steps_table
+from benchmarks.join import medians, steps_table
 from benchmarks.networks import Wide
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROLES, PairFigures, run_pair
 from benchmarks.relay import Road
+from benchmarks.sizes import FAST_PROFILES, parse_size, sizes_of
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["main", "road_of", "wan_row"]
 
+SIZES: Final = tuple(1 << power for power in (16, 18, 20))
 _HEADER = (
     "|  profile |     rows | Mbit/s | delay ms | wall s |  wire s | TCP and waits s | cpu s A | cpu s B |  wire MB "
     "| A sent MB | B sent MB | MiB A | MiB B |"
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs: list[PairFigures] = []
     rows: list[str] = []
     for profile in options.profile:
-        for size in options.rows or [1 << 16, 1 << 18, 1 << 20]:
+        for size in sizes_of(profile, named=options.rows, usual=SIZES):
             for _ in range(options.repeat):
                 runs.append(run_pair(Shape(rows=size), profile=profile, network=Wide(road=road)))
                 rows.append(wan_row(runs[-1], road))
@@ -86,10 +89,11 @@ def wan_row(run: PairFigures, road: Road) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wan", description=__doc__)
-    parser.add_argument("rows", nargs="*", type=parse_rows, help="rows a side; without any, 2^16, 2^18 and 2^20")
+    parser.add_argument(
+        "rows", nargs="*", type=parse_size, help="rows a side; without any, 2^16, 2^18 and 2^20 (ecdh to 2^18)"
+    )
     # minutes of work say little about a slow wire: such a profile is to be named
-    usual = [profile for profile in PROFILES if profile not in LARGEST]
-    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=usual)
+    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(FAST_PROFILES))
     parser.add_argument("--mbit", type=float, default=100.0, help="megabits a second, in each direction")
     parser.add_argument(
         "--delay", type=float, default=20.0, help="milliseconds, one way: a round trip takes twice that"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, peers
+from benchmarks import growth, peers, wan
 from benchmarks.growth import exponent, exponents_table
 from benchmarks.page import begin_mark, end_mark, put
 from benchmarks.pair import PairFigures
+from benchmarks.sizes import sizes_of
 from benchmarks.workload import PROFILES, Shape
 
 ROOT = Path(__file__).parents[2]
@@ -56,8 +57,11 @@ def test_growth_runs_and_prints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_default_sizes_reach_two_to_the_24_and_spare_the_slow_profile() -> None:
     assert growth.SIZES[0] == 1 << 16 and growth.SIZES[-1] == 1 << 24
-    assert growth.LARGEST["ecdh"] == peers.LARGEST["ecdh"] == 1 << 18
-    assert peers.SIZES == [1 << 16, 1 << 18, 1 << 20]
+    assert peers.SIZES == list(wan.SIZES) == [1 << 16, 1 << 18, 1 << 20]
+    for usual in (growth.SIZES, peers.SIZES, wan.SIZES):
+        assert sizes_of("kkrt", named=[], usual=usual) == list(usual)
+        assert max(sizes_of("ecdh", named=[], usual=usual)) == 1 << 18
+        assert sizes_of("ecdh", named=[1 << 20], usual=usual) == [1 << 20]
 
 
 def test_every_profile_is_beside_a_peer() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import join, pair, peers, workload
 from benchmarks.pair import ROLES, PairFigures, check_shares, run_pair
+from benchmarks.sizes import parse_size
 from benchmarks.workload import (
     PROFILES,
     Shape,
@@ -120,4 +121,7 @@ def test_missing_peers_are_skipped_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_sizes_are_read_as_people_write_them() -> None:
-    assert [join.parse_rows(text) for text in ("4096", "2^12", "2**12")] == [4096] * 3
+    assert [parse_size(text) for text in ("4096", "2^12", "2**12")] == [4096] * 3
+    for text in ("0", "-4", "0^3", "2^", "many"):
+        with pytest.raises(ValueError):
+            parse_size(text)
