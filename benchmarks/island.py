@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -17,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.machine import no_namespaces, unshare
 from benchmarks.relay import MTU
 
-__all__ = ["Gate", "available", "main", "open_gate"]
+__all__ = ["Gate", "available", "main"]
 
 _DEVICE: Final = "wire0"
 _TUN: Final = Path("/dev/net/tun")
@@ -31,26 +31,26 @@ _HANDOVER_SECONDS: Final = 30.0
 
 def available() -> str | None:
     """Says why namespaces with a device cannot be made here; None where they can."""
-    for tool in ("unshare", "ip"):
-        if shutil.which(tool) is None:
-            return f"{tool} is not installed"
-    if not _TUN.exists():
-        return f"{_TUN} is not there"
-    tried = subprocess.run([*_unshare(), "true"], capture_output=True, check=False)
-    return None if tried.returncode == 0 else "this user may not make network namespaces"
+    return no_namespaces() if _TUN.exists() else f"{_TUN} is not there"
 
 
 class Gate:
     """The starter's half of one island."""
 
     def __init__(self, address: str, peer: str) -> None:
+        """Prepares an island.
+
+        Args:
+            address: its IPv4 address.
+            peer: the address at the other end of its wire.
+        """
         self._own, self._theirs = socket.socketpair()
         self._address, self._peer = address, peer
 
     def command(self, command: Sequence[str]) -> list[str]:
         """What to start in place of a command; pass it `inherited` files."""
         island = [sys.executable, "-m", "benchmarks.island", str(self.inherited), self._address, self._peer]
-        return [*_unshare(), *island, *command]
+        return [*unshare(), *island, *command]
 
     @property
     def inherited(self) -> int:
@@ -80,16 +80,6 @@ class Gate:
         self._theirs.close()
 
 
-def open_gate(address: str, peer: str) -> Gate:
-    """Prepares an island.
-
-    Args:
-        address: its IPv4 address.
-        peer: the address at the other end of its wire.
-    """
-    return Gate(address, peer)
-
-
 def main(arguments: Sequence[str]) -> None:
     """Makes the device, hands it over, waits, and becomes the command."""
     number, address, peer, *command = arguments
@@ -109,10 +99,6 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit("the starter of this namespace has ended")
     gate.close()
     os.execvp(command[0], command)
-
-
-def _unshare() -> list[str]:
-    return ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
 
 
 if __name__ == "__main__":

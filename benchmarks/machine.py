@@ -12,9 +12,20 @@ import time
 from pathlib import Path
 from typing import Final
 
-__all__ = ["busy_seconds", "cores", "describe", "enter_private_network", "free_port", "loopback_bytes", "speed"]
+__all__ = [
+    "busy_seconds",
+    "cores",
+    "describe",
+    "enter_private_network",
+    "free_port",
+    "loopback_bytes",
+    "no_namespaces",
+    "speed",
+    "unshare",
+]
 
 _PRIVATE: Final = "CLEANROOM_BENCH_NETWORK"
+_LOOPBACK_UP: Final = ("ip", "link", "set", "lo", "up")
 
 
 def describe() -> dict[str, object]:
@@ -83,6 +94,20 @@ def loopback_bytes() -> int | None:
     return None
 
 
+def unshare() -> list[str]:
+    """What stands before a command that is to run in a network namespace of its own."""
+    return ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+
+
+def no_namespaces() -> str | None:
+    """Says why network namespaces cannot be made here; None where they can."""
+    for tool in ("unshare", "ip"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
+    tried = subprocess.run([*unshare(), *_LOOPBACK_UP], capture_output=True, check=False)
+    return None if tried.returncode == 0 else "this user may not make network namespaces"
+
+
 def enter_private_network(module: str, arguments: list[str]) -> None:
     """Starts this program again in a network namespace of its own, so that loopback counts its packets alone.
 
@@ -90,17 +115,13 @@ def enter_private_network(module: str, arguments: list[str]) -> None:
         module: what `python -m` is to run.
         arguments: its arguments.
 
-    Returns only where that is not possible (no `unshare` or `ip`, or no right to), or was done before.
+    Returns only where that is not possible (`no_namespaces`), or was done before.
     """
-    if _PRIVATE in os.environ or shutil.which("unshare") is None or shutil.which("ip") is None:
-        return
-    unshare = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
-    up = ["ip", "link", "set", "lo", "up"]
-    if subprocess.run([*unshare, *up], capture_output=True, check=False).returncode != 0:
+    if _PRIVATE in os.environ or no_namespaces() is not None:
         return
     os.environ[_PRIVATE] = "1"
-    shell = f'{" ".join(up)} && exec "$@"'
-    os.execvp("unshare", [*unshare, "sh", "-c", shell, "sh", sys.executable, "-m", module, *arguments])
+    shell = f'{" ".join(_LOOPBACK_UP)} && exec "$@"'
+    os.execvp("unshare", [*unshare(), "sh", "-c", shell, "sh", sys.executable, "-m", module, *arguments])
 
 
 def _first_fields(path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from benchmarks import machine
-from benchmarks.island import Gate, open_gate
+from benchmarks.island import Gate
 from benchmarks.relay import Relay, Road
 
 __all__ = ["LOOPBACK", "Loopback", "Network", "Wide", "Wire"]
@@ -103,7 +103,7 @@ class _WideWire:
 
     def command(self, role: str, command: Sequence[str]) -> tuple[list[str], tuple[int, ...]]:
         ends = (_LISTENS, _CONNECTS) if role == "exposure" else (_CONNECTS, _LISTENS)
-        gate = self._gates[role] = open_gate(*ends)
+        gate = self._gates[role] = Gate(*ends)
         return gate.command(command), (gate.inherited,)
 
     def started(self) -> None:

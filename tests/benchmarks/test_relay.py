@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.island import available, open_gate
+from benchmarks.island import Gate, available
 from benchmarks.networks import Wide
 from benchmarks.pair import check_shares, run_pair
 from benchmarks.relay import Lane, Road
@@ -65,7 +65,7 @@ def test_a_join_runs_over_a_relayed_wire_and_its_sums_are_right() -> None:
 @needs_namespaces
 def test_a_namespace_holds_its_wire_and_nothing_of_the_machine() -> None:
     shows = "print(open('/proc/net/dev').read())"
-    gate = open_gate("192.0.2.1", "192.0.2.2")
+    gate = Gate("192.0.2.1", "192.0.2.2")
     island = subprocess.Popen(
         gate.command([sys.executable, "-c", shows]), pass_fds=(gate.inherited,), stdout=subprocess.PIPE, text=True
     )
@@ -80,7 +80,7 @@ def test_a_namespace_holds_its_wire_and_nothing_of_the_machine() -> None:
 
 @needs_namespaces
 def test_a_starter_that_ends_leaves_no_island_behind() -> None:
-    gate = open_gate("192.0.2.1", "192.0.2.2")
+    gate = Gate("192.0.2.1", "192.0.2.2")
     island = subprocess.Popen(
         gate.command([sys.executable, "-c", "print('ran')"]),
         pass_fds=(gate.inherited,), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
