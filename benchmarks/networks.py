@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from benchmarks import machine
 from benchmarks.island import Gate
 from benchmarks.relay import Relay, Road
 
-__all__ = ["LOOPBACK", "Loopback", "Network", "Wide", "Wire"]
+__all__ = ["Loopback", "Network", "Wide", "Wire"]
 
 _LISTENS: Final = "192.0.2.1"
 _CONNECTS: Final = "192.0.2.2"
@@ -43,58 +42,38 @@ class Wire(Protocol):
         """CPU seconds that the network itself has cost, once closed."""
 
 
-class Network(Protocol):
-    """How to get one."""
-
-    def open(self) -> Wire:
-        """Opens it for one pair."""
+Network: TypeAlias = Callable[[], Wire]
+"""Opens one for a pair."""
 
 
-@dataclass(frozen=True, slots=True)
 class Loopback:
     """The machine's loopback, or that of a namespace of the benchmark's own, where packets can be counted."""
 
-    def open(self) -> Wire:
-        """As `Network.open`."""
-        return _LoopbackWire()
-
-
-LOOPBACK: Final = Loopback()
-
-
-class _LoopbackWire:
     def __init__(self) -> None:
         self.address = f"127.0.0.1:{machine.free_port()}"
         self.own_cpu = 0.0
         self._before = machine.loopback_bytes()
 
     def command(self, role: str, command: Sequence[str]) -> tuple[list[str], tuple[int, ...]]:
+        """As `Wire.command`."""
         return list(command), ()
 
     def started(self) -> None:
-        return
+        """As `Wire.started`."""
 
     def close(self) -> None:
-        return
+        """As `Wire.close`."""
 
     @property
     def moved_bytes(self) -> int | None:
+        """As `Wire.moved_bytes`."""
         now = machine.loopback_bytes()
         return None if now is None or self._before is None else now - self._before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Wide:
     """Two namespaces and a relay between them."""
 
-    road: Road
-
-    def open(self) -> Wire:
-        """As `Network.open`."""
-        return _WideWire(self.road)
-
-
-class _WideWire:
     def __init__(self, road: Road) -> None:
         self.address = f"{_LISTENS}:{_PORT}"
         self._road = road
@@ -102,11 +81,13 @@ class _WideWire:
         self._relay: Relay | None = None
 
     def command(self, role: str, command: Sequence[str]) -> tuple[list[str], tuple[int, ...]]:
+        """As `Wire.command`."""
         ends = (_LISTENS, _CONNECTS) if role == "exposure" else (_CONNECTS, _LISTENS)
         gate = self._gates[role] = Gate(*ends)
         return gate.command(command), (gate.inherited,)
 
     def started(self) -> None:
+        """As `Wire.started`."""
         gates = [self._gates[role] for role in ("exposure", "outcome")]
         first, second = (gate.receive() for gate in gates)
         self._relay = Relay(self._road, (first, second))
@@ -114,6 +95,7 @@ class _WideWire:
             gate.go()
 
     def close(self) -> None:
+        """As `Wire.close`."""
         if self._relay is not None:
             self._relay.close()
         for gate in self._gates.values():
@@ -121,8 +103,10 @@ class _WideWire:
 
     @property
     def moved_bytes(self) -> int | None:
+        """As `Wire.moved_bytes`."""
         return 0 if self._relay is None else sum(lane.sent_bytes for lane in self._relay.lanes)
 
     @property
     def own_cpu(self) -> float:
+        """As `Wire.own_cpu`."""
         return 0.0 if self._relay is None else self._relay.cpu_seconds

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.networks import LOOPBACK, Network, Wire
+from benchmarks.networks import Loopback, Network, Wire
 from benchmarks.side import Task
 from benchmarks.workload import Shape, expected_sums
 from cleanroom.identity import new_identity
@@ -57,7 +57,7 @@ class PairFigures:
         return asdict(self)
 
 
-def run_pair(shape: Shape, *, profile: str, pinned: bool = True, network: Network = LOOPBACK) -> PairFigures:
+def run_pair(shape: Shape, *, profile: str, pinned: bool = True, network: Network = Loopback) -> PairFigures:
     """Runs one join over a real link with mutual TLS.
 
     Args:
@@ -121,7 +121,7 @@ def _run(folder: Path, shape: Shape, profile: str, pinned: bool, network: Networ
         environment["RAYON_NUM_THREADS"] = "1"
     sides: dict[str, subprocess.Popen[str]] = {}
     before = machine.speed()
-    wire = network.open()
+    wire = network()
     busy, own = machine.busy_seconds(), _children_cpu()
     try:
         for index, role in enumerate(ROLES):

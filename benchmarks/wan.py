@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from benchmarks import machine
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for profile in options.profile:
         for size in sizes_of(profile, named=options.rows, usual=SIZES):
             for _ in range(options.repeat):
-                runs.append(run_pair(Shape(rows=size), profile=profile, network=Wide(road=road)))
+                runs.append(run_pair(Shape(rows=size), profile=profile, network=partial(Wide, road)))
                 rows.append(wan_row(runs[-1], road))
                 print(rows[-1], file=out, flush=True)
     tables = ["\n".join([RULE, *rows]), *(steps_table(run) for run in medians(runs))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -50,12 +51,13 @@ def test_a_wire_is_what_people_say_about_it() -> None:
     assert road_of(100, 20, 100) == Road(bits_per_second=1e8, delay=0.02, buffer_bytes=1_250_000)
 
 
-needs_namespaces = pytest.mark.skipif(available() is not None, reason=f"network namespaces: {available()}")
+missing = available()
+needs_namespaces = pytest.mark.skipif(missing is not None, reason=f"network namespaces: {missing}")
 
 
 @needs_namespaces
 def test_a_join_runs_over_a_relayed_wire_and_its_sums_are_right() -> None:
-    figures = run_pair(TINY, profile="kkrt", network=Wide(road=road_of(1_000, 1, 100)))
+    figures = run_pair(TINY, profile="kkrt", network=partial(Wide, road_of(1_000, 1, 100)))
     assert figures.packet_bytes is not None and figures.packet_bytes > figures.frame_bytes > 0
     assert figures.wall > 0.001  # a round trip at least: the delay is there
     row = wan_row(figures, road_of(1_000, 1, 100))
