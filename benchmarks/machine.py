@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "busy_seconds",
+    "children_cpu",
     "cores",
     "describe",
     "enter_private_network",
@@ -28,7 +30,7 @@ _PRIVATE: Final = "CLEANROOM_BENCH_NETWORK"
 _LOOPBACK_UP: Final = ("ip", "link", "set", "lo", "up")
 
 
-def describe() -> dict[str, object]:
+def describe() -> dict[str, Any]:  # JSON
     """What a table of results says about where it was measured."""
     fields = _first_fields(Path("/proc/cpuinfo"))
     flags = set(fields.get("flags", "").split())
@@ -73,6 +75,12 @@ def busy_seconds() -> float:
     fields = [int(word) for word in stat.read_text(encoding="ascii").splitlines()[0].split()[1:9]]
     idle = fields[3] + fields[4]
     return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
+
+
+def children_cpu() -> float:
+    """CPU seconds of the processes that this one started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def free_port() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,11 +31,10 @@ def add_page_option(parser: argparse.ArgumentParser) -> None:
 
 def command_line(module: str, words: Sequence[str]) -> str:
     """The command as a reader types it to print the same tables, without `--page`."""
-    shown = list(words)
-    while "--page" in shown:
-        at = shown.index("--page")
-        del shown[at : at + 2]
-    return shlex.join(["python", "-m", module, *shown]).replace("'", "")
+    parser = argparse.ArgumentParser(add_help=False)
+    add_page_option(parser)
+    _, shown = parser.parse_known_args(words)
+    return " ".join(["python", "-m", module, *shown])
 
 
 def put(page: Path, name: str, command: str, tables: Sequence[str]) -> None:
@@ -58,19 +56,11 @@ def put(page: Path, name: str, command: str, tables: Sequence[str]) -> None:
     if not found or not closed or begin in old + after or end in before + after:
         raise ValueError(f"{page}: expected one line {begin!r} and then one {end!r}")
     about = machine.describe()
-    features = ", ".join(str(feature) for feature in _listed(about["features"]))
+    load = ", ".join(f"{average:.1f}" for average in about["load_average"])
     said = (
         f"`{command}` on {datetime.now(UTC):%d %B %Y}: {about['cpu']} (family/model/stepping "
-        f"{about['family_model_stepping']}; {features}), {about['cores']} cores, {about['memory']}, Linux "
-        f"{about['kernel']}, Python {about['python']}, load average {_load(about['load_average'])} at the end."
+        f"{about['family_model_stepping']}; {', '.join(about['features'])}), {about['cores']} cores, "
+        f"{about['memory']}, Linux {about['kernel']}, Python {about['python']}, load average {load} at the end."
     )
     body = "\n\n".join(["", said, *tables, ""])
     page.write_text(before + begin + body + end + after, encoding="utf-8")
-
-
-def _listed(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _load(value: object) -> str:
-    return ", ".join(f"{entry:.1f}" for entry in _listed(value) if isinstance(entry, float))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import secrets
 import shutil
 import subprocess
@@ -122,7 +121,7 @@ def _run(folder: Path, shape: Shape, profile: str, pinned: bool, network: Networ
     sides: dict[str, subprocess.Popen[str]] = {}
     before = machine.speed()
     wire = network()
-    busy, own = machine.busy_seconds(), _children_cpu()
+    busy, own = machine.busy_seconds(), machine.children_cpu()
     try:
         for index, role in enumerate(ROLES):
             peer = ROLES[1 - index]
@@ -152,7 +151,7 @@ def _run(folder: Path, shape: Shape, profile: str, pinned: bool, network: Networ
         _wait(sides, wire)
     finally:
         wire.close()
-    others = machine.busy_seconds() - busy - (_children_cpu() - own) - wire.own_cpu
+    others = machine.busy_seconds() - busy - (machine.children_cpu() - own) - wire.own_cpu
     figures = {role: json.loads((folder / f"{role}.figures.json").read_text(encoding="utf-8")) for role in ROLES}
     return _Measured(
         sides=figures,
@@ -181,8 +180,3 @@ def _wait(sides: dict[str, subprocess.Popen[str]], wire: Wire) -> None:
 
 def _pin(core: int) -> list[str]:
     return [] if shutil.which("taskset") is None else ["taskset", "-c", str(core)]
-
-
-def _children_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime

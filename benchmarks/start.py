@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import socket
 import subprocess
 import sys
@@ -50,9 +49,9 @@ class Seconds:
 
 def help_seconds() -> Seconds:
     """Times `cleanroom --help`."""
-    start, cpu = time.perf_counter(), _children_cpu()
+    start, cpu = time.perf_counter(), machine.children_cpu()
     subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
-    return Seconds(time.perf_counter() - start, _children_cpu() - cpu)
+    return Seconds(time.perf_counter() - start, machine.children_cpu() - cpu)
 
 
 def ready_seconds() -> Seconds:
@@ -75,7 +74,7 @@ def ready_seconds() -> Seconds:
         port = machine.free_port()
         options = ["--party", "media", "--identity", str(folder / "media"), "--data", str(folder / "media.toml")]
         where = ["--listen", f"127.0.0.1:{port}", "--out", str(folder / "out")]
-        start, cpu, wall = time.perf_counter(), _children_cpu(), 0.0
+        start, cpu, wall = time.perf_counter(), machine.children_cpu(), 0.0
         process = subprocess.Popen(
             [*COMMAND, "run", "--agreement", str(agreement), *options, *where],
             stdout=subprocess.DEVNULL,
@@ -92,12 +91,7 @@ def ready_seconds() -> Seconds:
             words = process.communicate()[1].decode(errors="replace")
         if not wall:
             raise RuntimeError(f"`cleanroom run` ended before it listened: {words[-600:]}")
-        return Seconds(wall, _children_cpu() - cpu)
-
-
-def _children_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+        return Seconds(wall, machine.children_cpu() - cpu)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

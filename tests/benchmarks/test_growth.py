@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import growth, peers, wan
 from benchmarks.growth import exponent, exponents_table
-from benchmarks.page import begin_mark, end_mark, put
+from benchmarks.page import begin_mark, command_line, end_mark, put
 from benchmarks.pair import PairFigures
 from benchmarks.sizes import sizes_of
 from benchmarks.workload import PROFILES, Shape
@@ -141,3 +141,11 @@ def test_the_project_s_page_has_the_marks() -> None:
     text = (ROOT / "docs" / "reference" / "benchmarks.md").read_text(encoding="utf-8")
     for name in ("peers, one", "peers, all", "growth", "wan"):
         assert text.count(begin_mark(name) + "\n") == 1 == text.count(end_mark(name))
+
+
+@pytest.mark.parametrize("page", [["--page", "a page.md"], ["--page=a page.md"]])
+def test_the_command_on_a_page_leaves_the_page_out(page: list[str]) -> None:
+    words = ["2^16", "2**18", "--profile", "kkrt", "vole", "--json"]
+    for at in range(0, len(words) + 1, 2):
+        shown = command_line("benchmarks.growth", [*words[:at], *page, *words[at:]])
+        assert shown == "python -m benchmarks.growth 2^16 2**18 --profile kkrt vole --json"
