@@ -16,7 +16,7 @@ from statistics import linear_regression
 from typing import Final
 
 from benchmarks import machine
-from benchmarks.join import TOTALS_RULE, medians, totals_row
+from benchmarks.join import TOTALS_RULE, medians, totals_row, totals_table
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import PairFigures, run_pair
 from benchmarks.sizes import FAST_PROFILES, parse_size, sizes_of
@@ -47,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 runs.append(run_pair(Shape(rows=rows), profile=profile, pinned=not options.all_cores))
                 print(totals_row(runs[-1]), file=out, flush=True)
     chosen = medians(runs)
-    tables = ["\n".join([TOTALS_RULE, *(totals_row(run) for run in chosen)]), exponents_table(chosen, options.least)]
+    exponents = exponents_table(chosen, options.least)
     if options.json:
         json.dump({"machine": machine.describe(), "runs": [run.as_dict() for run in runs]}, sys.stdout, indent=1)
         print()
     else:
-        print("\n" + tables[1])
+        print("\n" + exponents)
     if options.page is not None:
-        put(options.page, "growth", command_line("benchmarks.growth", words), tables)
+        put(options.page, "growth", command_line("benchmarks.growth", words), [totals_table(chosen), exponents])
     return 0
 
 

@@ -19,7 +19,7 @@ from benchmarks.sizes import parse_size
 from benchmarks.workload import PROFILES, Shape
 from cleanroom.protocols.buckets import BUCKET_ROWS
 
-__all__ = ["TOTALS_RULE", "main", "medians", "steps_table", "totals_row"]
+__all__ = ["TOTALS_RULE", "largest", "main", "medians", "steps_table", "totals_row", "totals_table"]
 
 _HEADER = (
     "|  profile |     rows | wall s | cpu s A | cpu s B | µs/row |  wire MB | B/row | MiB A | MiB B | others cpu s |"
@@ -93,6 +93,11 @@ def totals_row(run: PairFigures) -> str:
     )
 
 
+def totals_table(runs: Sequence[PairFigures]) -> str:
+    """The table of whole runs."""
+    return "\n".join([TOTALS_RULE, *(totals_row(run) for run in runs)])
+
+
 def steps_table(run: PairFigures) -> str:
     """A run's steps: seconds of work, of waiting for the peer, and CPU, and the bytes that a side sent."""
     lines = [
@@ -121,6 +126,14 @@ def medians(runs: Sequence[PairFigures]) -> list[PairFigures]:
         middle = median(sum(run.cpu.values()) for run in same)
         chosen.append(min(same, key=lambda run: abs(sum(run.cpu.values()) - middle)))
     return chosen
+
+
+def largest(runs: Sequence[PairFigures]) -> list[PairFigures]:
+    """Of each profile the runs of its largest size: the ones whose steps a page shows."""
+    most: dict[str, int] = {}
+    for run in runs:
+        most[run.profile] = max(run.shape.rows, most.get(run.profile, 0))
+    return [run for run in runs if run.shape.rows == most[run.profile]]
 
 
 def _say(quiet: bool, text: str) -> None:

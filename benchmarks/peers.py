@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any, TextIO
 
 from benchmarks import machine
-from benchmarks.join import TOTALS_RULE, medians, steps_table, totals_row
+from benchmarks.join import TOTALS_RULE, largest, medians, steps_table, totals_row, totals_table
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROOT, PairFigures, run_pair
 from benchmarks.sizes import LARGEST, parse_size, sizes_of
@@ -135,16 +135,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             present.append((peer, *found))
     print(REVEALED, file=out)
     if not options.rows:
-        for profile, largest in LARGEST.items():
+        for profile, most in LARGEST.items():
             if profile in options.profile:
-                print(f"{profile} only to {largest} rows a side, unless sizes are named", file=out)
+                print(f"{profile} only to {most} rows a side, unless sizes are named", file=out)
     everything = []
     for cores in options.cores:
-        tables, figures = _alternating(options, present, pinned=cores == "one", out=out)
-        everything.append({"cores": cores, **figures})
+        print(f"\n{CORES[cores]}\n{TOTALS_RULE}", file=out, flush=True)
+        ours, theirs = _alternating(options, present, pinned=cores == "one", out=out)
+        runs = {"runs": [run.as_dict() for run in ours], "peers": [asdict(run) for run in theirs]}
+        everything.append({"cores": cores, **runs})
+        chosen = medians(ours)
+        ratios = [_ratios(ours, theirs, {name: peer.beside for peer, name, _ in present})] if theirs else []
         if not options.json:
-            print("\n" + "\n\n".join(tables[1:]), flush=True)
+            print("\n" + "\n\n".join([*(steps_table(run) for run in chosen), *ratios]), flush=True)
         if options.page is not None:
+            tables = [totals_table(chosen), *(steps_table(run) for run in largest(chosen)), *ratios]
             command = command_line("benchmarks.peers", words)
             put(options.page, f"peers, {cores}", command, [f"{CORES[cores].capitalize()}.", *tables])
     if options.json:
@@ -155,13 +160,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _alternating(
     options: argparse.Namespace, present: Sequence[tuple[Peer, str, Path]], *, pinned: bool, out: TextIO
-) -> tuple[list[str], dict[str, Any]]:
-    """Runs all sizes, ours and the peers in turn.
+) -> tuple[list[PairFigures], list[PeerFigures]]:
+    """Runs all sizes, ours and the peers in turn, and prints a row for each of ours.
 
     Returns:
-        The tables (whole runs, steps, ratios), and everything that was measured.
+        Ours, and the peers'.
     """
-    print(f"\n{CORES['one' if pinned else 'all']}\n{TOTALS_RULE}", file=out, flush=True)
     ours: list[PairFigures] = []
     theirs: list[PeerFigures] = []
     for rows in options.rows or SIZES:
@@ -171,11 +175,7 @@ def _alternating(
                 ours.append(run_pair(Shape(rows=rows), profile=profile, pinned=pinned))
                 print(totals_row(ours[-1]), file=out, flush=True)
             theirs += [run_peer(*one, rows, pinned=pinned) for one in present if set(one[0].beside) & set(profiles)]
-    chosen = medians(ours)
-    tables = ["\n".join([TOTALS_RULE, *(totals_row(run) for run in chosen)]), *(steps_table(run) for run in chosen)]
-    if theirs:
-        tables.append(_ratios(ours, theirs, {name: peer.beside for peer, name, _ in present}))
-    return tables, {"runs": [run.as_dict() for run in ours], "peers": [asdict(run) for run in theirs]}
+    return ours, theirs
 
 
 def _parser() -> argparse.ArgumentParser:

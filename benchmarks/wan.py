@@ -19,7 +19,7 @@ from typing import Final
 
 from benchmarks import machine
 from benchmarks.island import available
-from benchmarks.join import medians, steps_table
+from benchmarks.join import largest, medians, steps_table
 from benchmarks.networks import Wide
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROLES, PairFigures, run_pair
@@ -56,14 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 runs.append(run_pair(Shape(rows=size), profile=profile, network=partial(Wide, road)))
                 rows.append(wan_row(runs[-1], road))
                 print(rows[-1], file=out, flush=True)
-    tables = ["\n".join([RULE, *rows]), *(steps_table(run) for run in medians(runs))]
+    chosen = medians(runs)
     if options.json:
         found = {"machine": machine.describe(), "mbit": options.mbit, "delay_ms": options.delay}
         json.dump(found | {"runs": [run.as_dict() for run in runs]}, sys.stdout, indent=1)
         print()
     else:
-        print("\n" + "\n\n".join(tables[1:]))
+        print("\n" + "\n\n".join(steps_table(run) for run in chosen))
     if options.page is not None:
+        tables = ["\n".join([RULE, *rows]), *(steps_table(run) for run in largest(chosen))]
         put(options.page, "wan", command_line("benchmarks.wan", words), tables)
     return 0
 

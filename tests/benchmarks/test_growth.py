@@ -87,6 +87,9 @@ def test_ratios_are_of_medians_and_say_what_peers_reveal() -> None:
     assert cells[0] == "spu RR22" and cells[-5:] == ["kkrt", "2.0", "4.0", "10.0", "2.0"]
 
 
+PRINTED = {("ecdh", 1 << 16), ("ecdh", 1 << 18), *(("kkrt", rows) for rows in peers.SIZES)}
+
+
 def test_both_ways_of_cores_are_run_in_turn_with_the_peers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -119,6 +122,10 @@ def test_both_ways_of_cores_are_run_in_turn_with_the_peers(
     text = page.read_text()
     assert "old" not in text and "One core and one thread a party." in text and "No party bound to a core." in text
     assert text.count("`python -m benchmarks.peers --profile ecdh kkrt --repeat 2` on ") == 2
+    for profile, shown in (("ecdh", 1 << 18), ("kkrt", 1 << 20)):
+        for rows in peers.SIZES:
+            assert said.count(f"steps of {profile} at {rows} rows") == (2 if (profile, rows) in PRINTED else 0)
+            assert text.count(f"steps of {profile} at {rows} rows") == (2 if rows == shown else 0)
 
 
 def test_a_page_without_its_marks_is_refused_and_left_alone(tmp_path: Path) -> None:
