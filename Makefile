@@ -37,7 +37,8 @@ audit: $(VENV)/.built
 	$(BIN)/python -m tools.sbom --check
 
 # Peers run beside ours where $PEERS_DIR says that they are installed; the others are skipped, with one line each.
-# About half an hour on two cores; each line runs alone, too, and docs/reference/benchmarks.md says what it measures.
+# About half an hour on two idle cores, half of it for growth; each line runs alone, too, and
+# docs/reference/benchmarks.md says what it measures.
 bench: $(VENV)/.built
 	$(BIN)/python -m benchmarks.floors
 	$(BIN)/python -m benchmarks.start
