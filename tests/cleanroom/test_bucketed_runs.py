@@ -43,6 +43,19 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return {"one": one, "four": four, "kept": kept}
 
 
+def prepared(run: AuditedRun, role: Role, commitment: bytes) -> Prepared:
+    """One side of a run, prepared anew under given keys."""
+    agreement = load_agreement(run.agreement)
+    return prepare(
+        agreement,
+        plan_of(agreement),
+        role=role,
+        binding=load_binding(run.root / f"{dict(zip(Role, PARTIES, strict=True))[role]}.toml"),
+        keys=PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=commitment),
+        progress=silent,
+    )
+
+
 def release(run: AuditedRun, party: str) -> pd.DataFrame:
     return pd.read_parquet(run.out(party) / "release.parquet")
 
@@ -92,26 +105,29 @@ def test_a_replay_of_other_rows_is_named(pair: dict[str, Any], tmp_path: Path, m
 def test_commitments_do_not_depend_on_how_rows_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unchanged input has an unchanged root, with whichever release of the software it was prepared."""
     run = finish_run(tmp_path / "run", "none", RECIPIENTS, "kkrt")
-    agreement = load_agreement(run.agreement)
-    keys = PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=bytes([7]) * 32)
     roots: list[tuple[bytes, ...]] = []
     for rows, leaves in ((1 << 20, 1 << 16), (256, 1 << 16), (256, 64)):
         monkeypatch.setattr(buckets, "BUCKET_ROWS", rows)
         for module in ("cleanroom.kept", "cleanroom.prepare"):
             monkeypatch.setattr(f"{module}.NODE_LEAVES", leaves)
-        sides = [
-            prepare(
-                agreement,
-                plan_of(agreement),
-                role=role,
-                binding=load_binding(run.root / f"{party}.toml"),
-                keys=keys,
-                progress=silent,
-            )
-            for role, party in zip(Role, PARTIES, strict=True)
-        ]
+        sides = [prepared(run, role, bytes([7]) * 32) for role in Role]
         roots.append(tuple(side.input_root for side in sides))
         assert all(isinstance(side.rows, Kept) == (rows == 256) for side in sides)
         for side in sides:
             side.close()
     assert len(set(roots)) == 1
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_kept_rows_are_padded_to_the_bound_before_a_connection(
+    role: Role, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer waits for the division, which takes as long as there are rows: it must not tell how many are real."""
+    run = finish_run(tmp_path / "run", "none", RECIPIENTS, "kkrt")
+    monkeypatch.setattr(buckets, "BUCKET_ROWS", 256)
+    side = prepared(run, role, bytes(32))
+    assert isinstance(side.rows, Kept)
+    bounds = load_agreement(run.agreement).protocol
+    padded = bounds.rows_exposure if role is Role.EXPOSURE else bounds.rows_outcome
+    assert len(side.rows) < side.rows._spill.rows == padded
+    side.close()
