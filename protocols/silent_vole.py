@@ -104,6 +104,7 @@ class _Flavour:
     value_bytes: int  # random bytes that make a value
     draw: Callable[[Bytes], Bytes]  # random bytes of all values -> choices of their transfers
     combine: Callable[[Bytes], Bytes]  # the rows of all values' transfers -> 16 bytes a value
+    encode: Callable[[bytes, _Asked, Words], tuple[Bytes | Words, Words]]  # the code's key, noise, v' -> u and v
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,19 +193,8 @@ def receiver(*, streams: Streams, label: str, length: int) -> Protocol[VoleRecei
         PeerError: a message of the set-up is malformed or does not pass its check.
     """
     transfers = yield from ot.receiver_setup(streams=streams, label=label)
-    u, v = np.empty((length, 2), dtype=np.uint64), np.empty((length, 2), dtype=np.uint64)
-    code = code_key(streams)
-
-    def take(asked: _Asked, leaves: Words) -> None:
-        batch = asked.batch
-        values = np.packbits(asked.choices, bitorder="little").view("<u8").astype(np.uint64, copy=False)
-        noise = -asked.places().astype(np.uint64)[:, :, None] & values.reshape(-1, 1, 2)
-        elements, encoded = _kernels.expand_convolute_pair(code, noise.reshape(-1, 2), leaves)
-        u[batch.start : batch.stop] = elements[: batch.stop - batch.start]
-        v[batch.start : batch.stop] = encoded[: batch.stop - batch.start]
-
-    batches = _batches(_ELEMENTS, length, label)
-    yield from _receive(transfers, batches, streams, take, lambda done: Progress(_STEP, done, length))
+    u = np.empty((length, 2), dtype=np.uint64)
+    v = yield from _receive(transfers, _ELEMENTS, u, streams=streams, label=label, report=True)
     return VoleReceiver(u=u, v=v)
 
 
@@ -220,12 +210,7 @@ def sender(*, streams: Streams, label: str, length: int) -> Protocol[VoleSender]
         PeerError: a message of the peer is malformed, or does not pass the checks of `ot`.
     """
     transfers = yield from ot.sender_setup(streams=streams, label=label)
-    k = np.empty((length, 2), dtype=np.uint64)
-    for batch in _batches(_ELEMENTS, length, label):
-        leaves = yield from _send(transfers, batch, streams)
-        encoded = _kernels.expand_convolute(code_key(streams), leaves)
-        k[batch.start : batch.stop] = encoded[: batch.stop - batch.start]
-        yield Progress(_STEP, batch.stop, length)
+    k = yield from _send(transfers, _ELEMENTS, streams=streams, label=label, count=length, report=True)
     delta = (transfers.delta[0::2] | transfers.delta[1::2] << np.uint8(4)).tobytes()
     return VoleSender(delta=delta, k=k)
 
@@ -245,17 +230,8 @@ def extend_receiver(
     Returns:
         u, `count` random elements of F16, and the rows V, count × 16 bytes.
     """
-    choices, rows = np.empty(count, dtype=np.uint8), np.empty((count, 2), dtype=np.uint64)
-    code = code_key(streams)
-
-    def take(asked: _Asked, leaves: Words) -> None:
-        batch = asked.batch
-        noise = (asked.places() * asked.choices[:, None]).reshape(-1)
-        encoded, elements = _kernels.expand_convolute_with_bytes(code, leaves, noise)
-        choices[batch.start : batch.stop] = elements[: batch.stop - batch.start]
-        rows[batch.start : batch.stop] = encoded[: batch.stop - batch.start]
-
-    yield from _receive(ot_receiver, _batches(_ROWS, count, f"{label} {batch}"), streams, take)
+    choices = np.empty(count, dtype=np.uint8)
+    rows = yield from _receive(ot_receiver, _ROWS, choices, streams=streams, label=f"{label} {batch}")
     return choices, _octets(rows)
 
 
@@ -275,12 +251,7 @@ def extend_sender(ot_sender: OtSender, *, streams: Streams, label: str, batch: i
     Raises:
         PeerError: a correction does not pass the check of `ot`.
     """
-    rows = np.empty((count, 2), dtype=np.uint64)
-    for piece in _batches(_ROWS, count, f"{label} {batch}"):
-        leaves = yield from _send(ot_sender, piece, streams)
-        encoded = _kernels.expand_convolute(code_key(streams), leaves)
-        rows[piece.start : piece.stop] = encoded[: piece.stop - piece.start]
-    return _octets(rows)
+    return _octets((yield from _send(ot_sender, _ROWS, streams=streams, label=f"{label} {batch}", count=count)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -301,22 +272,24 @@ class _Asked:
 
 
 def _receive(
-    transfers: OtReceiver,
-    batches: list[_Batch],
-    streams: Streams,
-    take: Callable[[_Asked, Words], None],
-    report: Callable[[int], Progress] | None = None,
-) -> Protocol[None]:
-    """Hands the leaves v' of each batch, 2n × 2 words, to `take`, asking for some batches ahead."""
+    transfers: OtReceiver, flavour: _Flavour, u: Bytes | Words, *, streams: Streams, label: str, report: bool = False
+) -> Protocol[Words]:
+    """Fills u and returns v, asking for some batches ahead."""
+    v = np.empty((len(u), 2), dtype=np.uint64)
+    code = code_key(streams)
+    batches = _batches(flavour, len(u), label)
     waiting: deque[_Asked] = deque()
     for number in range(len(batches)):
         for batch in batches[number + len(waiting) : number + AHEAD]:
             waiting.append((yield from _ask(transfers, batch, streams)))
         asked = waiting.popleft()
         leaves = yield from _rebuild(asked, streams)
-        take(asked, leaves)
-        if report is not None:
-            yield report(asked.batch.stop)
+        start, stop = asked.batch.start, asked.batch.stop
+        elements, encoded = flavour.encode(code, asked, leaves)
+        u[start:stop], v[start:stop] = elements[: stop - start], encoded[: stop - start]
+        if report:
+            yield Progress(_STEP, stop, len(u))
+    return v
 
 
 def _ask(transfers: OtReceiver, batch: _Batch, streams: Streams) -> Protocol[_Asked]:
@@ -343,7 +316,7 @@ def _ask(transfers: OtReceiver, batch: _Batch, streams: Streams) -> Protocol[_As
 
 
 def _rebuild(asked: _Asked, streams: Streams) -> Protocol[Words]:
-    """Gets the sums and makes the leaves v' of them."""
+    """Gets the sums and makes the leaves v' of a batch of them, 2n × 2 words."""
     batch = asked.batch
     payload = yield from expect(_SUMS, batch.sums_bytes)
     received = np.frombuffer(payload, dtype=np.uint8)
@@ -355,8 +328,22 @@ def _rebuild(asked: _Asked, streams: Streams) -> Protocol[Words]:
     return _kernels.pprf_reconstruct(asked.bits, tree_keys(streams, batch.label), sums, words)
 
 
-def _send(transfers: OtSender, batch: _Batch, streams: Streams) -> Protocol[Words]:
-    """Makes the leaves k' of a batch, 2n × 2 words."""
+def _send(
+    transfers: OtSender, flavour: _Flavour, *, streams: Streams, label: str, count: int, report: bool = False
+) -> Protocol[Words]:
+    """Returns k."""
+    k = np.empty((count, 2), dtype=np.uint64)
+    code = code_key(streams)
+    for batch in _batches(flavour, count, label):
+        leaves = yield from _answer(transfers, batch, streams)
+        k[batch.start : batch.stop] = _kernels.expand_convolute(code, leaves)[: batch.stop - batch.start]
+        if report:
+            yield Progress(_STEP, batch.stop, count)
+    return k
+
+
+def _answer(transfers: OtSender, batch: _Batch, streams: Streams) -> Protocol[Words]:
+    """Makes the leaves k' of a batch, 2n × 2 words, and sends the sums of their trees."""
     position_bytes, value_bytes = batch.correction_bytes
     positions = yield from expect(_POSITIONS, position_bytes)
     values = yield from expect(_VALUES, value_bytes)
@@ -399,9 +386,33 @@ def _field_elements(rows: Bytes) -> Bytes:
     return _octets(sums)
 
 
+def _encode_rows(code: bytes, asked: _Asked, leaves: Words) -> tuple[Bytes, Words]:
+    noise = (asked.places() * asked.choices[:, None]).reshape(-1)
+    encoded, elements = _kernels.expand_convolute_with_bytes(code, leaves, noise)
+    return elements, encoded
+
+
+def _encode_elements(code: bytes, asked: _Asked, leaves: Words) -> tuple[Words, Words]:
+    values = np.packbits(asked.choices, bitorder="little").view("<u8").astype(np.uint64, copy=False)
+    noise = -asked.places().astype(np.uint64)[:, :, None] & values.reshape(-1, 1, 2)
+    return _kernels.expand_convolute_pair(code, noise.reshape(-1, 2), leaves)
+
+
 _ROWS: Final = _Flavour(
-    field=F16, choice_bits=F16.bits, transfers=1, value_bytes=8, draw=_non_zero, combine=lambda rows: rows
+    field=F16,
+    choice_bits=F16.bits,
+    transfers=1,
+    value_bytes=8,
+    draw=_non_zero,
+    combine=lambda rows: rows,
+    encode=_encode_rows,
 )
 _ELEMENTS: Final = _Flavour(
-    field=GF128, choice_bits=1, transfers=GF128.bits, value_bytes=NODE_BYTES, draw=_bits, combine=_field_elements
+    field=GF128,
+    choice_bits=1,
+    transfers=GF128.bits,
+    value_bytes=NODE_BYTES,
+    draw=_bits,
+    combine=_field_elements,
+    encode=_encode_elements,
 )
