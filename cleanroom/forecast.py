@@ -21,7 +21,7 @@ from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
 from cleanroom.protocols import oprf_ecdh, oprf_kkrt, oprf_vole, private_join, session
 from cleanroom.protocols.private_join import JoinParameters, Oprf
-from cleanroom.protocols.profiles import Transfers, steps_of
+from cleanroom.protocols.profiles import steps_of
 from cleanroom.protocols.rlwe import DEGREE
 from cleanroom.protocols.traffic import Traffic, Volume, total
 from cleanroom.release import opening, signatures
@@ -180,8 +180,7 @@ def _seconds(parameters: JoinParameters, *, scale: float) -> float:
     else:
         oprf = n_bins * max(cost["blind"], cost["answer"])
         oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
-    silent = steps_of(parameters.oprf).transfers is Transfers.SILENT
-    equality = cost["silent equality" if silent else "equality"]
+    equality = cost["silent equality" if steps_of(parameters.oprf).silent else "equality"]
     transfers = n_bins * (cost["decode"] + equality + cost["mux"] * (1 + columns / 6))
     sums = blocks * columns * cost["ciphertext"] + division.count * shape.load.way(parameters.n_bins).microseconds
     sums += shape.targets * cost["answer target"] + n_bins * shape.entries_per_bin * (

@@ -21,7 +21,7 @@ from cleanroom.protocols.tables import TransferReceiver, TransferSender, Transfe
 from cleanroom.protocols.traffic import Traffic
 from cleanroom.protocols.wire import Protocol
 
-__all__ = ["Oprf", "OprfSteps", "Steps", "Transfers", "steps_of"]
+__all__ = ["Oprf", "OprfSteps", "Steps", "steps_of"]
 
 
 class Oprf(Enum):
@@ -30,13 +30,6 @@ class Oprf(Enum):
     ECDH = "ecdh"
     KKRT = "kkrt"
     VOLE = "vole"
-
-
-class Transfers(Enum):
-    """Which transfers of one in sixteen the equality test runs on."""
-
-    SOFT_SPOKEN = "soft spoken"  # those of `ot`, checked
-    SILENT = "silent"  # those of `silent_ot`, a sixth of the bytes
 
 
 class OprfSteps(Structural):
@@ -62,26 +55,26 @@ class Steps:
     """What a profile is made of."""
 
     oprf: OprfSteps
-    transfers: Transfers
+    silent: bool  # whether the equality test takes its transfers from `silent_ot`, a sixth of the bytes, or from `ot`
 
     @property
     def source(self) -> TransferSource:
         """The public shape of the transfers."""
-        return silent_ot.SILENT if self.transfers is Transfers.SILENT else ot.SOFT_SPOKEN
+        return silent_ot.SILENT if self.silent else ot.SOFT_SPOKEN
 
     def sender(self, base: OtSender, *, streams: Streams, label: str) -> TransferSender:
         """The sender of the transfers, over a direction that is set up under that label."""
-        return silent_ot.sender(base, streams=streams, label=label) if self.transfers is Transfers.SILENT else base
+        return silent_ot.sender(base, streams=streams, label=label) if self.silent else base
 
     def receiver(self, base: OtReceiver, *, streams: Streams, label: str) -> TransferReceiver:
         """The receiver of the transfers, over a direction that is set up under that label."""
-        return silent_ot.receiver(base, streams=streams, label=label) if self.transfers is Transfers.SILENT else base
+        return silent_ot.receiver(base, streams=streams, label=label) if self.silent else base
 
 
 _STEPS: Final[dict[Oprf, Steps]] = {
-    Oprf.ECDH: Steps(oprf=oprf_ecdh, transfers=Transfers.SOFT_SPOKEN),
-    Oprf.KKRT: Steps(oprf=oprf_kkrt, transfers=Transfers.SOFT_SPOKEN),
-    Oprf.VOLE: Steps(oprf=oprf_vole, transfers=Transfers.SILENT),
+    Oprf.ECDH: Steps(oprf=oprf_ecdh, silent=False),
+    Oprf.KKRT: Steps(oprf=oprf_kkrt, silent=False),
+    Oprf.VOLE: Steps(oprf=oprf_vole, silent=True),
 }
 
 

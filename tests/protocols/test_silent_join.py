@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cleanroom.errors import PeerError
 from cleanroom.protocols import equality, private_join, profiles, silent_ot, silent_vole
-from cleanroom.protocols.profiles import Oprf, Steps, Transfers
+from cleanroom.protocols.profiles import Oprf, Steps
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import Tamper, run_pair
@@ -25,7 +25,7 @@ from tests.protocols.test_traffic import sent
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = Steps(oprf=profiles.steps_of(Oprf.KKRT).oprf, transfers=Transfers.SILENT)
+    steps = Steps(oprf=profiles.steps_of(Oprf.KKRT).oprf, silent=True)
     monkeypatch.setitem(profiles._STEPS, Oprf.KKRT, steps)
 
 
