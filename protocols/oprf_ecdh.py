@@ -36,10 +36,19 @@ from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.traffic import Traffic, in_chunks
 from cleanroom.protocols.wire import Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
-__all__ = ["CHUNK_BINS", "QUERY_BYTES", "TARGET_BYTES", "Evaluator", "receiver", "sender", "traffic"]
+__all__ = [
+    "CHUNK_BINS",
+    "QUERY_BYTES",
+    "TARGET_BYTES",
+    "Evaluator",
+    "check_output_bytes",
+    "receiver",
+    "sender",
+    "traffic",
+]
 
 QUERY_BYTES: Final = 26
-"""Payload 16, position j 1, domain 1, bin 8; see `cuckoo`. Nothing here depends on it."""
+"""Payload 16, position j 1, domain 1, bin 8; see `cuckoo`. Profiles `kkrt` and `vole` take all of them."""
 TARGET_BYTES: Final = 8
 """The part of an output that the equality test is run on."""
 CHUNK_BINS: Final = 16_384
@@ -52,6 +61,12 @@ _EVALUATED: Final = Message(protocol=ProtocolId.OPRF_ECDH, type=2, step="oprf.ev
 _LABEL: Final = b"cleanroom/oprf-ecdh/v1"
 _PART_TARGET: Final = b"\x00"
 _PART_MASKS: Final = b"\x01"
+
+
+def check_output_bytes(output_bytes: int) -> None:
+    """Raises ValueError unless it is `TARGET_BYTES` and 8 for each of one or more columns, in any profile."""
+    if output_bytes <= TARGET_BYTES or output_bytes % 8:
+        raise ValueError(f"output_bytes is a multiple of 8 above {TARGET_BYTES}, {output_bytes} found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,7 +142,7 @@ def receiver(
         PeerError: an evaluated element is the identity or not a canonical encoding.
         ValueError: output_bytes is not a multiple of 8 above 8.
     """
-    _check_output_bytes(output_bytes)
+    check_output_bytes(output_bytes)
     blinds_key = streams.key(step=_STEP, direction="receiver", bucket=bucket, purpose="blinds")
     n_bins = len(queries)
     evaluated = np.empty((n_bins, oprf.ELEMENT_BYTES), np.uint8)
@@ -181,7 +196,7 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
         PeerError: a blinded element is the identity or not a canonical encoding.
         ValueError: output_bytes is not a multiple of 8 above 8.
     """
-    _check_output_bytes(output_bytes)
+    check_output_bytes(output_bytes)
     evaluator = Evaluator(
         n_bins=n_bins,
         output_bytes=output_bytes,
@@ -208,11 +223,6 @@ def traffic(n_bins: int) -> Traffic:
 
 def _slices(first: int, last: int) -> list[tuple[int, int]]:
     return [(first + start, first + stop) for start, stop in chunks(last - first, _WORK_BINS)]
-
-
-def _check_output_bytes(output_bytes: int) -> None:
-    if output_bytes <= TARGET_BYTES or output_bytes % 8:
-        raise ValueError(f"output_bytes is a multiple of 8 above {TARGET_BYTES}, {output_bytes} found")
 
 
 def _expand(hashes: NDArray[np.uint8], session_id: bytes, output_bytes: int) -> NDArray[np.uint8]:

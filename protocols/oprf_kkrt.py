@@ -46,6 +46,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.protocols import base_ot
+from cleanroom.protocols.oprf_ecdh import QUERY_BYTES, check_output_bytes
 from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.traffic import Traffic, messages
 from cleanroom.protocols.wire import Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
@@ -54,7 +55,6 @@ __all__ = [
     "CHUNK_BINS",
     "DISTANCE",
     "QUERY_BYTES",
-    "TARGET_BYTES",
     "WIDTH",
     "Evaluator",
     "code_keys",
@@ -66,10 +66,6 @@ __all__ = [
     "weak_point_bits",
 ]
 
-QUERY_BYTES: Final = 26
-"""Payload 16, position j 1, domain 1, bin 8; see `cuckoo`. The code takes all of them."""
-TARGET_BYTES: Final = 8
-"""The part of an output that the equality test is run on."""
 WIDTH: Final = 448
 """Bits of a codeword, columns of the extension, base transfers."""
 DISTANCE: Final = 128
@@ -159,7 +155,7 @@ def receiver(
 
     Args:
         queries: N × 26 bytes, one query a bin.
-        output_bytes: bytes of an output, `TARGET_BYTES` + 8 a column.
+        output_bytes: bytes of an output, `oprf_ecdh.TARGET_BYTES` + 8 a column.
         streams: this party's random streams; opens the base transfers' label.
         bucket: number of the bucket, in the labels and in every hash.
 
@@ -170,7 +166,7 @@ def receiver(
         PeerError: the peer's base transfer message is malformed.
         ValueError: queries are not N × 26 bytes, or output_bytes is not a multiple of 8 above 8.
     """
-    _check_output_bytes(output_bytes)
+    check_output_bytes(output_bytes)
     if queries.ndim != 2 or queries.shape[1] != QUERY_BYTES:
         raise ValueError(f"queries of {QUERY_BYTES} bytes each expected")
     queries = np.ascontiguousarray(queries)
@@ -193,7 +189,7 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
 
     Args:
         n_bins: number of bins, public.
-        output_bytes: bytes of an output, `TARGET_BYTES` + 8 a column.
+        output_bytes: bytes of an output, `oprf_ecdh.TARGET_BYTES` + 8 a column.
         streams: this party's random streams; opens (oprf, sender, bucket, mask) and the base transfers' label.
         bucket: number of the bucket, in the labels and in every hash.
 
@@ -204,7 +200,7 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
         PeerError: the peer's base transfer message is malformed.
         ValueError: output_bytes is not a multiple of 8 above 8.
     """
-    _check_output_bytes(output_bytes)
+    check_output_bytes(output_bytes)
     drawn = keystream(streams.key(step=_STEP, direction="sender", bucket=bucket, purpose="mask"), ROW_BYTES)
     mask = np.frombuffer(drawn, np.uint8)
     choices = np.unpackbits(mask, bitorder="little")
@@ -228,8 +224,3 @@ def traffic(n_bins: int) -> Traffic:
 
 def _base_label(bucket: int) -> str:
     return f"oprf-kkrt {bucket}"
-
-
-def _check_output_bytes(output_bytes: int) -> None:
-    if output_bytes <= TARGET_BYTES or output_bytes % 8:
-        raise ValueError(f"output_bytes is a multiple of 8 above {TARGET_BYTES}, {output_bytes} found")

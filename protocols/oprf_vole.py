@@ -45,6 +45,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.protocols import silent_vole
+from cleanroom.protocols.oprf_ecdh import QUERY_BYTES, check_output_bytes
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.traffic import Traffic, in_chunks
 from cleanroom.protocols.wire import Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
@@ -53,7 +54,6 @@ __all__ = [
     "CHUNK_BINS",
     "ELEMENT_BYTES",
     "QUERY_BYTES",
-    "TARGET_BYTES",
     "Evaluator",
     "input_prefix",
     "output_prefix",
@@ -62,10 +62,6 @@ __all__ = [
     "traffic",
 ]
 
-QUERY_BYTES: Final = 26
-"""Payload 16, position j 1, domain 1, bin 8; see `cuckoo`. The field element takes all of them."""
-TARGET_BYTES: Final = 8
-"""The part of an output that the equality test is run on."""
 ELEMENT_BYTES: Final = 16
 CHUNK_BINS: Final = 1 << 16
 """Bins a message: 1 MiB."""
@@ -131,7 +127,7 @@ def receiver(*, queries: Bytes, output_bytes: int, streams: Streams, bucket: int
 
     Args:
         queries: N × 26 bytes, one query a bin, N at least 1.
-        output_bytes: bytes of an output, `TARGET_BYTES` + 8 a column.
+        output_bytes: bytes of an output, `oprf_ecdh.TARGET_BYTES` + 8 a column.
         streams: this party's random streams; opens those of `silent_vole`.
         bucket: number of the bucket, in the labels and in every hash.
 
@@ -142,7 +138,7 @@ def receiver(*, queries: Bytes, output_bytes: int, streams: Streams, bucket: int
         PeerError: a message of the peer is malformed.
         ValueError: queries are not N × 26 bytes, or output_bytes is not a multiple of 8 above 8.
     """
-    _check_output_bytes(output_bytes)
+    check_output_bytes(output_bytes)
     if queries.ndim != 2 or queries.shape[1] != QUERY_BYTES:
         raise ValueError(f"queries of {QUERY_BYTES} bytes each expected")
     n_bins = len(queries)
@@ -165,7 +161,7 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
 
     Args:
         n_bins: number of bins, public.
-        output_bytes: bytes of an output, `TARGET_BYTES` + 8 a column.
+        output_bytes: bytes of an output, `oprf_ecdh.TARGET_BYTES` + 8 a column.
         streams: this party's random streams; opens those of `silent_vole`.
         bucket: number of the bucket, in the labels and in every hash.
 
@@ -176,7 +172,7 @@ def sender(*, n_bins: int, output_bytes: int, streams: Streams, bucket: int = 0)
         PeerError: a message of the peer is malformed.
         ValueError: output_bytes is not a multiple of 8 above 8.
     """
-    _check_output_bytes(output_bytes)
+    check_output_bytes(output_bytes)
     vole = yield from silent_vole.sender(streams=streams, label=_label(bucket), length=n_bins)
     delta, rows = vole.delta, vole.k
     for start, stop in chunks(n_bins, CHUNK_BINS):
@@ -196,8 +192,3 @@ def traffic(n_bins: int) -> Traffic:
 
 def _label(bucket: int) -> str:
     return f"oprf-vole {bucket}"
-
-
-def _check_output_bytes(output_bytes: int) -> None:
-    if output_bytes <= TARGET_BYTES or output_bytes % 8:
-        raise ValueError(f"output_bytes is a multiple of 8 above {TARGET_BYTES}, {output_bytes} found")
