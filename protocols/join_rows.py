@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +51,7 @@ class Lookups:
 
     def divided(self, partition: Partition) -> Protocol[Callable[[int], Lookups]]:
         """Divides the lookups; see `Source`."""
-        if partition.buckets == 1:
-            return lambda bucket: self
-        yield Progress("bins", 0, partition.rows)
-        numbers = _numbers(partition, self.keys)
-        return lambda bucket: self._chosen(np.flatnonzero(numbers == bucket))
+        return _divided(self, partition, self._chosen)
 
     def _chosen(self, rows: NDArray[np.int64]) -> Lookups:
         counts = np.diff(self.indptr)[rows]
@@ -89,22 +85,26 @@ class Rows:
 
     def divided(self, partition: Partition) -> Protocol[Callable[[int], Rows]]:
         """Divides the rows; see `Source`."""
-        if partition.buckets == 1:
-            return lambda bucket: self
-        yield Progress("bins", 0, partition.rows)
-        numbers = _numbers(partition, self.keys)
-        return lambda bucket: Rows(keys=self.keys[numbers == bucket], values=self.values[numbers == bucket])
+        return _divided(self, partition, lambda rows: Rows(keys=self.keys[rows], values=self.values[rows]))
 
 
-def _numbers(partition: Partition, keys: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The bucket of each key, found by as much work as the public bound allows keys."""
-    if len(keys) > partition.rows:
+_T = TypeVar("_T", Lookups, Rows)
+
+
+def _divided(
+    held: _T, partition: Partition, chosen: Callable[[NDArray[np.int64]], _T]
+) -> Protocol[Callable[[int], _T]]:
+    """Divides what is held, by as much work as the public bound allows keys; `chosen` takes some rows out of it."""
+    if partition.buckets == 1:
+        return lambda bucket: held
+    yield Progress("bins", 0, partition.rows)
+    if len(held) > partition.rows:
         raise ValueError("there are more rows than the public bound")
     padded = np.zeros((partition.rows, KEY_BYTES), dtype=np.uint8)
-    padded[: len(keys)] = keys
-    numbers = partition.numbers(padded)[: len(keys)]
+    padded[: len(held)] = held.keys
+    numbers = partition.numbers(padded)[: len(held)]
     partition.check(np.bincount(numbers, minlength=partition.buckets))
-    return numbers
+    return lambda bucket: chosen(np.flatnonzero(numbers == bucket))
 
 
 def _expect(name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> None:
