@@ -11,8 +11,7 @@ from cleanroom.protocols import private_join
 from cleanroom.protocols.buckets import Partition
 from cleanroom.protocols.join_rows import Lookups, Rows
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
-from cleanroom.protocols.seeds import Streams
-from cleanroom.vectors.joins import frames_hold, words
+from cleanroom.vectors.joins import frames_hold, streams_of, words
 from cleanroom.vectors.pairs import Scene, Side, run_scene
 
 __all__ = ["buckets_run", "buckets_scene"]
@@ -51,22 +50,18 @@ def _rows(content: Any) -> Rows:
     return Rows(keys=_keys(content["outcome"]), values=values.view(np.int64))
 
 
-def _streams(content: Any, side: str) -> Streams:
-    return Streams(seed=bytes.fromhex(content["seeds"][side]), session_id=bytes.fromhex(content["session_id"]))
-
-
 def buckets_scene(content: Any) -> Scene[JoinOutput, JoinOutput]:
     """Both sides of the join."""
     parameters = _parameters(content)
     return (
         lambda: Side(
             protocol=private_join.exposure(
-                parameters=parameters, lookups=_lookups(content), streams=_streams(content, "exposure")
+                parameters=parameters, lookups=_lookups(content), streams=streams_of(content, "exposure")
             )
         ),
         lambda: Side(
             protocol=private_join.outcome(
-                parameters=parameters, rows=_rows(content), streams=_streams(content, "outcome")
+                parameters=parameters, rows=_rows(content), streams=streams_of(content, "outcome")
             )
         ),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.protocols import cuckoo, grouped_sum, hint, oprf_ecdh, oprf_kkrt, oprf_vole
 from cleanroom.protocols.seeds import Streams
-from cleanroom.vectors.pairs import Frame, Scene, Side, run_scene
+from cleanroom.protocols.wire import Protocol
+from cleanroom.vectors.pairs import Exchange, Frame, Scene, Side, run_scene
 
 __all__ = [
+    "digest_of",
     "frames_hold",
     "grouped_sum_run",
     "grouped_sum_scene",
@@ -26,20 +28,28 @@ __all__ = [
     "oprf_kkrt_scene",
     "oprf_vole_run",
     "oprf_vole_scene",
+    "streams_of",
     "words",
 ]
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 SIDES = ("exposure", "outcome")
+E = TypeVar("E", bound=hint.Evaluator)
 
 
-def _streams(content: Any, side: str) -> Streams:
+def streams_of(content: Any, side: str) -> Streams:
+    """One side's random streams, from a file's seeds and session."""
     return Streams(seed=bytes.fromhex(content["seeds"][side]), session_id=bytes.fromhex(content["session_id"]))
 
 
 def _rows(texts: list[str]) -> Bytes:
     return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(len(texts), -1)
+
+
+def digest_of(array: NDArray[Any]) -> str:  # Any: words of any size
+    """SHA-256 of an array's words, little endian, as a file writes it."""
+    return hashlib.sha256(array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
 def words(table: list[list[str]]) -> Words:
@@ -61,17 +71,21 @@ def frames_hold(content: Any, frames: list[Frame]) -> Iterator[tuple[str, bool]]
             yield f"{side} side's frame {place}, {other[0]}", one == other
 
 
+def _oprf_scene(
+    content: Any, queries: Bytes, receiver: Callable[..., Protocol[Bytes]], sender: Callable[..., Protocol[E]]
+) -> Scene[Bytes, E]:
+    """An oblivious PRF, with `receiver` and `sender` those of a profile; a file without a bucket is about the first."""
+    shared = {"output_bytes": content["output_bytes"], "bucket": content.get("bucket", 0)}
+    return (
+        lambda: Side(protocol=receiver(queries=queries, streams=streams_of(content, "exposure"), **shared)),
+        lambda: Side(protocol=sender(n_bins=len(queries), streams=streams_of(content, "outcome"), **shared)),
+    )
+
+
 def oprf_ecdh_scene(content: Any) -> Scene[Bytes, oprf_ecdh.Evaluator]:
     """Profile ecdh."""
-    queries, size = _rows([entry["query"] for entry in content["bins"]]), content["output_bytes"]
-    return (
-        lambda: Side(
-            protocol=oprf_ecdh.receiver(queries=queries, output_bytes=size, streams=_streams(content, "exposure"))
-        ),
-        lambda: Side(
-            protocol=oprf_ecdh.sender(n_bins=len(queries), output_bytes=size, streams=_streams(content, "outcome"))
-        ),
-    )
+    queries = _rows([entry["query"] for entry in content["bins"]])
+    return _oprf_scene(content, queries, oprf_ecdh.receiver, oprf_ecdh.sender)
 
 
 def oprf_ecdh_run(content: Any) -> Iterator[tuple[str, bool]]:
@@ -88,80 +102,50 @@ def _numbered_queries(content: Any) -> Bytes:
     return _rows([hashlib.sha256(b"query %d" % number).hexdigest()[:52] for number in range(content["n_bins"])])
 
 
+def _bins_hold(content: Any, run: Exchange[Bytes, E]) -> Iterator[tuple[str, bool]]:
+    """Some bins of numbered queries: the queries, and outputs at them and elsewhere."""
+    queries = _numbered_queries(content)
+    bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
+    yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
+    outputs = _rows([entry["output"] for entry in content["bins"]])
+    yield "outputs", np.array_equal(run.first[bins], outputs)
+    yield "outputs of the sender", np.array_equal(run.second.evaluate(queries[bins], bins), outputs)
+    elsewhere = _rows([entry["output_of_the_query_of_the_bin_before"] for entry in content["bins"]])
+    yield "outputs at other points", np.array_equal(run.second.evaluate(queries[bins - 1], bins), elsewhere)
+
+
 def oprf_kkrt_scene(content: Any) -> Scene[Bytes, oprf_kkrt.Evaluator]:
     """Profile kkrt."""
-    count, size, bucket = content["n_bins"], content["output_bytes"], content["bucket"]
-    return (
-        lambda: Side(
-            protocol=oprf_kkrt.receiver(
-                queries=_numbered_queries(content),
-                output_bytes=size,
-                streams=_streams(content, "exposure"),
-                bucket=bucket,
-            )
-        ),
-        lambda: Side(
-            protocol=oprf_kkrt.sender(
-                n_bins=count, output_bytes=size, streams=_streams(content, "outcome"), bucket=bucket
-            )
-        ),
-    )
+    return _oprf_scene(content, _numbered_queries(content), oprf_kkrt.receiver, oprf_kkrt.sender)
 
 
 def oprf_kkrt_run(content: Any) -> Iterator[tuple[str, bool]]:
     """Base transfers and correction, the sender's mask and rows, and outputs at queries and elsewhere."""
-    queries = _numbered_queries(content)
     run = run_scene(oprf_kkrt_scene(content))
     yield from frames_hold(content, run.frames)
     yield "mask", run.second.mask.tobytes().hex() == content["mask"]
-    bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
-    yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
-    yield "rows", np.array_equal(run.second.rows[bins], _rows([entry["row"] for entry in content["bins"]]))
-    outputs = _rows([entry["output"] for entry in content["bins"]])
-    yield "outputs", np.array_equal(run.first[bins], outputs)
-    yield "outputs of the sender", np.array_equal(run.second.evaluate(queries[bins], bins), outputs)
-    elsewhere = _rows([entry["output_of_the_query_of_the_bin_before"] for entry in content["bins"]])
-    yield "outputs at other points", np.array_equal(run.second.evaluate(queries[bins - 1], bins), elsewhere)
+    rows = [run.second.rows[entry["bin"]].tobytes().hex() for entry in content["bins"]]
+    yield "rows", rows == [entry["row"] for entry in content["bins"]]
+    yield from _bins_hold(content, run)
 
 
 def oprf_vole_scene(content: Any) -> Scene[Bytes, oprf_vole.Evaluator]:
     """Profile vole."""
-    count, size, bucket = content["n_bins"], content["output_bytes"], content["bucket"]
-    return (
-        lambda: Side(
-            protocol=oprf_vole.receiver(
-                queries=_numbered_queries(content),
-                output_bytes=size,
-                streams=_streams(content, "exposure"),
-                bucket=bucket,
-            )
-        ),
-        lambda: Side(
-            protocol=oprf_vole.sender(
-                n_bins=count, output_bytes=size, streams=_streams(content, "outcome"), bucket=bucket
-            )
-        ),
-    )
+    return _oprf_scene(content, _numbered_queries(content), oprf_vole.receiver, oprf_vole.sender)
 
 
 def oprf_vole_run(content: Any) -> Iterator[tuple[str, bool]]:
     """The vector OLE and the masked points, the sender's Δ and elements, and outputs at queries and elsewhere."""
-    queries = _numbered_queries(content)
     run = run_scene(oprf_vole_scene(content))
     yield from frames_hold(content, run.frames)
     yield "delta", run.second.delta.hex() == content["delta"]
-    bins = np.array([entry["bin"] for entry in content["bins"]], dtype=np.int64)
-    yield "queries", np.array_equal(queries[bins], _rows([entry["query"] for entry in content["bins"]]))
     prefix = oprf_vole.input_prefix(bytes.fromhex(content["session_id"]), content["bucket"])
-    points = [point.astype("<u8").tobytes().hex() for point in _kernels.oprf_vole_points(prefix, queries[bins])]
-    yield "points", points == [entry["point"] for entry in content["bins"]]
-    rows = [row.astype("<u8").tobytes().hex() for row in run.second.rows[bins]]
-    yield "rows", rows == [entry["row"] for entry in content["bins"]]
-    outputs = _rows([entry["output"] for entry in content["bins"]])
-    yield "outputs", np.array_equal(run.first[bins], outputs)
-    yield "outputs of the sender", np.array_equal(run.second.evaluate(queries[bins], bins), outputs)
-    elsewhere = _rows([entry["output_of_the_query_of_the_bin_before"] for entry in content["bins"]])
-    yield "outputs at other points", np.array_equal(run.second.evaluate(queries[bins - 1], bins), elsewhere)
+    points = _kernels.oprf_vole_points(prefix, _rows([entry["query"] for entry in content["bins"]]))
+    rows = [run.second.rows[entry["bin"]] for entry in content["bins"]]
+    for name, elements in (("point", points), ("row", rows)):
+        found = [element.astype("<u8").tobytes().hex() for element in elements]
+        yield f"{name}s", found == [entry[name] for entry in content["bins"]]
+    yield from _bins_hold(content, run)
 
 
 class _ShakePrf:
@@ -181,7 +165,7 @@ def hint_scene(content: Any) -> Scene[tuple[Words, Words], tuple[Words, Words]]:
     return (
         lambda: Side(
             protocol=hint.receiver(
-                streams=_streams(content, "exposure"),
+                streams=streams_of(content, "exposure"),
                 queries=queries,
                 answers=_ShakePrf().evaluate(queries, np.arange(n_bins, dtype=np.int64)),
                 rows_outcome=bound,
@@ -189,7 +173,7 @@ def hint_scene(content: Any) -> Scene[tuple[Words, Words], tuple[Words, Words]]:
         ),
         lambda: Side(
             protocol=hint.sender(
-                streams=_streams(content, "outcome"),
+                streams=streams_of(content, "outcome"),
                 keys=_rows([row["key"] for row in content["outcome"]]),
                 values=words([row["values"] for row in content["outcome"]]),
                 rows_outcome=bound,
@@ -203,7 +187,7 @@ def hint_scene(content: Any) -> Scene[tuple[Words, Words], tuple[Words, Words]]:
 
 def hint_run(content: Any) -> Iterator[tuple[str, bool]]:
     """Bins, queries and the hint."""
-    receiver, n_bins = _streams(content, "exposure"), content["n_bins"]
+    receiver, n_bins = streams_of(content, "exposure"), content["n_bins"]
     seed = cuckoo.bin_seed(session_id=receiver.session_id)
     yield "seed of the bins", seed.hex() == content["bin_seed"]
     own = _rows([row["key"] for row in content["exposure"]])
@@ -243,7 +227,7 @@ def grouped_sum_scene(content: Any) -> Scene[Words, Words]:
     return (
         lambda: Side(
             protocol=grouped_sum.receiver(
-                streams=_streams(content, "exposure"),
+                streams=streams_of(content, "exposure"),
                 shape=shape,
                 n_bins=len(shares),
                 weights=grouped_sum.Weights.of_entries(
@@ -251,7 +235,7 @@ def grouped_sum_scene(content: Any) -> Scene[Words, Words]:
                 ),
             )
         ),
-        lambda: Side(protocol=grouped_sum.sender(streams=_streams(content, "outcome"), shape=shape, shares=shares)),
+        lambda: Side(protocol=grouped_sum.sender(streams=streams_of(content, "outcome"), shape=shape, shares=shares)),
     )
 
 

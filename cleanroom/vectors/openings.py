@@ -10,12 +10,11 @@ import numpy as np
 
 from cleanroom.agreement.model import Noise, Role
 from cleanroom.protocols import comparison, conjunction, ot
-from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
 from cleanroom.release import opening
 from cleanroom.release.opening import Opening
 from cleanroom.release.terms import ReleaseTerms
-from cleanroom.vectors.joins import frames_hold, words
+from cleanroom.vectors.joins import frames_hold, streams_of, words
 from cleanroom.vectors.pairs import Scene, Side, run_scene
 
 __all__ = ["opening_run", "opening_scene", "terms_entry"]
@@ -63,7 +62,7 @@ def opening_scene(content: Any) -> Scene[Opening, Opening]:
 
     def side(role: Role) -> Protocol[Opening]:
         name = role.value
-        streams = Streams(seed=bytes.fromhex(content["seeds"][name]), session_id=bytes.fromhex(content["session_id"]))
+        streams = streams_of(content, name)
         compare, conjoin = None, None
         if terms.noise is Noise.NONE and role is Role.EXPOSURE:
             sender = yield from ot.sender_setup(streams=streams, label=_LABEL)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cleanroom.protocols import ot, silent_vole
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
-from cleanroom.vectors.joins import frames_hold
+from cleanroom.vectors.joins import digest_of, frames_hold, streams_of
 from cleanroom.vectors.pairs import Scene, Side, run_scene
 
 __all__ = ["silent_vole_run", "silent_vole_scene"]
@@ -23,14 +21,10 @@ Outputs: TypeAlias = dict[str, dict[str, str]]
 
 def silent_vole_scene(content: Any) -> Scene[Outputs, Outputs]:
     """The exposure side is the receiver over GF(2^128), and the sender over F16."""
-    streams = {
-        name: Streams(seed=bytes.fromhex(seed), session_id=bytes.fromhex(content["session_id"]))
-        for name, seed in content["seeds"].items()
-    }
     count = content["count"]
     return (
-        lambda: Side(protocol=_exposure(streams["exposure"], count)),
-        lambda: Side(protocol=_outcome(streams["outcome"], count)),
+        lambda: Side(protocol=_exposure(streams_of(content, "exposure"), count)),
+        lambda: Side(protocol=_outcome(streams_of(content, "outcome"), count)),
     )
 
 
@@ -40,8 +34,8 @@ def _exposure(streams: Streams, count: int) -> Protocol[Outputs]:
     rows = yield from silent_vole.extend_sender(transfers, streams=streams, label="rows", batch=0, count=count)
     delta = transfers.delta[0::2] | transfers.delta[1::2] << np.uint8(4)
     return {
-        "elements": {"u": _digest(received.u), "v": _digest(received.v)},
-        "rows": {"delta": delta.tobytes().hex(), "k": _digest(rows)},
+        "elements": {"u": digest_of(received.u), "v": digest_of(received.v)},
+        "rows": {"delta": delta.tobytes().hex(), "k": digest_of(rows)},
     }
 
 
@@ -52,13 +46,9 @@ def _outcome(streams: Streams, count: int) -> Protocol[Outputs]:
         transfers, streams=streams, label="rows", batch=0, count=count
     )
     return {
-        "elements": {"delta": made.delta.hex(), "k": _digest(made.k)},
-        "rows": {"u": _digest(choices), "v": _digest(rows)},
+        "elements": {"delta": made.delta.hex(), "k": digest_of(made.k)},
+        "rows": {"u": digest_of(choices), "v": digest_of(rows)},
     }
-
-
-def _digest(array: NDArray[Any]) -> str:
-    return sha256(array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
 def silent_vole_run(content: Any) -> Iterator[tuple[str, bool]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cleanroom.protocols import comparison, conjunction, equality, mux, ot, silent_ot
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Protocol
-from cleanroom.vectors.joins import frames_hold
+from cleanroom.vectors.joins import digest_of, frames_hold, streams_of
 from cleanroom.vectors.pairs import Scene, Side, run_scene
 
 __all__ = ["silent_transfers_run", "silent_transfers_scene", "transfers_run", "transfers_scene"]
@@ -25,13 +25,9 @@ _THRESHOLD = 50
 
 def transfers_scene(content: Any) -> Scene[Outputs, Outputs]:
     """Two set-ups, an equality test, a multiplexer, a comparison and a conjunction."""
-    streams = {
-        name: Streams(seed=bytes.fromhex(seed), session_id=bytes.fromhex(content["session_id"]))
-        for name, seed in content["seeds"].items()
-    }
     return (
-        lambda: Side(protocol=_exposure(streams["exposure"])),
-        lambda: Side(protocol=_outcome(streams["outcome"])),
+        lambda: Side(protocol=_exposure(streams_of(content, "exposure"))),
+        lambda: Side(protocol=_outcome(streams_of(content, "outcome"))),
     )
 
 
@@ -78,16 +74,12 @@ def _held() -> NDArray[np.uint8]:
     return np.stack([(_words(f"conjunction {row} ", 70) & np.uint64(1)).astype(np.uint8) for row in range(3)])
 
 
-def _digest(array: NDArray[Any]) -> str:
-    return sha256(array.astype(array.dtype.newbyteorder("<")).tobytes()).hexdigest()
-
-
 def transfers_run(content: Any) -> Iterator[tuple[str, bool]]:
     """Every frame, and digests of what both sides got."""
     run = run_scene(transfers_scene(content))
     yield from frames_hold(content, run.frames)
     for step, expected in content["outputs"].items():
-        yield f"outputs of {step}", [_digest(run.first[step]), _digest(run.second[step])] == expected
+        yield f"outputs of {step}", [digest_of(run.first[step]), digest_of(run.second[step])] == expected
 
 
 _SILENT_LABEL = "exposure-sends"
@@ -95,14 +87,10 @@ _SILENT_LABEL = "exposure-sends"
 
 def silent_transfers_scene(content: Any) -> Scene[NDArray[np.uint8], NDArray[np.uint8]]:
     """A set-up in one direction, and an equality test on silent transfers over it."""
-    streams = {
-        name: Streams(seed=bytes.fromhex(seed), session_id=bytes.fromhex(content["session_id"]))
-        for name, seed in content["seeds"].items()
-    }
     count, width = content["count"], content["width"]
     return (
-        lambda: Side(protocol=_silent_sender(streams["exposure"], count, width)),
-        lambda: Side(protocol=_silent_receiver(streams["outcome"], count, width)),
+        lambda: Side(protocol=_silent_sender(streams_of(content, "exposure"), count, width)),
+        lambda: Side(protocol=_silent_receiver(streams_of(content, "outcome"), count, width)),
     )
 
 
@@ -122,4 +110,4 @@ def silent_transfers_run(content: Any) -> Iterator[tuple[str, bool]]:
     """Every frame, and digests of both sides' shares."""
     run = run_scene(silent_transfers_scene(content))
     yield from frames_hold(content, run.frames)
-    yield "the shares", [_digest(run.first), _digest(run.second)] == content["shares"]
+    yield "the shares", [digest_of(run.first), digest_of(run.second)] == content["shares"]
