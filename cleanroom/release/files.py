@@ -160,8 +160,8 @@ def _stage(folder: Path, name: str) -> Iterator[Path]:
     try:
         yield stage
     finally:
+        shutil.rmtree(stage, ignore_errors=True)  # under the lock still: nobody else removes it at the same time
         os.close(descriptor)
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _clear(path: Path) -> None:

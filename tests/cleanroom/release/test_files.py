@@ -228,6 +228,25 @@ def test_what_a_living_run_writes_and_what_is_no_run_s_is_left_alone(tmp_path: P
     assert everything(tmp_path) == [".mine.partial-notes", "run", *(f"run/{name}" for name in sorted(FILES))]
 
 
+def test_a_stage_is_removed_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that begins beside one that fails finds a stage that lives, or none: never one that goes meanwhile."""
+    removed = files_module.shutil.rmtree
+    cleared: list[Path] = []
+
+    def remove(path: Path, ignore_errors: bool = False) -> None:
+        clear_leftovers(tmp_path / "other")
+        assert path.exists(), "somebody else could remove it"
+        cleared.append(path)
+        removed(path, ignore_errors=ignore_errors)
+
+    with pytest.raises(KeyboardInterrupt), files_module._stage(tmp_path, "run") as stage:
+        (stage / "release.csv").write_bytes(b"group\n")
+        monkeypatch.setattr(files_module.shutil, "rmtree", remove)
+        raise KeyboardInterrupt
+    assert cleared == [stage]
+    assert everything(tmp_path) == []
+
+
 def test_a_reason_that_was_being_written_does_not_fill_the_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
     out.mkdir()
