@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::hmac::Mac;
-use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, LANES, START};
+use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, DIGEST_BYTES, LANES, START};
 use crate::rows::in_row_order;
 
 /// Leaves of a subtree that one thread hashes at a time: a power of two, so that subtrees are nodes of the whole tree.
@@ -33,8 +33,14 @@ fn salts(mac: &Mac, first: u64) -> [Digest; LANES] {
 /// A list of rows that can be encoded one by one.
 trait Encoded: Sync {
     fn count(&self) -> usize;
+    /// Bytes of the longest row.
+    fn longest(&self) -> usize;
     /// Appends row `index` < count.
     fn encode(&self, index: usize, out: &mut Vec<u8>);
+}
+
+fn longest_between(offsets: &[usize]) -> usize {
+    offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
 }
 
 /// Rows as they are.
@@ -46,6 +52,10 @@ struct Plain<'a> {
 impl Encoded for Plain<'_> {
     fn count(&self) -> usize {
         self.offsets.len() - 1
+    }
+
+    fn longest(&self) -> usize {
+        longest_between(&self.offsets)
     }
 
     fn encode(&self, index: usize, out: &mut Vec<u8>) {
@@ -63,6 +73,10 @@ struct Valued<'a> {
 impl Encoded for Valued<'_> {
     fn count(&self) -> usize {
         self.keys.len() / KEY_BYTES
+    }
+
+    fn longest(&self) -> usize {
+        KEY_BYTES + 8 * self.columns
     }
 
     fn encode(&self, index: usize, out: &mut Vec<u8>) {
@@ -85,6 +99,10 @@ impl Encoded for Weighted<'_> {
         self.indptr.len() - 1
     }
 
+    fn longest(&self) -> usize {
+        KEY_BYTES + 12 * longest_between(&self.indptr)
+    }
+
     fn encode(&self, index: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.keys[index * KEY_BYTES..(index + 1) * KEY_BYTES]);
         for place in self.indptr[index]..self.indptr[index + 1] {
@@ -94,6 +112,9 @@ impl Encoded for Weighted<'_> {
     }
 }
 
+/// Messages of sixteen leaves, which hold salts: wiped, and with room for the longest row, so that none moves.
+type Messages = [Zeroizing<Vec<u8>>; LANES];
+
 /// 0x00 ‖ salt ‖ (0x01 ‖ row, or 0x00 for padding), of up to sixteen leaves from `first` on; row 0 is leaf `origin`.
 fn leaves(
     mac: &Mac,
@@ -101,7 +122,7 @@ fn leaves(
     origin: u64,
     first: usize,
     count: usize,
-    scratch: &mut [Vec<u8>; LANES],
+    scratch: &mut Messages,
 ) -> [Digest; LANES] {
     for (lane, (message, salt)) in scratch.iter_mut().zip(salts(mac, origin.wrapping_add(first as u64))).enumerate() {
         message.clear();
@@ -114,7 +135,7 @@ fn leaves(
             message.push(0);
         }
     }
-    digests(&START, 0, &scratch.each_ref().map(Vec::as_slice)[..count])
+    digests(&START, 0, &scratch.each_ref().map(|message| message.as_slice())[..count])
 }
 
 /// 0x01 ‖ left ‖ right, for up to sixteen pairs.
@@ -154,6 +175,26 @@ fn rising<T: Copy + TryInto<usize>>(offsets: &[T], end: usize) -> Option<Vec<usi
 }
 
 /// The node over `padded` leaves, of which the first are the rows; `origin` is the number of the first in its tree.
+fn top(mac: &Mac, rows: &impl Encoded, padded: usize, origin: u64) -> Option<Digest> {
+    const HEAD: usize = 2 + DIGEST_BYTES;
+    let room = HEAD + rows.longest();
+    let scratch = || -> Messages { std::array::from_fn(|_| Zeroizing::new(Vec::with_capacity(room))) };
+    let tops = (0..padded.div_ceil(SUBTREE))
+        .into_par_iter()
+        .map_init(scratch, |scratch, subtree| {
+            let (first, end) = (subtree * SUBTREE, ((subtree + 1) * SUBTREE).min(padded));
+            let mut level = Vec::with_capacity(end - first);
+            for at in (first..end).step_by(LANES) {
+                let count = LANES.min(end - at);
+                level.extend_from_slice(&leaves(mac, rows, origin, at, count, scratch)[..count]);
+            }
+            root_of(level)
+        })
+        .collect::<Option<Vec<_>>>()?;
+    root_of(tops)
+}
+
+/// `top` under a key of 32 bytes, as Python takes it.
 fn root<'py>(
     py: Python<'py>,
     key: &[u8],
@@ -166,23 +207,7 @@ fn root<'py>(
     if padded == 0 || rows.count() > padded {
         return Err(PyValueError::new_err("padded is at least 1 and at least the number of rows"));
     }
-    let root = py.detach(|| {
-        let mac = Mac::new(&key);
-        let tops = (0..padded.div_ceil(SUBTREE))
-            .into_par_iter()
-            .map_init(Default::default, |scratch, subtree| {
-                let (first, end) = (subtree * SUBTREE, ((subtree + 1) * SUBTREE).min(padded));
-                let mut level = Vec::with_capacity(end - first);
-                for at in (first..end).step_by(LANES) {
-                    let count = LANES.min(end - at);
-                    level.extend_from_slice(&leaves(&mac, rows, origin, at, count, scratch)[..count]);
-                }
-                root_of(level)
-            })
-            .collect::<Option<Vec<_>>>()?;
-        root_of(tops)
-    });
-    match root {
+    match py.detach(|| top(&Mac::new(&key), rows, padded, origin)) {
         Some(root) => Ok(PyBytes::new(py, &root)),
         None => Err(PyValueError::new_err("a tree has at least one leaf")),
     }
@@ -257,6 +282,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
 
     fn recursive(leaves: &[Digest]) -> Digest {
         match leaves {
@@ -275,5 +301,19 @@ mod tests {
             assert_eq!(root_of(leaves[..count].to_vec()).unwrap(), recursive(&leaves[..count]));
         }
         assert_eq!(root_of(Vec::new()), None);
+    }
+
+    #[test]
+    fn salts_are_wiped() {
+        let (mac, values) = (Mac::new(b"a key of thirty-two bytes, as is"), [7i64; 40]);
+        let rows = Valued { keys: &[9; 20 * KEY_BYTES], values: &values, columns: 2 };
+        for salt in salts(&mac, 0) {
+            assert_eq!(freed_with(&salt, || top(&mac, &rows, 20, 0)), 0);
+        }
+        let indptr = (0..=20).map(|row: usize| row * row / 2).collect();
+        let rows = Weighted { keys: &[9; 20 * KEY_BYTES], indptr, target: &[3; 200], weight: &[5; 200] };
+        for salt in salts(&mac, 0) {
+            assert_eq!(freed_with(&salt, || top(&mac, &rows, 20, 0)), 0);
+        }
     }
 }

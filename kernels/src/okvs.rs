@@ -58,7 +58,7 @@ impl Shape {
 /// Hashes keys, sixteen at a time, under a tag and a seed.
 struct Hash {
     /// Sixteen messages, each label ‖ tag ‖ seed ‖ key; they follow each other.
-    messages: Vec<u8>,
+    messages: Zeroizing<Vec<u8>>,
     prefix: usize,
     length: usize,
 }
@@ -67,7 +67,7 @@ impl Hash {
     fn new(tag: u8, seed: &[u8], width: usize) -> Self {
         let prefix = [LABEL, &[tag][..], seed].concat();
         let length = prefix.len() + width;
-        let mut messages = vec![0; lanes::LANES * length];
+        let mut messages = Zeroizing::new(vec![0; lanes::LANES * length]);
         for message in messages.chunks_exact_mut(length) {
             message[..prefix.len()].copy_from_slice(&prefix);
         }
@@ -355,6 +355,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
 
     #[test]
     fn shifting_matches_one_bit_at_a_time() {
@@ -412,5 +413,15 @@ mod tests {
             assert_eq!(band[1] >> 6, 0);
             assert_eq!(band[2] | band[3], 0);
         }
+    }
+
+    #[test]
+    fn hashed_keys_are_wiped() {
+        let shape = Shape { starts: 8, band: MAX_BAND, words: 1 };
+        let (seed, keys) = ([1; SEED_BYTES], *b"the key of one row, as it is met");
+        let mut starts = [0; 2];
+        assert_eq!(freed_with(&keys, || write_starts(&seed, &keys, 16, shape, &mut starts)), 0);
+        let mut bands = [[0; BAND_WORDS]; 2];
+        assert_eq!(freed_with(&keys, || write_bands(&seed, &keys, 16, &[0, 1], shape, &mut bands)), 0);
     }
 }
