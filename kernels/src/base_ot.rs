@@ -7,7 +7,6 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -16,14 +15,11 @@ use std::mem::take;
 use subtle::{Choice, ConditionallySelectable};
 use zeroize::Zeroizing;
 
+use crate::rows::{bad, in_row_order};
 use crate::wipe::Wiped;
 
 const POINT: usize = 32;
 const KEY: usize = 16;
-
-fn bad(message: &'static str) -> PyErr {
-    PyValueError::new_err(message)
-}
 
 fn generator(key: &[u8]) -> PyResult<Wiped<ChaCha20Rng>> {
     let seed: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().map_err(|_| bad("key is 32 bytes"))?);
@@ -179,7 +175,7 @@ fn base_ot_receiver_message<'py>(
     domain: &[u8],
     choices: PyReadonlyArray1<'py, u8>,
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let choices = choices.as_slice().map_err(|_| bad("choices are contiguous"))?;
+    let choices = in_row_order(&choices, "choices")?;
     Ok(py.detach(|| receiver_message(key, domain, choices))?.into_pyarray(py))
 }
 
@@ -213,7 +209,7 @@ fn base_ot_receiver_keys<'py>(
     own: &[u8],
     elements: &[u8],
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let choices = choices.as_slice().map_err(|_| bad("choices are contiguous"))?;
+    let choices = in_row_order(&choices, "choices")?;
     Ok(take(&mut *py.detach(|| receiver_keys(key, domain, choices, own, elements))?).into_pyarray(py))
 }
 

@@ -2,14 +2,12 @@
 //!
 //! A placement is a perfect matching of rows to bins found breadth first, so it fails only where none exists.
 
-use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 
 const LABEL: &[u8; 7] = b"bins/v1";
 const KEY_BYTES: usize = 16;
@@ -58,10 +56,10 @@ fn bin_positions<'py>(
     let (rows, width) = keys.as_array().dim();
     let keys = in_row_order(&keys, "keys")?;
     if width != KEY_BYTES || seed.len() != SEED_BYTES {
-        return Err(PyValueError::new_err("keys are n × 16 bytes and the seed is 32 bytes"));
+        return Err(bad("keys are n × 16 bytes and the seed is 32 bytes"));
     }
     if !(CHOICES as u64..u64::from(EMPTY)).contains(&n_bins) {
-        return Err(PyValueError::new_err("the number of bins is between 3 and 2^32 - 2"));
+        return Err(bad("the number of bins is between 3 and 2^32 - 2"));
     }
     let mut out = vec![0i64; rows * CHOICES];
     py.detach(|| {
@@ -71,8 +69,7 @@ fn bin_positions<'py>(
             }
         });
     });
-    let out = Array2::from_shape_vec((rows, CHOICES), out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    matrix(py, out, CHOICES)
 }
 
 /// Matches every row to one of its bins; None where no such matching exists.
@@ -138,10 +135,10 @@ fn cuckoo_place<'py>(
     let (rows, width) = positions.as_array().dim();
     let positions = in_row_order(&positions, "positions")?;
     if width != CHOICES || n_bins >= EMPTY as usize || rows >= EMPTY as usize {
-        return Err(PyValueError::new_err("positions are n × 3, rows and bins fewer than 2^32 - 1"));
+        return Err(bad("positions are n × 3, rows and bins fewer than 2^32 - 1"));
     }
     if positions.iter().any(|&bin| bin < 0 || bin as usize >= n_bins) {
-        return Err(PyValueError::new_err("a position is outside [0, n_bins)"));
+        return Err(bad("a position is outside [0, n_bins)"));
     }
     let placed = py.detach(|| {
         let narrow: Vec<u32> = positions.iter().map(|&bin| bin as u32).collect();

@@ -3,7 +3,6 @@
 //! `row_keys` names a row: (weight class, tree level, node, person). `person_keys` names a person: (identifier type,
 //! shared form). `text_keys` names any other text, such as an event id.
 
-use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,7 +11,7 @@ use std::io::Write;
 
 use crate::lanes::{compress, digests, pad, spread, BLOCK_BYTES, LANES, START};
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 use crate::sort::Keyed;
 use crate::text::Texts;
 
@@ -63,7 +62,7 @@ fn row_keys<'py>(
     let (person, level, node) =
         (in_row_order(&person, "person")?, in_row_order(&level, "level")?, in_row_order(&node, "node")?);
     if shape.1 != KEY_BYTES || level.len() != shape.0 || node.len() != shape.0 {
-        return Err(PyValueError::new_err("person is n × 16 bytes, level and node have n entries"));
+        return Err(bad("person is n × 16 bytes, level and node have n entries"));
     }
     let mut out = vec![0u8; person.len()];
     py.detach(|| {
@@ -83,8 +82,7 @@ fn row_keys<'py>(
                 }
             });
     });
-    let keys = Array2::from_shape_vec(shape, out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(keys.into_pyarray(py))
+    matrix(py, out, KEY_BYTES)
 }
 
 const VALID: u8 = 0;
@@ -114,7 +112,7 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
         Some(name) => Some(Country::of(name).ok_or_else(|| unknown("country"))?),
     };
     if kind == Kind::PhoneNational && country.is_none() {
-        return Err(PyValueError::new_err("national numbers need a country"));
+        return Err(bad("national numbers need a country"));
     }
     let form = match form {
         "" => Form::Clear,
@@ -133,7 +131,7 @@ fn keys_of<'py, F>(py: Python<'py>, count: usize, label: &[u8], tag: &str, form:
 where
     F: Fn(usize, &mut Vec<u8>) -> u8 + Sync,
 {
-    let length = u8::try_from(tag.len()).map_err(|_| PyValueError::new_err("a tag has at most 255 bytes"))?;
+    let length = u8::try_from(tag.len()).map_err(|_| bad("a tag has at most 255 bytes"))?;
     let head = [label, &[length], tag.as_bytes()].concat();
     let mut keys = vec![0u8; count * KEY_BYTES];
     let mut status = vec![VALID; count];
@@ -151,9 +149,7 @@ where
             },
         );
     });
-    let keys = Array2::from_shape_vec((count, KEY_BYTES), keys);
-    let keys = keys.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok((keys.into_pyarray(py), status.into_pyarray(py)))
+    Ok((matrix(py, keys, KEY_BYTES)?, status.into_pyarray(py)))
 }
 
 /// The status that `form` gives a text, or what is wrong with it.
@@ -268,7 +264,7 @@ fn number_keys<'py>(
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
     let (values, valid) = (in_row_order(&values, "values")?, in_row_order(&valid, "valid")?);
     if values.len() != valid.len() {
-        return Err(PyValueError::new_err("each value is valid or not"));
+        return Err(bad("each value is valid or not"));
     }
     let (keys, _) = keys_of(py, values.len(), TEXT_LABEL, tag, |index, form| {
         if !valid[index] {

@@ -9,14 +9,12 @@
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
-use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadwriteArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::rows::pairs_mut;
+use crate::rows::{bad, in_row_order_mut, matrix, pairs_mut};
 
 /// Positions that a convolution looks back.
 const WINDOW: usize = 25;
@@ -205,25 +203,19 @@ fn encode<E: Element, F: Element>(key: &[u8; 16], one: &mut [E], other: &mut [F]
 }
 
 fn key_of(key: &[u8]) -> PyResult<[u8; 16]> {
-    key.try_into().map_err(|_| PyValueError::new_err("the code's key is 16 bytes"))
+    key.try_into().map_err(|_| bad("the code's key is 16 bytes"))
 }
 
 /// The words of a vector of 2n elements.
 fn words_in<'a>(vector: &'a mut PyReadwriteArray2<'_, u64>) -> PyResult<&'a mut [u64]> {
     let (elements, width) = vector.as_array().dim();
     if elements % (2 * GROUP) != 0 || !(MIN_SIZE..=MAX_SIZE).contains(&(elements / 2)) {
-        return Err(PyValueError::new_err("a vector has 2n elements, n a multiple of 4 from 64 to 2^24"));
+        return Err(bad("a vector has 2n elements, n a multiple of 4 from 64 to 2^24"));
     }
-    if width != 2 || !vector.is_c_contiguous() {
-        return Err(PyValueError::new_err("a vector is 2n × 2 words in row order"));
+    if width != 2 {
+        return Err(bad("a vector is 2n × 2 words"));
     }
-    vector.as_slice_mut().map_err(|_| PyValueError::new_err("the vector must be contiguous"))
-}
-
-fn words_of(py: Python<'_>, elements: Vec<[u64; 2]>) -> PyResult<Bound<'_, PyArray2<u64>>> {
-    let out = Array2::from_shape_vec((elements.len(), 2), elements.into_flattened())
-        .map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    in_row_order_mut(vector, "a vector")
 }
 
 /// Encodes 2n × 2 words to n × 2 words under a key of 16 bytes. The vector is overwritten with zeros.
@@ -236,7 +228,7 @@ fn expand_convolute<'py>(
     let key = key_of(key)?;
     let words = words_in(&mut vector)?;
     let (out, _) = py.detach(|| encode::<_, u8>(&key, pairs_mut(words), &mut []));
-    words_of(py, out)
+    matrix(py, out.into_flattened(), 2)
 }
 
 /// Encodes 2n × 2 words and 2n bytes to n × 2 words and n bytes under a key of 16 bytes. Both vectors are overwritten
@@ -251,12 +243,12 @@ fn expand_convolute_with_bytes<'py>(
 ) -> PyResult<(Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<u8>>)> {
     let key = key_of(key)?;
     let words = words_in(&mut vector)?;
-    let bytes = bytes.as_slice_mut().map_err(|_| PyValueError::new_err("the bytes must be contiguous"))?;
+    let bytes = in_row_order_mut(&mut bytes, "the bytes")?;
     if bytes.len() != words.len() / 2 {
-        return Err(PyValueError::new_err("as many bytes as elements"));
+        return Err(bad("as many bytes as elements"));
     }
     let (out, out_bytes) = py.detach(|| encode(&key, pairs_mut(words), bytes));
-    Ok((words_of(py, out)?, out_bytes.into_pyarray(py)))
+    Ok((matrix(py, out.into_flattened(), 2)?, out_bytes.into_pyarray(py)))
 }
 
 /// Encodes two vectors of 2n × 2 words to n × 2 words each under a key of 16 bytes. Both are overwritten with zeros.
@@ -271,10 +263,10 @@ fn expand_convolute_pair<'py>(
     let key = key_of(key)?;
     let (one, other) = (words_in(&mut one)?, words_in(&mut other)?);
     if one.len() != other.len() {
-        return Err(PyValueError::new_err("two vectors of equal length"));
+        return Err(bad("two vectors of equal length"));
     }
     let (out, other_out) = py.detach(|| encode(&key, pairs_mut(one), pairs_mut(other)));
-    Ok((words_of(py, out)?, words_of(py, other_out)?))
+    Ok((matrix(py, out.into_flattened(), 2)?, matrix(py, other_out.into_flattened(), 2)?))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

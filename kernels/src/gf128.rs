@@ -3,13 +3,11 @@
 //! Products by carry-less multiplication where the processor has it, by integer multiplication elsewhere. Both paths
 //! take constant time.
 
-use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
+use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::rows::{in_row_order, pairs, pairs_mut};
+use crate::rows::{bad, in_row_order, matrix, pairs, pairs_mut};
 
 /// A field element, its low word first.
 pub(crate) type Block = [u64; 2];
@@ -135,9 +133,9 @@ fn gf128_multiply_add<'py>(
     b: PyReadonlyArray2<'py, u64>,
 ) -> PyResult<Bound<'py, PyArray2<u64>>> {
     let (shape, other) = (a.as_array().dim(), b.as_array().dim());
-    let delta: [u8; 16] = delta.try_into().map_err(|_| PyValueError::new_err("delta is 16 bytes"))?;
+    let delta: [u8; 16] = delta.try_into().map_err(|_| bad("delta is 16 bytes"))?;
     if shape != other || shape.1 != 2 {
-        return Err(PyValueError::new_err("a and b are n × 2 words each"));
+        return Err(bad("a and b are n × 2 words each"));
     }
     let (a, mut out) = (in_row_order(&a, "a")?, in_row_order(&b, "b")?.to_vec());
     let factor = block_of(u128::from_le_bytes(delta));
@@ -145,8 +143,7 @@ fn gf128_multiply_add<'py>(
         let tasks = pairs_mut(&mut out).par_chunks_mut(TASK).zip(pairs(a).par_chunks(TASK));
         tasks.for_each(|(out, values)| multiply_add(out, values, factor, add_products::<SIDE>));
     });
-    let out = Array2::from_shape_vec(shape, out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    matrix(py, out, 2)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,9 +6,7 @@
 //! `tools/slow/kkrt.py` computes the same.
 
 use aes::Block;
-use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use sha2::compress256;
@@ -18,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::block_cipher::{words_of, Cipher, KEY};
 use crate::lanes::{compress, digest_of, pad, spread, DIGEST_BYTES, LANES, START};
 use crate::ot::{schedules, transpose_64};
+use crate::rows::{bad, in_row_order, matrix};
 use crate::wipe::{redacted, Wiped};
 
 const WIDTH: usize = 448;
@@ -43,20 +42,12 @@ type HashBlock = GenericArray<u8, U64>;
 /// One block of 128 bins of every column.
 type Columns = [[u64; 2]; WIDTH];
 
-fn bad(message: &'static str) -> PyErr {
-    PyValueError::new_err(message)
-}
-
-fn vector<'a, T: numpy::Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
-    array.as_slice().map_err(|_| bad("arrays are contiguous"))
-}
-
-/// A matrix's rows one after the other. `as_slice` alone would also take columns one after the other.
-fn matrix<'a>(array: &'a PyReadonlyArray2<'_, u8>, width: usize) -> PyResult<&'a [u8]> {
-    if array.shape()[1] != width || !array.is_c_contiguous() {
-        return Err(bad("matrices are in row order, inputs of 26 bytes and rows of 56"));
+/// A matrix's rows of `width`, one after the other.
+fn rows_in<'a>(array: &'a PyReadonlyArray2<'_, u8>, width: usize) -> PyResult<&'a [u8]> {
+    if array.shape()[1] != width {
+        return Err(bad("inputs are of 26 bytes and rows of 56"));
     }
-    array.as_slice().map_err(|_| bad("arrays are contiguous"))
+    in_row_order(array, "inputs and rows")
 }
 
 fn word_at(bytes: &[u8]) -> u64 {
@@ -347,12 +338,6 @@ fn mask_of(mask: &[u8]) -> PyResult<Zeroizing<Row>> {
     Ok(Zeroizing::new(row_at(mask)))
 }
 
-fn into_matrix<'py>(py: Python<'py>, bytes: Vec<u8>, width: usize) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    let shape = (bytes.len() / width, width);
-    let array = Array2::from_shape_vec(shape, bytes).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(array.into_pyarray(py))
-}
-
 /// Codewords of k × 26 bytes of inputs under five keys of 16 bytes; returns k × 56 bytes.
 #[pyfunction]
 fn kkrt_encode<'py>(
@@ -360,7 +345,7 @@ fn kkrt_encode<'py>(
     code_keys: &[u8],
     inputs: PyReadonlyArray2<'py, u8>,
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    let inputs = matrix(&inputs, INPUT)?;
+    let inputs = rows_in(&inputs, INPUT)?;
     let code = Code::new(code_keys)?;
     let mut out = vec![0u8; inputs.len() / INPUT * ROW];
     py.detach(|| {
@@ -372,7 +357,7 @@ fn kkrt_encode<'py>(
             }
         }
     });
-    into_matrix(py, out, ROW)
+    matrix(py, out, ROW)
 }
 
 /// The receiver's half of k bins from 128 · `first` on: keys 448 × 2 × 16 bytes flat, inputs k × 26 bytes.
@@ -388,7 +373,7 @@ fn kkrt_receive<'py>(
     inputs: PyReadonlyArray2<'py, u8>,
     size: usize,
 ) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray2<u8>>)> {
-    let (keys, inputs) = (vector(&keys)?, matrix(&inputs, INPUT)?);
+    let (keys, inputs) = (in_row_order(&keys, "keys")?, rows_in(&inputs, INPUT)?);
     check_size(size)?;
     check_first(first)?;
     if keys.len() != 2 * WIDTH * KEY {
@@ -398,7 +383,7 @@ fn kkrt_receive<'py>(
     let (correction, outputs) = py.detach(|| {
         Ok::<_, PyErr>(Extension { streams: schedules(keys)?, first }.receive(&code, &hash, inputs, size))
     })?;
-    Ok((correction.into_pyarray(py), into_matrix(py, outputs, size)?))
+    Ok((correction.into_pyarray(py), matrix(py, outputs, size)?))
 }
 
 /// The sender's half: rows r, 56 bytes each, of the bins that the correction covers, from 128 · `first` on.
@@ -410,13 +395,13 @@ fn kkrt_send<'py>(
     first: u64,
     correction: &[u8],
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    let (keys, mask) = (vector(&keys)?, mask_of(vector(&mask)?)?);
+    let (keys, mask) = (in_row_order(&keys, "keys")?, mask_of(in_row_order(&mask, "mask")?)?);
     check_first(first)?;
     if keys.len() != WIDTH * KEY || correction.len() % GROUP_BYTES != 0 {
         return Err(bad("keys are 448 x 16 bytes, a correction whole groups of 448 x 16"));
     }
     let rows = py.detach(|| Ok::<_, PyErr>(Extension { streams: schedules(keys)?, first }.send(&mask, correction)))?;
-    into_matrix(py, rows, ROW)
+    matrix(py, rows, ROW)
 }
 
 /// Evaluates F at k points: rows N × 56 bytes, inputs k × 26 bytes, bins k in [0, N). Returns k × size bytes.
@@ -432,8 +417,8 @@ fn kkrt_evaluate<'py>(
     bins: PyReadonlyArray1<'py, i64>,
     size: usize,
 ) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    let (rows, mask) = (matrix(&rows, ROW)?, mask_of(vector(&mask)?)?);
-    let (inputs, bins) = (matrix(&inputs, INPUT)?, vector(&bins)?);
+    let (rows, mask) = (rows_in(&rows, ROW)?, mask_of(in_row_order(&mask, "mask")?)?);
+    let (inputs, bins) = (rows_in(&inputs, INPUT)?, in_row_order(&bins, "bins")?);
     check_size(size)?;
     if bins.len() != inputs.len() / INPUT {
         return Err(bad("as many bins as inputs expected"));
@@ -444,7 +429,7 @@ fn kkrt_evaluate<'py>(
     }
     let (code, hash) = (Code::new(code_keys)?, Hash::new(prefix)?);
     let outputs = py.detach(|| evaluate(&code, &hash, rows, &mask, (inputs, bins), size));
-    into_matrix(py, outputs, size)
+    matrix(py, outputs, size)
 }
 
 fn check_first(first: u64) -> PyResult<()> {

@@ -2,9 +2,7 @@
 //!
 //! Rows of one person are few and lie together, so each person's are sorted on their own.
 
-use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -13,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::digest::KEY_BYTES;
 use crate::hmac::Mac;
 use crate::lanes::{Digest, LANES};
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 use crate::sort::{in_key_order, Keyed};
 use crate::text::Texts;
 
@@ -22,10 +20,6 @@ const TASK: usize = 1 << 14;
 
 type Ints<'py> = Bound<'py, PyArray1<i64>>;
 type IntsIn<'py> = PyReadonlyArray1<'py, i64>;
-
-fn wrong(what: &'static str) -> PyErr {
-    PyValueError::new_err(what)
-}
 
 /// Cuts rows, sorted by owner, into tasks of whole owners.
 fn tasks_of(owner: &[i64]) -> Vec<Range<usize>> {
@@ -71,7 +65,7 @@ fn memberships<'py>(
 ) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
     let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
     if owner.len() != group.len() || owner.windows(2).any(|pair| pair[0] > pair[1]) {
-        return Err(wrong("owners ascend, and each has a group"));
+        return Err(bad("owners ascend, and each has a group"));
     }
     let (columns, pair) = py.detach(|| {
         let make = |rows: Range<usize>| {
@@ -118,7 +112,7 @@ fn within_cap<'py>(
     valid: PyReadonlyArray1<'py, bool>,
     limit: usize,
 ) -> PyResult<Bound<'py, PyArray1<bool>>> {
-    let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().map_err(|_| wrong("the key is 32 bytes"))?);
+    let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().map_err(|_| bad("the key is 32 bytes"))?);
     let labels = Texts::new(&offsets, &data, &valid)?;
     let people = person.as_array().dim();
     let person = in_row_order(&person, "person")?;
@@ -130,7 +124,7 @@ fn within_cap<'py>(
         || !owner.iter().all(|&owner| inside(owner, people.0))
         || !group.iter().all(|&group| inside(group, labels.len()))
     {
-        return Err(wrong("owners ascend and are positions of people, groups are positions of labels"));
+        return Err(bad("owners ascend and are positions of people, groups are positions of labels"));
     }
     let keep = py.detach(|| {
         let mac = Mac::new(&key);
@@ -186,7 +180,7 @@ fn merge_impulses<'py>(
     let (group, weight) = (in_row_order(&group, "group")?, in_row_order(&weight, "weight")?);
     let known = |&owner: &i64| usize::try_from(owner).is_ok_and(|owner| owner < people);
     if [tick.len(), group.len(), weight.len()] != [owner.len(); 3] || size < 1 || !owner.iter().all(known) {
-        return Err(wrong("owner, tick, group and weight are of one length, owners below people, size is positive"));
+        return Err(bad("owner, tick, group and weight are of one length, owners below people, size is positive"));
     }
     let columns = py.detach(|| {
         let mut ends = vec![0usize; people];
@@ -247,7 +241,7 @@ fn longest_runs<'py>(
     let (start, end) = (in_row_order(&start, "start")?, in_row_order(&end, "end")?);
     let whole = [group.len(), start.len(), end.len()] == [owner.len(); 3];
     if !whole || owner.windows(2).any(|pair| pair[0] > pair[1]) {
-        return Err(wrong("owners ascend, and each has a group, a start and an end"));
+        return Err(bad("owners ascend, and each has a group, a start and an end"));
     }
     let columns = py.detach(|| {
         let make = |rows: Range<usize>| {
@@ -295,16 +289,16 @@ fn sort_lookups<'py>(
     let (keys, per_key) = (in_row_order(&keys, "keys")?, in_row_order(&per_key, "per_key")?);
     let (target, weight) = (in_row_order(&target, "target")?, in_row_order(&weight, "weight")?);
     if shape != (per_key.len(), KEY_BYTES) || shape.0 > u32::MAX as usize || target.len() != weight.len() {
-        return Err(wrong("keys are n × 16 bytes, per_key has n entries, each target one weight"));
+        return Err(bad("keys are n × 16 bytes, per_key has n entries, each target one weight"));
     }
     let mut starts = Vec::with_capacity(per_key.len() + 1);
     starts.push(0usize);
     for &count in per_key {
         let end = usize::try_from(count).ok().and_then(|count| starts[starts.len() - 1].checked_add(count));
-        starts.push(end.ok_or_else(|| wrong("per_key is not negative"))?);
+        starts.push(end.ok_or_else(|| bad("per_key is not negative"))?);
     }
     if starts[per_key.len()] != target.len() {
-        return Err(wrong("per_key adds up to the number of weights"));
+        return Err(bad("per_key adds up to the number of weights"));
     }
     let found = py.detach(|| {
         let entries = keys.chunks_exact(KEY_BYTES).enumerate().map(|(item, key)| Keyed::of(key, item as u32));
@@ -321,9 +315,8 @@ fn sort_lookups<'py>(
         }
         Some((out, indptr, targets, weights))
     });
-    let (keys, indptr, target, weight) = found.ok_or_else(|| wrong("two lookups have one key"))?;
-    let keys = Array2::from_shape_vec(shape, keys).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok((keys.into_pyarray(py), indptr.into_pyarray(py), target.into_pyarray(py), weight.into_pyarray(py)))
+    let (keys, indptr, target, weight) = found.ok_or_else(|| bad("two lookups have one key"))?;
+    Ok((matrix(py, keys, KEY_BYTES)?, indptr.into_pyarray(py), target.into_pyarray(py), weight.into_pyarray(py)))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,6 @@
 //! leaves, and sixteen pairs of nodes, are hashed at once.
 
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
@@ -12,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::hmac::Mac;
 use crate::lanes::{compress, digest_of, digests, pad, spread, Digest, BLOCK_BYTES, DIGEST_BYTES, LANES, START};
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order};
 
 /// Leaves of a subtree that one thread hashes at a time: a power of two, so that subtrees are nodes of the whole tree.
 const SUBTREE: usize = 1024;
@@ -202,14 +201,13 @@ fn root<'py>(
     padded: usize,
     origin: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let key: Zeroizing<[u8; 32]> =
-        Zeroizing::new(key.try_into().map_err(|_| PyValueError::new_err("the blinding key is 32 bytes"))?);
+    let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().map_err(|_| bad("the blinding key is 32 bytes"))?);
     if padded == 0 || rows.count() > padded {
-        return Err(PyValueError::new_err("padded is at least 1 and at least the number of rows"));
+        return Err(bad("padded is at least 1 and at least the number of rows"));
     }
     match py.detach(|| top(&Mac::new(&key), rows, padded, origin)) {
         Some(root) => Ok(PyBytes::new(py, &root)),
-        None => Err(PyValueError::new_err("a tree has at least one leaf")),
+        None => Err(bad("a tree has at least one leaf")),
     }
 }
 
@@ -222,10 +220,9 @@ fn merkle_root<'py>(
     offsets: PyReadonlyArray1<'py, u64>,
     padded: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let data = data.as_slice().map_err(|_| PyValueError::new_err("data must be contiguous"))?;
-    let offsets = offsets.as_slice().map_err(|_| PyValueError::new_err("offsets must be contiguous"))?;
-    let offsets = rising(offsets, data.len())
-        .ok_or_else(|| PyValueError::new_err("offsets must rise from 0 to the length of the data"))?;
+    let (data, offsets) = (in_row_order(&data, "data")?, in_row_order(&offsets, "offsets")?);
+    let offsets =
+        rising(offsets, data.len()).ok_or_else(|| bad("offsets must rise from 0 to the length of the data"))?;
     root(py, key, &Plain { data, offsets }, padded, 0)
 }
 
@@ -241,7 +238,7 @@ fn valued_root<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (count, columns) = (values.shape()[0], values.shape()[1]);
     if keys.shape() != [count, KEY_BYTES] {
-        return Err(PyValueError::new_err("keys are n × 16 bytes, values n × m"));
+        return Err(bad("keys are n × 16 bytes, values n × m"));
     }
     let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
     root(py, key, &Valued { keys, values, columns }, padded, origin)
@@ -262,12 +259,11 @@ fn weighted_root<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let shape = [indptr.len().wrapping_sub(1), KEY_BYTES];
     if keys.shape() != shape || target.len() != weight.len() {
-        return Err(PyValueError::new_err("keys are n × 16 bytes, indptr has n + 1 entries, each target one weight"));
+        return Err(bad("keys are n × 16 bytes, indptr has n + 1 entries, each target one weight"));
     }
     let (keys, indptr) = (in_row_order(&keys, "keys")?, in_row_order(&indptr, "indptr")?);
     let (target, weight) = (in_row_order(&target, "target")?, in_row_order(&weight, "weight")?);
-    let indptr = rising(indptr, target.len())
-        .ok_or_else(|| PyValueError::new_err("indptr must rise from 0 to the number of weights"))?;
+    let indptr = rising(indptr, target.len()).ok_or_else(|| bad("indptr must rise from 0 to the number of weights"))?;
     root(py, key, &Weighted { keys, indptr, target, weight }, padded, origin)
 }
 

@@ -4,9 +4,7 @@
 //! as they come and solved from the last column back; columns that no row claims keep bytes of the fill stream. Band,
 //! values and table stay together in memory, so both ways are linear in time and stream through the caches.
 
-use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
+use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -18,7 +16,7 @@ mod window;
 use crate::cuckoo::{reduce, word_at};
 use crate::instructions::with_avx2;
 use crate::lanes;
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 use crate::wipe::Wiped;
 use window::Window;
 
@@ -45,7 +43,7 @@ struct Shape {
 impl Shape {
     fn new(starts: usize, band: usize, words: usize) -> PyResult<Self> {
         if !(1..=MAX_BAND).contains(&band) || words == 0 || starts == 0 || starts >= u32::MAX as usize {
-            return Err(PyValueError::new_err("starts in 1..2^32 - 1, band in 1..=256, at least one word a row"));
+            return Err(bad("starts in 1..2^32 - 1, band in 1..=256, at least one word a row"));
         }
         Ok(Self { starts, band, words })
     }
@@ -293,9 +291,9 @@ fn okvs_encode<'py>(
     let shape = Shape::new(starts, band, words)?;
     let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
     let fill_key: Zeroizing<[u8; FILL_KEY_BYTES]> =
-        Zeroizing::new(fill_key.try_into().map_err(|_| PyValueError::new_err("the fill key is 32 bytes"))?);
+        Zeroizing::new(fill_key.try_into().map_err(|_| bad("the fill key is 32 bytes"))?);
     if width == 0 || rows != value_rows || rows >= u32::MAX as usize || seed.len() != SEED_BYTES {
-        return Err(PyValueError::new_err("keys n × L bytes, values n × w words, n below 2^32 - 1, seed 16 bytes"));
+        return Err(bad("keys n × L bytes, values n × w words, n below 2^32 - 1, seed 16 bytes"));
     }
     let mut out = vec![0u64; shape.columns() * words];
     let solved = py.detach(|| {
@@ -306,9 +304,7 @@ fn okvs_encode<'py>(
         out.zeroize();
         return Ok(None);
     }
-    let out = Array2::from_shape_vec((shape.columns(), words), out)
-        .map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(Some(out.into_pyarray(py)))
+    matrix(py, out, words).map(Some)
 }
 
 /// Decodes keys n × L bytes from a table of (starts + band - 1) × w words; returns n × w words.
@@ -326,7 +322,7 @@ fn okvs_decode<'py>(
     let shape = Shape::new(starts, band, words)?;
     let (keys, table) = (in_row_order(&keys, "keys")?, in_row_order(&table, "the table")?);
     if width == 0 || columns != shape.columns() || rows >= u32::MAX as usize || seed.len() != SEED_BYTES {
-        return Err(PyValueError::new_err("keys n × L bytes, table starts + band - 1 rows, seed 16 bytes"));
+        return Err(bad("keys n × L bytes, table starts + band - 1 rows, seed 16 bytes"));
     }
     let mut out = vec![0u64; rows * words];
     py.detach(|| {
@@ -343,8 +339,7 @@ fn okvs_decode<'py>(
         }
         sorted.zeroize();
     });
-    let out = Array2::from_shape_vec((rows, words), out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    matrix(py, out, words)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

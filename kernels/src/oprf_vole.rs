@@ -4,15 +4,13 @@
 //! input and one or few make each part of an output. The arithmetic between them is `gf128_multiply_add`.
 //! `protocols/oprf_vole.py` tells the protocol and `tools/slow/oprf_vole.py` computes the same.
 
-use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
+use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use sha2::compress256;
 use sha2::digest::generic_array::{typenum::U64, GenericArray};
 
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 
 const INPUT: usize = 26;
 const PREFIX: usize = 64;
@@ -31,10 +29,6 @@ type Block = GenericArray<u8, U64>;
 
 const INITIAL: State =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-
-fn bad(message: &'static str) -> PyErr {
-    PyValueError::new_err(message)
-}
 
 /// SHA-256 after its first block.
 struct Prefixed(State);
@@ -113,8 +107,7 @@ fn oprf_vole_points<'py>(
             }
         });
     });
-    let out = Array2::from_shape_vec((count, WORDS), out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    matrix(py, out, WORDS)
 }
 
 /// Outputs of field elements k × 2 words in their bins under a prefix of 64 bytes; returns k × size bytes.
@@ -146,8 +139,7 @@ fn oprf_vole_outputs<'py>(
             },
         );
     });
-    let out = Array2::from_shape_vec((count, size), out).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(out.into_pyarray(py))
+    matrix(py, out, size)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

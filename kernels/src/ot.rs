@@ -22,6 +22,7 @@ mod wide;
 
 use crate::block_cipher::Cipher;
 use crate::instructions::with_avx2;
+use crate::rows::{bad, in_row_order};
 use crate::universal;
 use crate::wipe::{redacted, Wiped};
 
@@ -48,14 +49,6 @@ type Element = [Plane; DEPTH];
 type Streams<const W: usize> = [[[Plane; W]; TASK_GROUPS]; LEAVES];
 /// One group: a row of 32 elements for each of 128 transfers, as 128 planes of 128 bits.
 type Planes = [Plane; PLANES];
-
-pub(crate) fn bad(message: &'static str) -> PyErr {
-    PyValueError::new_err(message)
-}
-
-pub(crate) fn contiguous<'a, T: numpy::Element>(array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
-    array.as_slice().map_err(|_| bad("arrays are contiguous"))
-}
 
 fn block_of(value: u128) -> Block {
     value.to_le_bytes().into()
@@ -624,7 +617,7 @@ fn ggm_expand<'py>(
     py: Python<'py>,
     roots: PyReadonlyArray1<'py, u8>,
 ) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>)> {
-    let roots = contiguous(&roots)?;
+    let roots = in_row_order(&roots, "roots")?;
     if roots.len() % SEED != 0 {
         return Err(bad("roots are t x 16 bytes"));
     }
@@ -651,7 +644,7 @@ fn ggm_reconstruct<'py>(
     delta_bits: PyReadonlyArray1<'py, u8>,
     sums: PyReadonlyArray1<'py, u8>,
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let (bits, sums) = (contiguous(&delta_bits)?, contiguous(&sums)?);
+    let (bits, sums) = (in_row_order(&delta_bits, "delta_bits")?, in_row_order(&sums, "sums")?);
     check_choices(bits, 1)?;
     if bits.len() % DEPTH != 0 || sums.len() != bits.len() * SEED {
         return Err(bad("4 bits and 4 x 16 bytes for each tree"));
@@ -688,7 +681,7 @@ fn ot_extend_receiver<'py>(
     choices: PyReadonlyArray1<'py, u8>,
     mask: &[u8],
 ) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray1<u8>>)> {
-    let (leaves, choices) = (contiguous(&leaves)?, contiguous(&choices)?);
+    let (leaves, choices) = (in_row_order(&leaves, "leaves")?, in_row_order(&choices, "choices")?);
     check_width(width)?;
     check_setup(setup)?;
     if mask.len() != width * ROW {
@@ -717,7 +710,7 @@ fn ot_extend_sender<'py>(
     width: usize,
     message: &[u8],
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let (leaves, delta) = (contiguous(&leaves)?, contiguous(&delta)?);
+    let (leaves, delta) = (in_row_order(&leaves, "leaves")?, in_row_order(&delta, "delta")?);
     check_width(width)?;
     check_setup(setup)?;
     check_delta(delta)?;
@@ -748,7 +741,8 @@ fn ot_mask_tables<'py>(
     bits: usize,
     tables: PyReadonlyArray1<'py, u16>,
 ) -> PyResult<Bound<'py, PyArray1<u16>>> {
-    let (rows, delta, tables) = (contiguous(&rows)?, contiguous(&delta)?, contiguous(&tables)?);
+    let (rows, delta, tables) =
+        (in_row_order(&rows, "rows")?, in_row_order(&delta, "delta")?, in_row_order(&tables, "tables")?);
     check_delta(delta)?;
     if !(1..=64).contains(&bits) || tables.len() % bits != 0 {
         return Err(bad("tables are n x bits words, 1 to 64 bits"));
@@ -768,7 +762,7 @@ fn ot_hash<'py>(
     choices: PyReadonlyArray1<'py, u8>,
     words: usize,
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    let (rows, choices) = (contiguous(&rows)?, contiguous(&choices)?);
+    let (rows, choices) = (in_row_order(&rows, "rows")?, in_row_order(&choices, "choices")?);
     check_rows(rows, choices.len())?;
     if !(1..=1 << 16).contains(&words) {
         return Err(bad("keys are 1 to 65536 words"));

@@ -1,14 +1,12 @@
 //! The outcome side's rows from pieces of time: the nodes that cover each piece, their keys, and all in the order of keys.
 
-use numpy::ndarray::Array2;
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
+use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
 use crate::digest::{row_key_words, Node, KEY_BYTES};
 use crate::lanes::LANES;
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 use crate::sort::{in_key_order, Keyed};
 
 /// The domain of root keys, which are no node of the tree.
@@ -121,19 +119,18 @@ fn rows_of_pieces<'py>(
     tree: Vec<i64>,
     rows: usize,
 ) -> PyResult<Rows<'py>> {
-    let wrong = |what: &'static str| PyValueError::new_err(what);
     let (count, columns) = vector.as_array().dim();
     let whole = person.as_array().dim() == (count, KEY_BYTES);
     let (person, vector) = (in_row_order(&person, "person")?, in_row_order(&vector, "vector")?);
     let (domain, first, last) =
         (in_row_order(&domain, "domain")?, in_row_order(&first, "first")?, in_row_order(&last, "last")?);
     if !whole || columns == 0 || [domain.len(), first.len(), last.len()] != [count; 3] || count > u32::MAX as usize {
-        return Err(wrong("person is k × 16 bytes, domain, first and last have k entries, vector is k × m"));
+        return Err(bad("person is k × 16 bytes, domain, first and last have k entries, vector is k × m"));
     }
     if first.iter().zip(last).any(|(&first, &last)| first < 0 || last < first) {
-        return Err(wrong("a piece goes from a tick that is not negative to the same or a later one"));
+        return Err(bad("a piece goes from a tick that is not negative to the same or a later one"));
     }
-    let ratios = ratios_of(&tree).ok_or_else(|| wrong("the sizes of a tree are a chain of divisors"))?;
+    let ratios = ratios_of(&tree).ok_or_else(|| bad("the sizes of a tree are a chain of divisors"))?;
     let pieces = Pieces { person, domain, first, last, ratios };
     let found = py.detach(|| {
         let counted = (0..count).fold(0u64, |sum, piece| sum.saturating_add(pieces.rows(piece)));
@@ -153,11 +150,8 @@ fn rows_of_pieces<'py>(
         });
         Ok((keys, values))
     });
-    let (keys, values) = found.map_err(wrong)?;
-    let shaped = |error: numpy::ndarray::ShapeError| PyValueError::new_err(error.to_string());
-    let keys = Array2::from_shape_vec((rows, KEY_BYTES), keys).map_err(shaped)?;
-    let values = Array2::from_shape_vec((rows, columns), values).map_err(shaped)?;
-    Ok((keys.into_pyarray(py), values.into_pyarray(py)))
+    let (keys, values) = found.map_err(bad)?;
+    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, columns)?))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

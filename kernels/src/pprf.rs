@@ -8,14 +8,12 @@
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
-use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::rows::{in_row_order, pairs_mut};
+use crate::rows::{bad, in_row_order, matrix, pairs_mut};
 use crate::wipe::Wiped;
 
 const NODE: usize = 16;
@@ -127,18 +125,14 @@ fn reconstruct_tree(permutations: &Permutations, bits: &[u8], sums: &[u8], word:
 }
 
 fn keys_of(keys: &[u8]) -> PyResult<[u8; KEYS]> {
-    keys.try_into().map_err(|_| PyValueError::new_err("the trees' keys are 32 bytes"))
+    keys.try_into().map_err(|_| bad("the trees' keys are 32 bytes"))
 }
 
 fn leaf_count(trees: usize, depth: usize) -> PyResult<usize> {
     if !(1..=MAX_DEPTH).contains(&depth) {
-        return Err(PyValueError::new_err("trees have 1 to 24 levels"));
+        return Err(bad("trees have 1 to 24 levels"));
     }
-    trees.checked_mul(1 << depth).ok_or_else(|| PyValueError::new_err("too many leaves"))
-}
-
-fn leaves_of(leaves: Vec<u64>) -> PyResult<Array2<u64>> {
-    Array2::from_shape_vec((leaves.len() / 2, 2), leaves).map_err(|error| PyValueError::new_err(error.to_string()))
+    trees.checked_mul(1 << depth).ok_or_else(|| bad("too many leaves"))
 }
 
 /// Grows t trees of `depth` levels from t × 16 bytes of roots.
@@ -153,7 +147,7 @@ fn pprf_expand<'py>(
 ) -> PyResult<(Bound<'py, PyArray1<u8>>, Bound<'py, PyArray2<u64>>)> {
     let (roots, keys) = (in_row_order(&roots, "roots")?, keys_of(keys)?);
     if roots.len() % NODE != 0 {
-        return Err(PyValueError::new_err("roots are t × 16 bytes"));
+        return Err(bad("roots are t × 16 bytes"));
     }
     let trees = roots.len() / NODE;
     let mut leaves = vec![0u64; 2 * leaf_count(trees, depth)?];
@@ -167,7 +161,7 @@ fn pprf_expand<'py>(
                 expand_tree(&Permutations::of(&keys, tree), node_of(root), sums, leaves);
             });
     });
-    Ok((sums.into_pyarray(py), leaves_of(leaves)?.into_pyarray(py)))
+    Ok((sums.into_pyarray(py), matrix(py, leaves, 2)?))
 }
 
 /// Rebuilds t trees from the bits of their secret positions (t × depth, most significant first), the sums of the sides
@@ -185,10 +179,10 @@ fn pprf_reconstruct<'py>(
     let (sums, words) = (in_row_order(&sums, "sums")?, in_row_order(&words, "words")?);
     let trees = words.len() / NODE;
     if trees == 0 || words.len() % NODE != 0 || bits.len() % trees != 0 || sums.len() != bits.len() * NODE {
-        return Err(PyValueError::new_err("t words of 16 bytes, t × depth bits and as many sums of 16 bytes"));
+        return Err(bad("t words of 16 bytes, t × depth bits and as many sums of 16 bytes"));
     }
     if bits.iter().fold(0, |all, bit| all | bit) > 1 {
-        return Err(PyValueError::new_err("bits are 0 or 1"));
+        return Err(bad("bits are 0 or 1"));
     }
     let depth = bits.len() / trees;
     let mut leaves = vec![0u64; 2 * leaf_count(trees, depth)?];
@@ -201,7 +195,7 @@ fn pprf_reconstruct<'py>(
                 reconstruct_tree(&Permutations::of(&keys, tree), bits, sums, node_of(word), leaves);
             });
     });
-    Ok(leaves_of(leaves)?.into_pyarray(py))
+    matrix(py, leaves, 2)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

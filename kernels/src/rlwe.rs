@@ -8,7 +8,6 @@ use numpy::{
     IntoPyArray, PyArray1, PyArray3, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadwriteArray3,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
@@ -21,7 +20,7 @@ mod ring;
 mod sample;
 mod weigh;
 
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, in_row_order_mut};
 use cipher::{Secret, ANSWER_LIMBS};
 use level::Level;
 use ring::{primes, DEGREE, LIMBS, PRIMES, PRIME_BYTES};
@@ -37,14 +36,10 @@ const MAX_WEIGHT: u128 = 1 << 55;
 const MAX_COLUMNS: usize = 1 << 16;
 const MAX_TARGETS: usize = 1 << 16;
 
-fn fault(text: &'static str) -> PyErr {
-    PyValueError::new_err(text)
-}
-
 fn key32(bytes: &[u8]) -> PyResult<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     if bytes.len() != key.len() {
-        return Err(fault("a key or seed is 32 bytes"));
+        return Err(bad("a key or seed is 32 bytes"));
     }
     key.copy_from_slice(bytes);
     Ok(key)
@@ -56,15 +51,8 @@ fn flat<'a, T: numpy::Element, D: numpy::ndarray::Dimension>(
     in_row_order(array, "arrays")
 }
 
-fn flat_mut<'a>(array: &'a mut PyReadwriteArray3<'_, u64>) -> PyResult<&'a mut [u64]> {
-    if !array.is_c_contiguous() {
-        return Err(fault("arrays must be contiguous, in row order"));
-    }
-    array.as_slice_mut().map_err(|_| fault("arrays must be contiguous, in row order"))
-}
-
 fn cube<'py>(py: Python<'py>, shape: (usize, usize, usize), data: Vec<u64>) -> PyResult<Bound<'py, PyArray3<u64>>> {
-    let array = Array3::from_shape_vec(shape, data).map_err(|_| fault("shape and data differ"))?;
+    let array = Array3::from_shape_vec(shape, data).map_err(|_| bad("shape and data differ"))?;
     Ok(array.into_pyarray(py))
 }
 
@@ -77,17 +65,17 @@ fn check_entries(bins: &[i64], weights: &[i64], low: i64, high: i64) -> PyResult
     let ascending = bins.windows(2).all(|pair| pair[0] <= pair[1]);
     let inside = bins.first().is_none_or(|&bin| bin >= low) && bins.last().is_none_or(|&bin| bin < high);
     if !ascending || !inside {
-        return Err(fault("bins must be ascending and inside the blocks of the call"));
+        return Err(bad("bins must be ascending and inside the blocks of the call"));
     }
     if weights.iter().map(|&w| w.unsigned_abs() as u128).sum::<u128>() >= MAX_WEIGHT {
-        return Err(fault("the sum of absolute weights must be under 2^55"));
+        return Err(bad("the sum of absolute weights must be under 2^55"));
     }
     Ok(())
 }
 
 /// The first block, and the number of blocks, of `count` ciphertexts numbered from `first`, `columns` a block.
 fn block_range(first: u64, count: usize, columns: u64) -> PyResult<(u64, usize)> {
-    let end = first.checked_add(count as u64).ok_or_else(|| fault("ciphertexts are numbered under 2^64"))?;
+    let end = first.checked_add(count as u64).ok_or_else(|| bad("ciphertexts are numbered under 2^64"))?;
     let first_block = first / columns;
     Ok((first_block, (end.div_ceil(columns) - first_block) as usize))
 }
@@ -95,7 +83,7 @@ fn block_range(first: u64, count: usize, columns: u64) -> PyResult<(u64, usize)>
 /// The blocks of a call as a range of bins.
 fn bin_range(first_block: u64, blocks: usize) -> PyResult<(i64, i64)> {
     if blocks > MAX_BLOCKS || first_block >= 1 << 40 {
-        return Err(fault("at most 512 blocks a call, numbered under 2^40"));
+        return Err(bad("at most 512 blocks a call, numbered under 2^40"));
     }
     let low = first_block as i64 * DEGREE as i64;
     Ok((low, low + (blocks * DEGREE) as i64))
@@ -111,7 +99,7 @@ impl RlweSecret {
     fn new(py: Python<'_>, key: &[u8], columns: usize) -> PyResult<Self> {
         let key = key32(key)?;
         if columns == 0 || columns > MAX_COLUMNS {
-            return Err(fault("columns must be between 1 and 65536"));
+            return Err(bad("columns must be between 1 and 65536"));
         }
         Ok(RlweSecret(py.detach(|| Secret::draw(&key, columns))))
     }
@@ -144,7 +132,7 @@ impl RlweSecret {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (seed, error_key) = (key32(seed)?, key32(error_key)?);
         if messages.shape()[1] != DEGREE {
-            return Err(fault("messages must be k × 8192"));
+            return Err(bad("messages must be k × 8192"));
         }
         let words = flat(&messages)?;
         let columns = self.0.columns() as u64;
@@ -174,14 +162,14 @@ impl RlweSecret {
         columns: PyReadonlyArray1<'py, u32>,
     ) -> PyResult<Bound<'py, PyArray3<u64>>> {
         if rings.shape()[1] != ANSWER_LIMBS || rings.shape()[2] != DEGREE {
-            return Err(fault("rings must be t × 2 × 8192"));
+            return Err(bad("rings must be t × 2 × 8192"));
         }
         let (words, columns) = (flat(&rings)?, flat(&columns)?);
         if columns.iter().any(|&j| j as usize >= self.0.columns()) {
-            return Err(fault("a column is out of range"));
+            return Err(bad("a column is out of range"));
         }
         if !words.chunks(DEGREE).enumerate().all(|(i, run)| run.iter().all(|&x| x < PRIMES[i % ANSWER_LIMBS])) {
-            return Err(fault("a residue is not reduced"));
+            return Err(bad("a residue is not reduced"));
         }
         let values: Vec<u64> = py.detach(|| {
             words
@@ -200,7 +188,7 @@ impl RlweSecret {
 fn rlwe_unpack<'py>(py: Python<'py>, data: &[u8], limbs: usize, run: usize) -> PyResult<Bound<'py, PyArray1<u64>>> {
     let shaped = (1..=LIMBS).contains(&limbs) && (1..=DEGREE).contains(&run);
     if !shaped || data.len() % (limbs * run * PRIME_BYTES) != 0 {
-        return Err(fault("the data is not a whole number of residues for every prime"));
+        return Err(bad("the data is not a whole number of residues for every prime"));
     }
     let values = py.detach(|| {
         let mut values = Vec::with_capacity(data.len() / PRIME_BYTES);
@@ -220,7 +208,7 @@ fn rlwe_unpack<'py>(py: Python<'py>, data: &[u8], limbs: usize, run: usize) -> P
     });
     match values {
         Some(values) => Ok(Array1::from_vec(values).into_pyarray(py)),
-        None => Err(fault("a residue is not under its prime")),
+        None => Err(bad("a residue is not under its prime")),
     }
 }
 
@@ -243,25 +231,25 @@ fn rlwe_weigh_ciphertexts<'py>(
     let (groups, columns) = (sums.shape()[0], sums.shape()[1]);
     let classes = flat(&class_position)?;
     if groups == 0 || columns == 0 || sums.shape()[2] != LIMBS || classes.len() != columns {
-        return Err(fault("sums must be groups × columns × 3, class_position one a column"));
+        return Err(bad("sums must be groups × columns × 3, class_position one a column"));
     }
     if ciphertexts.shape()[1] != LIMBS || ciphertexts.shape()[2] != DEGREE {
-        return Err(fault("ciphertexts must be k × 3 × 8192"));
+        return Err(bad("ciphertexts must be k × 3 × 8192"));
     }
     let (words, bins, targets, weights) = (flat(&ciphertexts)?, flat(&bins)?, flat(&targets)?, flat(&weights)?);
     let (first_block, blocks) = block_range(first, words.len() / ELEMENT, columns as u64)?;
     let (low, high) = bin_range(first_block, blocks)?;
     if targets.len() != bins.len() || weights.len() != bins.len() {
-        return Err(fault("bins, targets and weights have one entry each"));
+        return Err(bad("bins, targets and weights have one entry each"));
     }
     check_entries(bins, weights, low, high)?;
     if targets.iter().any(|&target| target < 0) {
-        return Err(fault("a target is negative"));
+        return Err(bad("a target is negative"));
     }
     if !reduced(words, DEGREE) {
-        return Err(fault("a residue is not reduced"));
+        return Err(bad("a residue is not reduced"));
     }
-    let sums = flat_mut(&mut sums)?;
+    let sums = in_row_order_mut(&mut sums, "sums")?;
     py.detach(|| {
         let partial: Vec<(usize, Vec<i128>)> = words
             .par_chunks_exact(ELEMENT)
@@ -320,9 +308,9 @@ fn rlwe_weigh_dense<'py>(
     let entries = entries_of(sums.shape(), flat(&indptr)?, bins, weights, bin_range(first_block, blocks)?)?;
     let total = |own: &Weighted<'_>| own.weights.iter().map(|&w| w.unsigned_abs() as u128).sum::<u128>();
     if bound > DENSE_BOUND || entries.iter().any(|own| total(own) > bound as u128) {
-        return Err(fault("a target's absolute weights must add up to at most the bound, and that to 2^53"));
+        return Err(bad("a target's absolute weights must add up to at most the bound, and that to 2^53"));
     }
-    let sums = flat_mut(&mut sums)?;
+    let sums = in_row_order_mut(&mut sums, "sums")?;
     py.detach(|| weigh::dense(Level::best(), sums, &seed, (first_block, blocks), &entries, bound));
     Ok(())
 }
@@ -345,9 +333,9 @@ fn rlwe_weigh_sparse<'py>(
     let (bins, weights) = (flat(&bins)?, flat(&weights)?);
     let entries = entries_of(sums.shape(), flat(&indptr)?, bins, weights, bin_range(first_block, blocks)?)?;
     if bound > SPARSE_BOUND || weights.iter().any(|w| w.unsigned_abs() > bound) {
-        return Err(fault("absolute weights must be at most the bound, and that at most 2^30"));
+        return Err(bad("absolute weights must be at most the bound, and that at most 2^30"));
     }
-    let sums = flat_mut(&mut sums)?;
+    let sums = in_row_order_mut(&mut sums, "sums")?;
     py.detach(|| weigh::sparse(Level::best(), sums, &seed, (first_block, blocks), &entries, bound));
     Ok(())
 }
@@ -361,12 +349,12 @@ fn entries_of<'a>(
     (low, high): (i64, i64),
 ) -> PyResult<Vec<Weighted<'a>>> {
     if shape[1] != LIMBS || shape[2] != DEGREE {
-        return Err(fault("sums must be t × 3 × 8192"));
+        return Err(bad("sums must be t × 3 × 8192"));
     }
     let ordered = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
     let ends = indptr.first().is_some_and(|&x| x >= 0) && indptr.last().is_some_and(|&x| x as usize <= bins.len());
     if indptr.len() != shape[0] + 1 || !ordered || !ends || weights.len() != bins.len() {
-        return Err(fault("indptr has one entry more than sums and cuts bins and weights"));
+        return Err(bad("indptr has one entry more than sums and cuts bins and weights"));
     }
     let cut = |pair: &[i64]| {
         let range = pair[0] as usize..pair[1] as usize;
@@ -394,14 +382,14 @@ fn rlwe_encrypt_zeros<'py>(
 ) -> PyResult<(Bound<'py, PyArray3<u64>>, Bound<'py, PyArray3<u64>>)> {
     let (seed, key) = (key32(seed)?, key32(key)?);
     if public_keys.shape()[1] != LIMBS || public_keys.shape()[2] != DEGREE {
-        return Err(fault("public keys must be c × 3 × 8192"));
+        return Err(bad("public keys must be c × 3 × 8192"));
     }
     let words = flat(&public_keys)?;
     if count > MAX_TARGETS || first.checked_add(count as u64).is_none() {
-        return Err(fault("at most 65536 targets a call, numbered under 2^64"));
+        return Err(bad("at most 65536 targets a call, numbered under 2^64"));
     }
     if !reduced(words, DEGREE) {
-        return Err(fault("a residue is not reduced"));
+        return Err(bad("a residue is not reduced"));
     }
     let keys: Vec<&[u64]> = words.chunks_exact(ELEMENT).collect();
     let parts = py.detach(|| {
@@ -430,11 +418,11 @@ fn rlwe_switch<'py>(
     zeros: PyReadonlyArray3<'py, u64>,
 ) -> PyResult<Bound<'py, PyArray3<u64>>> {
     if sums.shape() != zeros.shape() || sums.shape()[1] != LIMBS || sums.shape()[2] != DEGREE {
-        return Err(fault("sums and zeros must both be t × 3 × 8192"));
+        return Err(bad("sums and zeros must both be t × 3 × 8192"));
     }
     let (sums, zeros) = (flat(&sums)?, flat(&zeros)?);
     if !reduced(sums, DEGREE) || !reduced(zeros, DEGREE) {
-        return Err(fault("a residue is not reduced"));
+        return Err(bad("a residue is not reduced"));
     }
     let values: Vec<u64> = py.detach(|| {
         let parts: Vec<_> = sums

@@ -1,9 +1,17 @@
-//! Reading the arrays that Python hands over.
+//! The arrays that Python hands over and is given, and how a malformed argument is refused.
 
-use numpy::ndarray::Dimension;
-use numpy::{Element, PyReadonlyArray, PyUntypedArrayMethods};
+use numpy::ndarray::{Array2, Dimension};
+use numpy::{Element, IntoPyArray, PyArray2, PyReadonlyArray, PyReadwriteArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+pub(crate) fn bad(what: &'static str) -> PyErr {
+    PyValueError::new_err(what)
+}
+
+fn not_in_row_order(what: &str) -> PyErr {
+    PyValueError::new_err(format!("{what} must be contiguous, in row order"))
+}
 
 /// The elements of an array in row order.
 ///
@@ -14,8 +22,25 @@ pub(crate) fn in_row_order<'a, T: Element, D: Dimension>(
 ) -> PyResult<&'a [T]> {
     match array.as_slice() {
         Ok(elements) if array.is_c_contiguous() => Ok(elements),
-        _ => Err(PyValueError::new_err(format!("{what} must be contiguous, in row order"))),
+        _ => Err(not_in_row_order(what)),
     }
+}
+
+/// As `in_row_order`, to be written.
+pub(crate) fn in_row_order_mut<'a, T: Element, D: Dimension>(
+    array: &'a mut PyReadwriteArray<'_, T, D>,
+    what: &'static str,
+) -> PyResult<&'a mut [T]> {
+    if !array.is_c_contiguous() {
+        return Err(not_in_row_order(what));
+    }
+    array.as_slice_mut().map_err(|_| not_in_row_order(what))
+}
+
+/// Elements for Python, as rows of `width` > 0.
+pub(crate) fn matrix<T: Element>(py: Python<'_>, elements: Vec<T>, width: usize) -> PyResult<Bound<'_, PyArray2<T>>> {
+    let matrix = Array2::from_shape_vec((elements.len() / width, width), elements);
+    Ok(matrix.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
 }
 
 /// Words by twos; a last odd one is left out.

@@ -7,7 +7,8 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::ot::{bad, check_choices, check_delta, contiguous, offsets, row_word, DEPTH, ROW};
+use crate::ot::{check_choices, check_delta, offsets, row_word, DEPTH, ROW};
+use crate::rows::{bad, in_row_order};
 
 /// Transfers that one task corrects.
 const TASK: usize = 1 << 12;
@@ -41,7 +42,7 @@ fn silent_ot_correct<'py>(
     random: PyReadonlyArray1<'py, u8>,
     choices: PyReadonlyArray1<'py, u8>,
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let (random, choices) = (contiguous(&random)?, contiguous(&choices)?);
+    let (random, choices) = (in_row_order(&random, "random")?, in_row_order(&choices, "choices")?);
     if random.len() != choices.len() {
         return Err(bad("one random choice for each choice"));
     }
@@ -58,7 +59,7 @@ fn silent_ot_shift<'py>(
     delta: PyReadonlyArray1<'py, u8>,
     correction: &[u8],
 ) -> PyResult<Bound<'py, PyArray1<u8>>> {
-    let (rows, delta) = (contiguous(&rows)?, contiguous(&delta)?);
+    let (rows, delta) = (in_row_order(&rows, "rows")?, in_row_order(&delta, "delta")?);
     check_delta(delta)?;
     if rows.len() % ROW != 0 || correction.len() != (rows.len() / ROW).div_ceil(2) {
         return Err(bad("rows are n x 16 bytes, and a correction has half a byte for each"));

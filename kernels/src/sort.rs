@@ -1,13 +1,11 @@
 //! Rows of 64-bit words: in lexicographic order, grouped by their first byte, or merged where lines are one event; and
 //! keys in their order.
 
-use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::rows::in_row_order;
+use crate::rows::{bad, in_row_order, matrix};
 
 const PARTS: usize = 256;
 
@@ -25,11 +23,6 @@ fn sorted<const WORDS: usize>(words: &[u64]) -> Vec<u64> {
     rows.into_flattened()
 }
 
-fn array<'py>(py: Python<'py>, words: usize, rows: Vec<u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    let array = Array2::from_shape_vec((rows.len() / words, words), rows);
-    Ok(array.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
-}
-
 /// Rows n × k (k from 2 to 8), sorted by their words from the first to the last.
 #[pyfunction]
 fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
@@ -43,10 +36,10 @@ fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult
         6 => sorted::<6>,
         7 => sorted::<7>,
         8 => sorted::<8>,
-        _ => return Err(PyValueError::new_err("rows have from 2 to 8 words")),
+        _ => return Err(bad("rows have from 2 to 8 words")),
     };
     let out = py.detach(|| sort(words));
-    array(py, shape.1, out)
+    matrix(py, out, shape.1)
 }
 
 type Grouped<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<i64>>);
@@ -57,7 +50,7 @@ fn group_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResul
     let width = rows.as_array().dim().1;
     let words = in_row_order(&rows, "rows")?;
     if width == 0 {
-        return Err(PyValueError::new_err("rows have at least one word"));
+        return Err(bad("rows have at least one word"));
     }
     let (out, counts) = py.detach(|| {
         let part = |row: &[u64]| (row[0] >> 56) as usize;
@@ -75,7 +68,7 @@ fn group_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResul
         }
         (out, counts)
     });
-    Ok((array(py, width, out)?, counts.into_pyarray(py)))
+    Ok((matrix(py, out, width)?, counts.into_pyarray(py)))
 }
 
 /// A line of an outcome: person (2 words), event, event id (2), time, value. Zero words are no event id.
@@ -121,14 +114,14 @@ fn merge_lines<'py>(py: Python<'py>, lines: PyReadonlyArray2<'py, u64>) -> PyRes
     const WORDS: usize = 7;
     let words = in_row_order(&lines, "lines")?;
     if lines.as_array().dim().1 != WORDS {
-        return Err(PyValueError::new_err("a line has 7 words"));
+        return Err(bad("a line has 7 words"));
     }
     if words.len() / WORDS > u32::MAX as usize {
-        return Err(PyValueError::new_err("fewer than 2^32 lines at once"));
+        return Err(bad("fewer than 2^32 lines at once"));
     }
     match py.detach(|| merged(words)) {
-        None => Err(PyValueError::new_err("the values of one event add up to 2^63 or more")),
-        Some(rows) => array(py, WORDS, rows.into_flattened()),
+        None => Err(bad("the values of one event add up to 2^63 or more")),
+        Some(rows) => matrix(py, rows.into_flattened(), WORDS),
     }
 }
 
@@ -220,13 +213,13 @@ fn row_changes<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResu
 fn side_by_side<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) -> PyResult<Bound<'py, PyArray2<u64>>> {
     let count = parts.first().map_or(0, |part| part.as_array().dim().0);
     if parts.iter().any(|part| part.as_array().dim().0 != count) {
-        return Err(PyValueError::new_err("parts have one number of rows"));
+        return Err(bad("parts have one number of rows"));
     }
     let widths: Vec<usize> = parts.iter().map(|part| part.as_array().dim().1).collect();
     let parts = parts.iter().map(|part| in_row_order(part, "part")).collect::<PyResult<Vec<_>>>()?;
     let width = widths.iter().sum::<usize>();
     if width == 0 {
-        return Err(PyValueError::new_err("rows have at least one word"));
+        return Err(bad("rows have at least one word"));
     }
     let rows = py.detach(|| {
         let mut rows = Vec::with_capacity(count * width);
@@ -237,7 +230,7 @@ fn side_by_side<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) ->
         }
         rows
     });
-    array(py, width, rows)
+    matrix(py, rows, width)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
