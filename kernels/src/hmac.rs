@@ -2,13 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use crate::lanes::{digests, Digest, BLOCK_BYTES, LANES, START};
+use crate::lanes::{compress_one, digests, Digest, State, BLOCK_BYTES, LANES, START};
 use crate::wipe::redacted;
 
 /// A key, with both pads hashed once.
 pub(crate) struct Mac {
-    inner: Zeroizing<[u32; 8]>,
-    outer: Zeroizing<[u32; 8]>,
+    inner: Zeroizing<State>,
+    outer: Zeroizing<State>,
 }
 
 redacted!(Mac);
@@ -19,7 +19,7 @@ impl Mac {
             let mut block = Zeroizing::new([fill; BLOCK_BYTES]);
             block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
             let mut state = Zeroizing::new(START);
-            sha2::compress256(&mut state, std::slice::from_ref(block.as_slice().into()));
+            compress_one(&mut state, &block);
             state
         };
         Mac { inner: half(0x36), outer: half(0x5c) }

@@ -9,12 +9,11 @@ use aes::Block;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use sha2::compress256;
-use sha2::digest::generic_array::{typenum::U64, GenericArray};
 use zeroize::Zeroizing;
 
 use crate::block_cipher::{words_of, Cipher, KEY};
-use crate::lanes::{compress, digest_of, pad, spread, DIGEST_BYTES, LANES, START};
+use crate::lanes::{compress, digest_of, pad, spread, State, BLOCK_BYTES, DIGEST_BYTES, LANES, START};
+use crate::oprf::{check_size, prefixed, write_outputs, INPUT, NUMBER};
 use crate::ot::{schedules, transpose_64};
 use crate::rows::{bad, in_row_order, matrix};
 use crate::wipe::{redacted, Wiped};
@@ -22,23 +21,15 @@ use crate::wipe::{redacted, Wiped};
 const WIDTH: usize = 448;
 const WORDS: usize = WIDTH / 64;
 const ROW: usize = WIDTH / 8;
-const INPUT: usize = 26;
 /// Keys of the code: one chains the input to a block, four make the codeword's blocks from it.
 const CODE_KEYS: usize = 5;
-const PREFIX: usize = 64;
 /// Bins that one AES block of a column serves.
 const GROUP: usize = 128;
 const GROUP_BYTES: usize = WIDTH * KEY;
 /// Groups that one task extends: eight blocks a column fill the AES pipeline, and the columns stay in the second cache.
 const TASK_GROUPS: usize = 8;
-/// Bytes of an output that the equality test is run on.
-const TARGET: usize = 8;
-const PART_TARGET: u8 = 0;
-const PART_MASKS: u8 = 1;
 
 type Row = [u64; WORDS];
-type State = [u32; 8];
-type HashBlock = GenericArray<u8, U64>;
 /// One block of 128 bins of every column.
 type Columns = [[u64; 2]; WIDTH];
 
@@ -113,20 +104,15 @@ struct Hash {
 
 impl Hash {
     fn new(prefix: &[u8]) -> PyResult<Self> {
-        if prefix.len() != PREFIX {
-            return Err(bad("a hash prefix is 64 bytes"));
-        }
-        let mut prefixed = START;
-        compress256(&mut prefixed, &[*HashBlock::from_slice(prefix)]);
-        Ok(Self { prefixed })
+        Ok(Self { prefixed: prefixed(prefix)? })
     }
 
     /// Writes target ‖ masks of rows: D = SHA-256(prefix ‖ bin ‖ row), then SHA-256(D ‖ part ‖ counter), cut.
     fn outputs<'a>(&self, mut rows: impl Iterator<Item = (u64, &'a Row)>, size: usize, out: &mut [u8]) {
-        let mut last = [[0; PREFIX]; LANES];
-        last.iter_mut().for_each(|block| pad(block, 0, 2 * PREFIX));
+        let mut last = [[0; BLOCK_BYTES]; LANES];
+        last.iter_mut().for_each(|block| pad(block, 0, 2 * BLOCK_BYTES));
         for out in out.chunks_mut(LANES * size) {
-            let mut blocks = Zeroizing::new([[0u8; PREFIX]; LANES]);
+            let mut blocks = Zeroizing::new([[0u8; BLOCK_BYTES]; LANES]);
             for (block, (bin, row)) in blocks.iter_mut().zip(rows.by_ref().take(out.len() / size)) {
                 block[..8].copy_from_slice(&bin.to_le_bytes());
                 for (bytes, word) in block[8..].chunks_exact_mut(8).zip(row) {
@@ -138,26 +124,9 @@ impl Hash {
             compress(&mut states, &last);
             for (lane, block) in blocks.iter_mut().enumerate() {
                 block[..DIGEST_BYTES].copy_from_slice(&digest_of(&states, lane));
-                pad(block, DIGEST_BYTES + 5, DIGEST_BYTES + 5);
+                pad(block, DIGEST_BYTES + NUMBER, DIGEST_BYTES + NUMBER);
             }
-            expand(&mut blocks, PART_TARGET, size, 0..TARGET, out);
-            expand(&mut blocks, PART_MASKS, size, TARGET..size, out);
-        }
-    }
-}
-
-/// Writes a part of sixteen outputs from blocks that hold their D and the padding.
-fn expand(blocks: &mut [[u8; PREFIX]; LANES], part: u8, size: usize, place: std::ops::Range<usize>, out: &mut [u8]) {
-    for (counter, start) in place.clone().step_by(DIGEST_BYTES).enumerate() {
-        for block in blocks.iter_mut() {
-            block[DIGEST_BYTES] = part;
-            block[DIGEST_BYTES + 1..DIGEST_BYTES + 5].copy_from_slice(&(counter as u32).to_le_bytes());
-        }
-        let mut states = spread(&START);
-        compress(&mut states, blocks);
-        for (lane, out) in out.chunks_exact_mut(size).enumerate() {
-            let out = &mut out[start..place.end.min(start + DIGEST_BYTES)];
-            out.copy_from_slice(&digest_of(&states, lane)[..out.len()]);
+            write_outputs(&START, &mut blocks, DIGEST_BYTES, size, out);
         }
     }
 }
@@ -324,13 +293,6 @@ fn evaluate(code: &Code, hash: &Hash, rows: &[u8], mask: &Row, points: (&[u8], &
     outputs
 }
 
-fn check_size(size: usize) -> PyResult<()> {
-    if size <= TARGET || size % 8 != 0 || size > 1 << 20 {
-        return Err(bad("an output is a multiple of 8 bytes above 8"));
-    }
-    Ok(())
-}
-
 fn mask_of(mask: &[u8]) -> PyResult<Zeroizing<Row>> {
     if mask.len() != ROW {
         return Err(bad("a mask is 56 bytes"));
@@ -467,7 +429,7 @@ mod tests {
     #[test]
     fn stream_keys_columns_and_rows_are_wiped() {
         // far from the bytes of other tests, which run beside this one
-        let (keys, code, prefix) = (bytes(2 * WIDTH * KEY, 99_991), bytes(CODE_KEYS * KEY, 5), bytes(PREFIX, 7));
+        let (keys, code, prefix) = (bytes(2 * WIDTH * KEY, 99_991), bytes(CODE_KEYS * KEY, 5), bytes(BLOCK_BYTES, 7));
         let extension = |keys: &[u8]| Extension { streams: schedules(keys).unwrap(), first: 2 };
         assert_eq!(format!("{:?}", extension(&keys)), "Extension(..)");
         assert_eq!(freed_with(&keys, || drop(extension(&keys))), 0);
@@ -503,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_sha_256() {
-        let (prefix, row) = (bytes(PREFIX, 1), bytes(ROW, 2));
+        let (prefix, row) = (bytes(BLOCK_BYTES, 1), bytes(ROW, 2));
         let mut out = [0u8; 8 + 8 * 5];
         Hash::new(&prefix).unwrap().outputs([(77, &row_at(&row))].into_iter(), out.len(), &mut out);
         let digest = Sha256::new().chain_update(prefix).chain_update(77u64.to_le_bytes()).chain_update(row).finalize();
@@ -526,7 +488,7 @@ mod tests {
             })
             .collect();
         let code = Code::new(&bytes(CODE_KEYS * KEY, 11)).unwrap();
-        let hash = Hash::new(&bytes(PREFIX, 12)).unwrap();
+        let hash = Hash::new(&bytes(BLOCK_BYTES, 12)).unwrap();
         for count in [1, 127, 128, 1024, 1300usize] {
             let inputs = bytes(count * INPUT, 13);
             let receiver = Extension { streams: schedules(&keys).unwrap(), first: 6 };

@@ -9,15 +9,16 @@ pub(crate) const DIGEST_BYTES: usize = 32;
 
 pub(crate) type Block = [u8; BLOCK_BYTES];
 pub(crate) type Digest = [u8; DIGEST_BYTES];
+pub(crate) type State = [u32; 8];
 /// Sixteen states: word × lane.
 pub(crate) type States = [[u32; LANES]; 8];
 
 /// The initial value, FIPS 180-4, section 5.3.3.
-pub(crate) const START: [u32; 8] =
+pub(crate) const START: State =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The same state in every lane.
-pub(crate) fn spread(state: &[u32; 8]) -> States {
+pub(crate) fn spread(state: &State) -> States {
     state.map(|word| [word; LANES])
 }
 
@@ -37,6 +38,11 @@ pub(crate) fn pad(block: &mut Block, used: usize, length: usize) {
     block[BLOCK_BYTES - 8..].copy_from_slice(&(8 * length as u64).to_be_bytes());
 }
 
+/// Compresses a block of one message.
+pub(crate) fn compress_one(state: &mut State, block: &Block) {
+    sha2::compress256(state, std::slice::from_ref(block.into()));
+}
+
 /// Compresses one block in every lane.
 pub(crate) fn compress(states: &mut States, blocks: &[Block; LANES]) {
     #[cfg(target_arch = "x86_64")]
@@ -50,14 +56,14 @@ pub(crate) fn compress(states: &mut States, blocks: &[Block; LANES]) {
 fn compress_portable(states: &mut States, blocks: &[Block; LANES]) {
     for (lane, block) in blocks.iter().enumerate() {
         let mut state = states.each_ref().map(|words| words[lane]);
-        sha2::compress256(&mut state, &[(*block).into()]);
+        compress_one(&mut state, block);
         states.iter_mut().zip(state).for_each(|(words, word)| words[lane] = word);
     }
 }
 
 /// Digests of up to sixteen messages of any lengths, behind a common state that has taken `before` bytes, a multiple of
 /// 64; the rest of the sixteen is zero.
-pub(crate) fn digests(state: &[u32; 8], before: usize, messages: &[&[u8]]) -> [Digest; LANES] {
+pub(crate) fn digests(state: &State, before: usize, messages: &[&[u8]]) -> [Digest; LANES] {
     debug_assert!(messages.len() <= LANES && before % BLOCK_BYTES == 0);
     let mut counts = [0; LANES];
     counts.iter_mut().zip(messages).for_each(|(count, message)| *count = (message.len() + 9).div_ceil(BLOCK_BYTES));

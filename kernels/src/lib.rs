@@ -19,6 +19,7 @@ mod lookups;
 mod merkle;
 mod normalise;
 mod okvs;
+mod oprf;
 mod oprf_vole;
 mod ot;
 mod parse;
