@@ -3,12 +3,7 @@
 //! Slices of one call are equally long; residues are reduced before and after.
 
 use super::level::{at_level, Level};
-use super::ring::{Prime, LIMBS, PRIMES, PRIME_BITS, PRIME_BYTES};
-
-/// Bits of a half of a residue: products of halves are 32-bit ones.
-pub const HALF_BITS: u32 = PRIME_BITS / 2;
-const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
-const LOW: u64 = u32::MAX as u64;
+use super::ring::{Prime, HALF_BITS, HALF_MASK, LIMBS, LOW, PRIMES, PRIME_BYTES};
 
 at_level! {
     /// The residues of any words.

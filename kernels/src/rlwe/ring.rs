@@ -14,6 +14,11 @@ pub const DEGREE: usize = 8192;
 pub const LIMBS: usize = 3;
 pub const PRIME_BYTES: usize = 7;
 pub const PRIME_BITS: u32 = 56;
+/// Bits of a half of a residue: products of halves are 32-bit ones.
+pub const HALF_BITS: u32 = PRIME_BITS / 2;
+pub const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
+/// The low half of a word.
+pub const LOW: u64 = u32::MAX as u64;
 
 /// The three largest primes under 2^56 that are 1 mod 16384, descending.
 pub const PRIMES: [u64; LIMBS] = [72057594037616641, 72057594037370881, 72057594037338113];
@@ -160,11 +165,9 @@ impl Prime {
     /// The residue of high * 2^56 + middle * 2^28 + low: high under 2^61, middle under 2^64 - 2^53, low under 2^62.
     #[inline(always)]
     pub fn gather(&self, high: u64, middle: u64, low: u64) -> u64 {
-        const HALF: u32 = PRIME_BITS / 2;
-        const MASK: u64 = (1 << HALF) - 1;
-        let middle = middle + (high >> HALF) * self.excess; // the part of 2^84
-        let low = low + (high & MASK) * self.excess; // < 2^62 + 2^48
-        self.fold(low + (middle >> HALF) * self.excess + ((middle & MASK) << HALF))
+        let middle = middle + (high >> HALF_BITS) * self.excess; // the part of 2^84
+        let low = low + (high & HALF_MASK) * self.excess; // < 2^62 + 2^48
+        self.fold(low + (middle >> HALF_BITS) * self.excess + ((middle & HALF_MASK) << HALF_BITS))
         // < 2^63
     }
 
@@ -207,7 +210,6 @@ impl Prime {
             let quotient = ((y as u128 * factor.quotient as u128) >> 64) as u64;
             return y.wrapping_mul(factor.value).wrapping_sub(quotient.wrapping_mul(self.p));
         }
-        const LOW: u64 = u32::MAX as u64;
         let (y_high, y_low) = (y >> 32, y & LOW);
         let (f_high, f_low) = (factor.quotient >> 32, factor.quotient & LOW);
         let quotient = y_high * f_high + ((y_high * f_low) >> 32) + ((y_low * f_high) >> 32);

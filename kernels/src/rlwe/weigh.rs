@@ -15,8 +15,7 @@ use zeroize::Zeroize;
 
 use super::cipher::coefficients;
 use super::level::{at_level, Level};
-use super::polynomial::HALF_BITS;
-use super::ring::{primes, Prime, DEGREE, LIMBS, PRIME_BITS};
+use super::ring::{primes, Prime, DEGREE, HALF_BITS, HALF_MASK, LIMBS, LOW, PRIME_BITS};
 
 const ELEMENT: usize = LIMBS * DEGREE;
 
@@ -34,9 +33,6 @@ impl<'a> Weighted<'a> {
         Weighted { bins: &self.bins[from..to], weights: &self.weights[from..to] }
     }
 }
-
-const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
-const LOW: u64 = u32::MAX as u64;
 
 /// A residue as its two halves of 28 bits, each in a half of the word: what 32-bit products take.
 #[inline(always)]
