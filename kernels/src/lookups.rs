@@ -64,7 +64,7 @@ fn memberships<'py>(
     group: IntsIn<'py>,
 ) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
     let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
-    if owner.len() != group.len() || owner.windows(2).any(|pair| pair[0] > pair[1]) {
+    if owner.len() != group.len() || !owner.is_sorted() {
         return Err(bad("owners ascend, and each has a group"));
     }
     let (columns, pair) = py.detach(|| {
@@ -120,7 +120,7 @@ fn within_cap<'py>(
     let inside = |value: i64, end: usize| usize::try_from(value).is_ok_and(|value| value < end);
     if people.1 != KEY_BYTES
         || owner.len() != group.len()
-        || owner.windows(2).any(|pair| pair[0] > pair[1])
+        || !owner.is_sorted()
         || !owner.iter().all(|&owner| inside(owner, people.0))
         || !group.iter().all(|&group| inside(group, labels.len()))
     {
@@ -240,7 +240,7 @@ fn longest_runs<'py>(
     let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
     let (start, end) = (in_row_order(&start, "start")?, in_row_order(&end, "end")?);
     let whole = [group.len(), start.len(), end.len()] == [owner.len(); 3];
-    if !whole || owner.windows(2).any(|pair| pair[0] > pair[1]) {
+    if !whole || !owner.is_sorted() {
         return Err(bad("owners ascend, and each has a group, a start and an end"));
     }
     let columns = py.detach(|| {

@@ -169,8 +169,7 @@ fn root_of(mut level: Vec<Digest>) -> Option<Digest> {
 
 fn rising<T: Copy + TryInto<usize>>(offsets: &[T], end: usize) -> Option<Vec<usize>> {
     let offsets = offsets.iter().map(|&offset| offset.try_into().ok()).collect::<Option<Vec<_>>>()?;
-    let ordered = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-    (ordered && offsets.first() == Some(&0) && offsets.last() == Some(&end)).then_some(offsets)
+    (offsets.is_sorted() && offsets.first() == Some(&0) && offsets.last() == Some(&end)).then_some(offsets)
 }
 
 /// The node over `padded` leaves, of which the first are the rows; `origin` is the number of the first in its tree.

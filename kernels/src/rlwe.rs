@@ -62,9 +62,8 @@ fn reduced(values: &[u64], run: usize) -> bool {
 
 /// Checks ascending bins in [low, high) and the size of the weights.
 fn check_entries(bins: &[i64], weights: &[i64], low: i64, high: i64) -> PyResult<()> {
-    let ascending = bins.windows(2).all(|pair| pair[0] <= pair[1]);
     let inside = bins.first().is_none_or(|&bin| bin >= low) && bins.last().is_none_or(|&bin| bin < high);
-    if !ascending || !inside {
+    if !bins.is_sorted() || !inside {
         return Err(bad("bins must be ascending and inside the blocks of the call"));
     }
     if weights.iter().map(|&w| w.unsigned_abs() as u128).sum::<u128>() >= MAX_WEIGHT {
@@ -351,9 +350,8 @@ fn entries_of<'a>(
     if shape[1] != LIMBS || shape[2] != DEGREE {
         return Err(bad("sums must be t × 3 × 8192"));
     }
-    let ordered = indptr.windows(2).all(|pair| pair[0] <= pair[1]);
     let ends = indptr.first().is_some_and(|&x| x >= 0) && indptr.last().is_some_and(|&x| x as usize <= bins.len());
-    if indptr.len() != shape[0] + 1 || !ordered || !ends || weights.len() != bins.len() {
+    if indptr.len() != shape[0] + 1 || !indptr.is_sorted() || !ends || weights.len() != bins.len() {
         return Err(bad("indptr has one entry more than sums and cuts bins and weights"));
     }
     let cut = |pair: &[i64]| {

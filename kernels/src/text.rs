@@ -25,7 +25,7 @@ impl<'a> Texts<'a> {
             (Some(&first), Some(&last)) => first >= 0 && usize::try_from(last).is_ok_and(|last| last <= data.len()),
             _ => false,
         };
-        if !inside || offsets.len() != valid.len() + 1 || offsets.windows(2).any(|pair| pair[0] > pair[1]) {
+        if !inside || offsets.len() != valid.len() + 1 || !offsets.is_sorted() {
             return Err(PyValueError::new_err("offsets must be n + 1 increasing positions inside the data"));
         }
         Ok(Texts { offsets, data, valid })
