@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom import _kernels
 from cleanroom.attribution.rows import KEY_BYTES, Lookups, Rows
-from cleanroom.attribution.runs import person_starts
 from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.errors import CleanroomError
 from cleanroom.protocols.buckets import Partition
@@ -31,13 +31,16 @@ __all__ = ["Kept", "KeptLookups", "KeptRows"]
 
 Words = NDArray[np.uint64]
 T = TypeVar("T", Lookups, Rows)
+U = TypeVar("U")
+_Stretch = tuple[NDArray[np.uint8], Words]
+"""Keys, n × 16 bytes, ascending, and the words behind them."""
 
 _KEY_WORDS: Final = KEY_BYTES // 8
 _MOST_BUCKETS: Final = 256
 """A bucket's number is the top byte of a word."""
 _LEAST_RUN: Final = 1 << 14
-_MOST_RUN: Final = 1 << 18
-"""Rows that are sorted, hashed and written between two reports of progress: tenths of a second."""
+_MOST_RUN: Final = 1 << 16
+"""Rows that are sorted, hashed and written between two reports of progress: hundredths of a second."""
 _HALF: Final = np.uint64(32)
 _LOW_HALF: Final = np.uint64((1 << 32) - 1)
 
@@ -70,7 +73,7 @@ class Kept(ABC, Generic[T]):
             CleanroomError: a scratch file cannot be written.
         """
         self._rows += len(rows)
-        self._spill.append(np.concatenate([_key_words(rows.keys), self._packed(rows)], axis=1))
+        self._spill.append(_kernels.keyed_rows(rows.keys, self._packed(rows)))
 
     def pad(self, rows: int) -> None:
         """Keeps rows that are none beside the real ones, for `rows` together, so that dividing takes as long for any.
@@ -90,22 +93,27 @@ class Kept(ABC, Generic[T]):
         Raises:
             CleanroomError: a key was kept twice, or a scratch file cannot be read.
         """
-        waiting = self._none
-        for words in self._ascending():
-            waiting = np.concatenate([waiting, words[_real(words)]])
-            while len(waiting) >= NODE_LEAVES:
-                yield self._of(waiting[:NODE_LEAVES])
-                waiting = waiting[NODE_LEAVES:]
-        if len(waiting):
+        waiting: list[_Stretch] = []
+        missing = NODE_LEAVES
+        for keys, words in self._stretches():
+            start = 0
+            while len(keys) - start >= missing:
+                stop = start + missing
+                yield self._of([*waiting, (keys[start:stop], words[start:stop])])
+                waiting, missing, start = [], NODE_LEAVES, stop
+            if start < len(keys):
+                waiting.append((keys[start:], words[start:]))
+                missing -= len(keys) - start
+        if waiting:
             yield self._of(waiting)
 
     def held(self) -> T:
         """All rows in memory, ascending by key."""
-        return self._of(np.concatenate([self._none, *(words[_real(words)] for words in self._ascending())]))
+        return self._of(list(self._stretches()))
 
     def none(self) -> T:
         """No rows."""
-        return self._of(self._none)
+        return self._of([])
 
     def divided(self, partition: Partition) -> Protocol[Callable[[int], T]]:
         """Divides the rows; see `cleanroom.protocols.buckets.Source`.
@@ -119,16 +127,18 @@ class Kept(ABC, Generic[T]):
             raise ValueError(f"at most {_MOST_BUCKETS} buckets, and no more rows than the public bound, expected")
         divided = self._divided = self._scratch(1 + _KEY_WORDS + self._words)
         counts = np.zeros(partition.buckets, dtype=np.int64)
-        for words in self._ascending():
+        for run in self._spill.parts():
+            words = _in_order(_kernels.keyed_in_order, run)
             numbers = partition.numbers(_keys(words))
-            divided.append(np.concatenate([numbers.astype(np.uint64)[:, None] << np.uint64(56), words], axis=1))
+            divided.append(_kernels.side_by_side([numbers.astype(np.uint64)[:, None] << np.uint64(56), words]))
             counts += np.bincount(numbers[_real(words)], minlength=partition.buckets)
             yield Progress("bins", divided.rows, partition.rows)
         partition.check(counts)
 
         def bucket(number: int) -> T:
             words = divided.part(number)[:, 1:]  # in the order in which they came, which is that of their keys
-            return self._of(words[_real(words)])
+            words = words[_real(words)]
+            return self._unpacked(_keys(words), words[:, _KEY_WORDS:])
 
         return bucket
 
@@ -142,23 +152,23 @@ class Kept(ABC, Generic[T]):
     def _run_rows(self) -> int:
         return min(max(_LEAST_RUN, self._memory_bytes // (8 * (_KEY_WORDS + self._words))), _MOST_RUN)
 
-    @property
-    def _none(self) -> Words:
-        return np.zeros((0, _KEY_WORDS + self._words), dtype=np.uint64)
-
     def _scratch(self, words: int) -> Spill:
         return Spill(words, memory_bytes=self._memory_bytes, run_rows=self._run_rows)
 
-    def _ascending(self) -> Iterator[Words]:
-        """All rows and what pads them, as words behind their keys."""
-        for words in self._spill.parts():
-            ordered = words[_key_order(words)]
-            if not person_starts(ordered[:, :_KEY_WORDS].view(np.uint8)).all():
-                raise CleanroomError("one person reached the preparation twice")
-            yield ordered
+    def _stretches(self) -> Iterator[_Stretch]:
+        """All rows without what pads them, ascending by key."""
+        for run in self._spill.parts():
+            yield _in_order(_kernels.split_in_order, run)
 
-    def _of(self, words: Words) -> T:
-        return self._unpacked(_keys(words), words[:, _KEY_WORDS:])
+    def _of(self, stretches: Sequence[_Stretch]) -> T:
+        """Rows that follow each other."""
+        if len(stretches) == 1:
+            return self._unpacked(*stretches[0])
+        keys, words = np.zeros((0, KEY_BYTES), dtype=np.uint8), np.zeros((0, self._words), dtype=np.uint64)
+        return self._unpacked(
+            np.concatenate([keys, *(keys for keys, _ in stretches)]),
+            np.concatenate([words, *(words for _, words in stretches)]),
+        )
 
     @abstractmethod
     def _packed(self, rows: T) -> Words:
@@ -218,17 +228,12 @@ def _real(words: Words) -> NDArray[np.bool_]:
     return real
 
 
-def _key_order(words: Words) -> NDArray[np.int64]:
-    """The order that sorts rows of words by their keys."""
-    high, low = words[:, 0], words[:, 1]
-    order = np.argsort(high)
-    ranked = high[order]
-    return np.lexsort((low, high)) if (ranked[1:] == ranked[:-1]).any() else order
-
-
-def _key_words(keys: NDArray[np.uint8]) -> Words:
-    """Keys as two words, so that their order is that of the byte strings."""
-    return np.ascontiguousarray(keys).view(">u8").astype(np.uint64).reshape(-1, _KEY_WORDS)
+def _in_order(kernel: Callable[[Words], U], run: Words) -> U:
+    """A run in the order of its keys, which are distinct: a row's key is that of one person alone."""
+    try:
+        return kernel(run)
+    except ValueError:
+        raise CleanroomError("one person reached the preparation twice") from None
 
 
 def _keys(words: Words) -> NDArray[np.uint8]:

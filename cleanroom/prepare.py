@@ -181,8 +181,8 @@ def _buckets(agreement: Agreement) -> int:
 
 
 def _sealed(kept: Kept[T], padded: int, root_of: Callable[[T, int, int], bytes]) -> bytes:
-    """Pads what is kept to the public bound, and commits to it."""
-    kept.pad(padded)
+    """Commits to what is kept, and pads it to the public bound: what pads need not be read for the commitment."""
     rows = kept.ascending()
     nodes = [root_of(next(rows, kept.none()), stop - start, start) for start, stop in chunks(padded, NODE_LEAVES)]
+    kept.pad(padded)
     return root_of_nodes(nodes)

@@ -13,6 +13,7 @@ mod expand_convolute;
 mod gf128;
 mod hmac;
 mod instructions;
+mod keyed;
 mod kkrt;
 mod lanes;
 mod lookups;
@@ -55,6 +56,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     digest::register(module)?;
     parse::register(module)?;
     sort::register(module)?;
+    keyed::register(module)?;
     threads::register(module)?;
     lookups::register(module)?;
     pieces::register(module)?;

@@ -44,24 +44,26 @@ fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult
 
 type Grouped<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<i64>>);
 
-/// Rows n × k grouped by the top byte of their first word, otherwise in their order, and the 256 counts.
+/// Rows n × k of parts, one after the other, grouped by the top byte of their first word, otherwise in their order, and
+/// the 256 counts.
 #[pyfunction]
-fn group_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Grouped<'py>> {
-    let width = rows.as_array().dim().1;
-    let words = in_row_order(&rows, "rows")?;
-    if width == 0 {
-        return Err(bad("rows have at least one word"));
+fn group_rows<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) -> PyResult<Grouped<'py>> {
+    let width = parts.first().map_or(0, |part| part.as_array().dim().1);
+    if width == 0 || parts.iter().any(|part| part.as_array().dim().1 != width) {
+        return Err(bad("rows have at least one word, and one number of words"));
     }
+    let parts = parts.iter().map(|part| in_row_order(part, "rows")).collect::<PyResult<Vec<_>>>()?;
     let (out, counts) = py.detach(|| {
+        let rows = || parts.iter().flat_map(|words| words.chunks_exact(width));
         let part = |row: &[u64]| (row[0] >> 56) as usize;
         let mut counts = vec![0i64; PARTS];
-        words.chunks_exact(width).for_each(|row| counts[part(row)] += 1);
+        rows().for_each(|row| counts[part(row)] += 1);
         let mut next = vec![0usize; PARTS];
         for index in 1..PARTS {
             next[index] = next[index - 1] + counts[index - 1] as usize * width;
         }
-        let mut out = vec![0u64; words.len()];
-        for row in words.chunks_exact(width) {
+        let mut out = vec![0u64; parts.iter().map(|words| words.len()).sum()];
+        for row in rows() {
             let at = &mut next[part(row)];
             out[*at..*at + width].copy_from_slice(row);
             *at += width;

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cleanroom import _kernels
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.data import spill
 from cleanroom.data.spill import Spill
@@ -188,6 +189,28 @@ def test_a_key_twice_is_refused() -> None:
     kept.append(chosen(rows, np.array([17])))
     with pytest.raises(CleanroomError, match="twice"):
         list(kept.ascending())
+
+
+def test_rows_behind_keys_are_put_in_order_and_split() -> None:
+    generator = np.random.default_rng(3)
+    keys = generator.integers(256, size=(50_000, 16), dtype=np.uint8)
+    words = generator.integers(2, size=(50_000, 2), dtype=np.uint64)
+    order, real = key_order(keys), words.any(axis=1)
+    rows = _kernels.keyed_rows(keys, words)
+    assert rows[:, :2].astype(">u8").tobytes() == keys.tobytes() and np.array_equal(rows[:, 2:], words)
+    assert np.array_equal(_kernels.keyed_in_order(rows), rows[order])
+    found = _kernels.split_in_order(rows)
+    order = order[real[order]]
+    assert np.array_equal(found[0], keys[order]) and np.array_equal(found[1], words[order])
+    twice = np.concatenate([rows, rows[real][:1]])
+    for kernel in (_kernels.keyed_in_order, _kernels.split_in_order):
+        with pytest.raises(ValueError, match="two rows have one key"):
+            kernel(twice)
+        with pytest.raises(ValueError, match="at least three words"):
+            kernel(rows[:, :2].copy())
+    for wrong in ((keys[:, :15].copy(), words), (keys[1:], words), (keys, words[:, :0].copy())):
+        with pytest.raises(ValueError, match="n × 16 bytes"):
+            _kernels.keyed_rows(*wrong)
 
 
 @pytest.mark.parametrize("lookups", [random_lookups(count=4), random_lookups(count=1)])

@@ -74,8 +74,8 @@ def test_kernels_refuse_other_shapes() -> None:
     with pytest.raises(ValueError, match="from 2 to 8 words"):
         _kernels.sort_rows(np.zeros((3, 9), dtype=np.uint64))
     with pytest.raises(ValueError, match="at least one word"):
-        _kernels.group_rows(np.zeros((3, 0), dtype=np.uint64))
-    rows, counts = _kernels.group_rows(np.zeros((0, 2), dtype=np.uint64))
+        _kernels.group_rows([np.zeros((3, 0), dtype=np.uint64)])
+    rows, counts = _kernels.group_rows([np.zeros((0, 2), dtype=np.uint64)])
     assert rows.shape == (0, 2)
     assert not counts.any()
     with pytest.raises(ValueError, match="one number of rows"):
