@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import Field, texts_of
+from cleanroom.data.columns import Field, distinct_texts_of
 from cleanroom.data.rows import Words, differs, keys_of, words_of
 from cleanroom.data.source import Stretch
 from cleanroom.data.spill import Spill
@@ -36,6 +36,7 @@ __all__ = [
     "holder_mark",
     "identifier_columns",
     "sole_holders",
+    "text_keys_of",
 ]
 
 ACCOUNT: Final = "person"
@@ -94,28 +95,33 @@ class Accounts:
         """Digests the identifiers of a stretch."""
         if not self.linked:
             (name,) = self.identifiers
-            people = self._keys[name](texts_of(stretch.fields[name]))
-            keys = words_of(people.keys)
-            return RowAccounts(account=keys, held=keys, by_identifier=people.status[None], status=people.status)
+            keys, statuses = self._digested(stretch, name)
+            return RowAccounts(account=keys, held=keys, by_identifier=statuses[None], status=statuses)
         rows = stretch.rows
         held = np.zeros((rows, 2 * len(self.identifiers)), dtype=np.uint64)
         account = np.zeros((rows, 2), dtype=np.uint64)
         by_identifier = np.empty((len(self.identifiers), rows), dtype=np.uint8)
         status = np.full(rows, NULL, dtype=np.uint8)
         for place, name in enumerate(self.identifiers):
-            people = self._keys[name](texts_of(stretch.fields[name]))
-            keys = words_of(people.keys)
-            by_identifier[place] = people.status
+            keys, statuses = self._digested(stretch, name)
+            by_identifier[place] = statuses
             held[:, 2 * place : 2 * place + 2] = keys
-            first = (people.status == VALID) & (status != VALID)
+            first = (statuses == VALID) & (status != VALID)
             account[first] = keys[first]
             status[first] = VALID
-            status[(people.status == MALFORMED) & (status == NULL)] = MALFORMED
+            status[(statuses == MALFORMED) & (status == NULL)] = MALFORMED
         if self.named:
-            own = _account_keys(stretch.fields[ACCOUNT])
+            own = text_keys_of(stretch.fields[ACCOUNT], ACCOUNT)
             known = own.any(axis=1)
             account[known] = own[known]
         return RowAccounts(account=account, held=held, by_identifier=by_identifier, status=status)
+
+    def _digested(self, stretch: Stretch, name: str) -> tuple[Words, NDArray[np.uint8]]:
+        """Keys under one identifier, n × 2 words, and the status of each."""
+        texts, rows = distinct_texts_of(stretch.fields[name])
+        people = self._keys[name](texts)
+        keys = words_of(people.keys)
+        return (keys, people.status) if rows is None else (keys[rows], people.status[rows])
 
 
 def held_by(owner: NDArray[np.int64], time: Words, held: Words) -> Words:
@@ -185,7 +191,13 @@ def append_held(spill: Spill, account: Words, held: Words) -> None:
         spill.append(np.concatenate([held[has, at : at + 2], account[has]], axis=1))
 
 
-def _account_keys(column: Field) -> Words:
-    texts = Texts.of(texts_of(column))
-    keys, _ = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=ACCOUNT)
-    return words_of(keys)
+def text_keys_of(column: Field, tag: str) -> Words:
+    """Digests of a column's texts under a tag as n × 2 words; zero where there is none.
+
+    Raises:
+        DataError: the column is not text.
+    """
+    values, rows = distinct_texts_of(column)
+    texts = Texts.of(values)
+    keys = words_of(_kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=tag)[0])
+    return keys if rows is None else keys[rows]

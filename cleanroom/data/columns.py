@@ -6,7 +6,7 @@ A fault names the file, the row and the column and says what was expected. No me
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,7 +20,18 @@ from cleanroom.data.zones import WallClock
 from cleanroom.errors import AgreementError, DataError
 from cleanroom.texts import Texts, not_null
 
-__all__ = ["AMOUNT_LIMIT", "Field", "Units", "amounts_of", "integers_of", "labels_of", "texts_of", "times_of"]
+__all__ = [
+    "AMOUNT_LIMIT",
+    "Field",
+    "Units",
+    "amounts_of",
+    "distinct_texts_of",
+    "integers_of",
+    "is_text",
+    "labels_of",
+    "texts_of",
+    "times_of",
+]
 
 AMOUNT_LIMIT: Final = 1 << 50
 """The largest amount of one row, in integer units: ten trillion in fen."""
@@ -97,13 +108,34 @@ def texts_of(column: Field) -> pa.StringArray:
         return values.cast(pa.string())
     if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
         return values.cast(pa.string())
-    if not _is_text(kind):
+    if not is_text(kind):
         raise column.fault("expected text or whole numbers, found another type")
     binary = values.cast(pa.binary())
     try:
         return binary.cast(pa.string())
     except pa.ArrowException:
         raise column.fault("expected UTF-8 text", _first_undecodable(binary)) from None
+
+
+def distinct_texts_of(column: Field) -> tuple[pa.StringArray, NDArray[np.int64] | None]:
+    """The column as text, each text of a dictionary once, so that what is asked of a text is asked once.
+
+    Returns:
+        Texts, and for each row the position of its own; None for those where every row has a text of its own.
+
+    Raises:
+        DataError: as `texts_of`.
+    """
+    values = column.values
+    if not pa.types.is_dictionary(values.type) or len(values.dictionary) > len(values):
+        return texts_of(column), None
+    try:
+        texts = texts_of(replace(column, values=values.dictionary))
+    except DataError:
+        return texts_of(column), None  # a fault is one of the rows that have the value, if any has
+    nothing = len(texts)
+    rows = values.indices.cast(pa.int64()).fill_null(nothing)
+    return pa.concat_arrays([texts, pa.nulls(1, pa.string())]), _numbers(rows)
 
 
 def integers_of(column: Field) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
@@ -116,12 +148,13 @@ def integers_of(column: Field) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | 
 
 def labels_of(column: Field, labels: tuple[str, ...]) -> NDArray[np.int32]:
     """The position of each trimmed text among the declared labels, -1 for another or none; n entries."""
-    texts = texts_of(column)
+    texts, rows = distinct_texts_of(column)
     declared = pa.array(labels, pa.string())
     positions = pc.index_in(texts, declared)
     if positions.null_count:
         positions = pc.index_in(pc.utf8_trim_whitespace(texts), declared)
-    return np.asarray(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+    found = np.asarray(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+    return found if rows is None else found[rows]
 
 
 def times_of(column: Field, clock: WallClock) -> NDArray[np.int64]:
@@ -253,12 +286,13 @@ def _number_text(column: Field, values: pa.Array, expected: str) -> pa.StringArr
             plain = [None if value is None else format(value, "f") for value in values.to_pylist()]
             texts = pa.array(plain, pa.string())
         return texts
-    if not _is_text(kind):
+    if not is_text(kind):
         raise column.fault(f"{expected}, found another type")
     return texts_of(Field(origin=column.origin, column=column.column, first_row=column.first_row, values=values))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds text, or bytes that may be text."""
     checks: tuple[Callable[[pa.DataType], bool], ...] = (
         pa.types.is_string,
         pa.types.is_large_string,

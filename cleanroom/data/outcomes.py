@@ -21,9 +21,9 @@ from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement, Measure
 from cleanroom.attribution.clock import microseconds
 from cleanroom.attribution.runs import expand
-from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders
+from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders, text_keys_of
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import Field, Units, amounts_of, integers_of, labels_of, texts_of, times_of
+from cleanroom.data.columns import Field, Units, amounts_of, integers_of, labels_of, times_of
 from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
@@ -45,7 +45,6 @@ from cleanroom.data.summary import FilterSummary
 from cleanroom.data.zones import WallClock
 from cleanroom.errors import DataError
 from cleanroom.match_keys.people import VALID
-from cleanroom.texts import Texts
 
 __all__ = ["OutcomeBatch", "OutcomeData", "read_outcome"]
 
@@ -331,9 +330,7 @@ def _event_ids(column: Field) -> Words:
     numbers = integers_of(column)
     if numbers is not None:
         return words_of(_kernels.number_keys(*numbers, tag="event_id"))
-    texts = Texts.of(texts_of(column))
-    keys, _ = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")
-    return words_of(keys)
+    return text_keys_of(column, "event_id")
 
 
 def _merge(lines: Words, binding: Binding) -> Words:

@@ -21,7 +21,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from cleanroom.data.binding import Binding, ColumnName, Constant
-from cleanroom.data.columns import Field
+from cleanroom.data.columns import Field, is_text
 from cleanroom.errors import DataError
 
 __all__ = ["BATCH_ROWS", "Stretch", "has_column", "stretches"]
@@ -29,6 +29,9 @@ __all__ = ["BATCH_ROWS", "Stretch", "has_column", "stretches"]
 BATCH_ROWS: Final = 1 << 17
 """Rows of one stretch of Parquet or of a table."""
 
+_CODED_BYTES: Final = 1 << 16
+"""The longest dictionary of a Parquet column, as compressed, that is read as one: writers give up longer ones."""
+_CODED_GROUP_ROWS: Final = BATCH_ROWS // 2
 _CSV_BLOCK_BYTES: Final = 8 << 20  # also the longest row
 _HEADER_BYTES: Final = 1 << 20
 _PARQUET_MAGIC: Final = b"PAR1"
@@ -155,14 +158,41 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
         schema = parquet.schema_arrow
         positions = _positions(schema.names, origin, binding, names)
         wanted = [schema.names[at] for at in sorted(set(positions.values()))]
+        coded = _coded(parquet, wanted)
         first_row = 1
         try:
-            for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False):
-                columns = {name: batch.column(schema.names[at]) for name, at in positions.items()}
-                yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
-                first_row += batch.num_rows
+            if coded:
+                parquet = pq.ParquetFile(
+                    file, metadata=parquet.metadata, read_dictionary=coded, buffer_size=1 << 20, pre_buffer=False
+                )
+            with parquet:
+                for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False):
+                    columns = {name: batch.column(schema.names[at]) for name, at in positions.items()}
+                    yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
+                    first_row += batch.num_rows
         except (pa.ArrowException, OSError):
             raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages") from None
+
+
+def _coded(parquet: pq.ParquetFile, wanted: list[str]) -> list[str]:
+    """The text columns of few values: those are read as the file holds them, each value once and numbers of them.
+
+    Arrow ends a batch of such columns with the row group, so there are none where groups are small. What the first
+    group says of a column decides the speed, not what is read.
+    """
+    whole = parquet.metadata
+    if whole.num_row_groups == 0 or whole.num_rows < _CODED_GROUP_ROWS * whole.num_row_groups:
+        return []
+    group, schema = whole.row_group(0), parquet.schema_arrow
+    coded = []
+    for at in range(group.num_columns):
+        column = group.column(at)
+        name = column.path_in_schema
+        if name in wanted and is_text(schema.field(name).type) and column.has_dictionary_page:
+            dictionary_bytes = column.data_page_offset - column.dictionary_page_offset
+            if 0 < dictionary_bytes <= _CODED_BYTES:
+                coded.append(name)
+    return coded
 
 
 def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...], *, packed: bool) -> Iterator[Stretch]:

@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanroom.data.columns import AMOUNT_LIMIT, Field, Units, amounts_of, integers_of, labels_of, texts_of, times_of
+from cleanroom.data.columns import (
+    AMOUNT_LIMIT,
+    Field,
+    Units,
+    amounts_of,
+    distinct_texts_of,
+    integers_of,
+    labels_of,
+    texts_of,
+    times_of,
+)
 from cleanroom.data.zones import WallClock
 from cleanroom.errors import AgreementError, DataError
 
@@ -284,3 +294,32 @@ def test_text_in_another_encoding() -> None:
 
 def test_labels() -> None:
     assert labels_of(column(pa.array([" b", "a", None, "c", "B"])), ("a", "b")).tolist() == [1, 0, -1, -1, -1]
+
+
+def coded(values: list[str | None], rows: list[int | None], kind: pa.DataType) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(rows, kind), pa.array(values, pa.string()))
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.uint64()], ids=str)
+def test_texts_of_a_dictionary_are_asked_once(kind: pa.DataType) -> None:
+    values = coded(["a", None, " b"], [2, 0, None, 1, 2, 0], kind)
+    texts, rows = distinct_texts_of(column(values))
+    assert rows is not None
+    assert texts.to_pylist() == ["a", None, " b", None]
+    assert [texts[row].as_py() for row in rows.tolist()] == values.to_pylist()
+    assert labels_of(column(values), ("a", "b")).tolist() == [1, 0, -1, -1, 1, 0]
+    assert labels_of(column(values.slice(1, 3)), ("a", "b")).tolist() == [0, -1, -1]
+
+
+def test_a_dictionary_longer_than_its_rows_is_not_read_whole() -> None:
+    texts, rows = distinct_texts_of(column(coded(["a", "b", "c"], [2, 1], pa.int8())))
+    assert (texts.to_pylist(), rows) == (["c", "b"], None)
+
+
+def test_a_fault_of_a_dictionary_is_that_of_the_first_row_that_has_it() -> None:
+    values = pa.DictionaryArray.from_arrays(
+        pa.array([0, 2, 1, 1], pa.int8()), pa.array([b"a", "\u4f1a".encode("gbk"), b"c"])
+    )
+    with pytest.raises(DataError, match=r"^f\.csv, row 7, column c: expected UTF-8 text$"):
+        labels_of(column(values), ("a", "c"))
+    assert labels_of(column(values.take(pa.array([0, 1, 0]))), ("a", "c")).tolist() == [0, 1, 0]

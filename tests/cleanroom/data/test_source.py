@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom.data.source import stretches
 from cleanroom.errors import DataError
 from tests.cleanroom.data.worlds import OUTCOME_COLUMNS, TOUCH_COLUMNS, agreement, bind, outcomes, touches
 
@@ -21,7 +22,7 @@ HEADER = "person,sent_at,kind,campaign\n"
 
 
 def read(binding: Binding) -> list[tuple[bytes, int, int, int]]:
-    data = read_exposure(agreement(), binding)
+    data = read_exposure(agreement(max_invalid="0.2"), binding)
     return [
         (key.tobytes(), int(time), int(event), int(group))
         for batch in data.batches()
@@ -75,6 +76,30 @@ def test_parquet_frames_and_tables_are_one(tmp_path: Path) -> None:
     assert read(bind(tmp_path, "touches.data", TOUCH_COLUMNS)) == expected
     assert read(Binding.from_table(table, columns)) == expected
     assert read(Binding.from_table(frame(), {**columns, "event": "'mail'", "time_zone": "UTC"})) == expected
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary()], ids=str)
+@pytest.mark.parametrize("group_rows", [7, 1 << 20], ids=["small row groups", "one row group"])
+def test_few_values_are_read_as_dictionaries_of_parquet(tmp_path: Path, kind: pa.DataType, group_rows: int) -> None:
+    """Columns of few texts and of many, with holes, are read as they are without dictionaries."""
+    count = 200_000 if group_rows > 7 else 100
+    few = pa.array([["1", "2", None, " 2 ", "9"][row % 5] for row in range(count)]).cast(kind)
+    people = count if kind == pa.string() else 30
+    who = pa.array([f"W{row % people:07d}" if row % 11 else None for row in range(count)])
+    kinds = pa.array(["mail" if row % 7 else "call" for row in range(count)]).cast(kind)
+    columns = {"person": who, "sent_at": pa.array([1_488_326_400] * count), "kind": kinds, "campaign": few}
+    path = tmp_path / "rows.parquet"
+    binding = bind(tmp_path, path.name, TOUCH_COLUMNS)
+    found = {}
+    for coded in (True, False):
+        pq.write_table(pa.table(columns), path, use_dictionary=coded, row_group_size=group_rows)
+        stretch = next(stretches(binding, ("id", "event", "campaign_id")))
+        types = [pa.types.is_dictionary(stretch.fields[name].values.type) for name in ("id", "event", "campaign_id")]
+        expected = coded and group_rows > 7
+        assert types == [expected and people < count, expected, expected]
+        found[coded] = read(binding), read_exposure(agreement(max_invalid="0.2"), binding).summary
+    assert found[True] == found[False]
+    assert found[True][1].out_of_scope > 0 < found[True][1].null_identifiers
 
 
 def test_glob_reads_files_in_order(tmp_path: Path) -> None:
