@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from cleanroom.protocols.party import Outgoing, Party, PartyState
 from cleanroom.protocols.transcript import Transcript
-from cleanroom.protocols.wire import Protocol
+from cleanroom.protocols.wire import Progress, Protocol
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -19,11 +19,12 @@ Tamper = Callable[[int, int, bytes], bytes]
 
 @dataclass
 class Run(Generic[A, B]):
-    """What a pair run left: both results and every frame in order."""
+    """What a pair run left: both results, every frame in order, and reports."""
 
     first: A
     second: B
     frames: list[tuple[int, str, bytes]] = field(repr=False)
+    progress: tuple[list[Progress], list[Progress]] = field(repr=False)  # what either side reported
 
     def lengths(self) -> list[tuple[int, str, int]]:
         """(sender, step, bytes) of every frame: what an observer of the wire sees."""
@@ -40,6 +41,7 @@ def run_pair(
     parties: tuple[Party[Any], Party[Any]] = (Party(first, transcripts[0]), Party(second, transcripts[1]))
     queues: tuple[list[bytes], list[bytes]] = ([], [])  # queues[i]: frames on their way to party i
     counts = [0, 0]
+    progress: tuple[list[Progress], list[Progress]] = ([], [])
     frames: list[tuple[int, str, bytes]] = []
     while True:
         moved = False
@@ -56,9 +58,11 @@ def run_pair(
                     counts[index] += 1
                     frames.append((index, event.message.step, frame))
                     queues[1 - index].append(frame)
+                elif isinstance(event, Progress):
+                    progress[index].append(event)
         if all(party.state is PartyState.DONE for party in parties):
             if queues[0] or queues[1]:
                 raise AssertionError("frames were left unread")
-            return Run(parties[0].result, parties[1].result, frames)
+            return Run(parties[0].result, parties[1].result, frames, progress)
         if not moved:
             raise AssertionError(f"deadlock: {[str(party.expected) for party in parties]}")

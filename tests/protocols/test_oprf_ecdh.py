@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,30 +12,14 @@ from cleanroom.errors import PeerError
 from cleanroom.protocols import oprf, oprf_ecdh
 from cleanroom.protocols.party import Party
 from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Progress, decode_frame
-from tests.harness import Run, Tamper, run_pair
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES, decode_frame
+from tests.harness import Run, Tamper
+from tests.protocols.oprf_pairs import OUTPUT_BYTES, SESSION, Bytes, queries, run_oprf, streams
 from tools.slow import oprf as reference
 
-SESSION = bytes(range(100, 132))
-OUTPUT_BYTES = 8 + 8 * 3
 
-
-def streams(seed: int, session_id: bytes = SESSION) -> Streams:
-    return Streams(seed=bytes([seed]) * 32, session_id=session_id)
-
-
-def queries(count: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, oprf_ecdh.QUERY_BYTES), dtype=np.uint8)
-
-
-def run(
-    inputs: np.ndarray, *, output_bytes: int = OUTPUT_BYTES, session_id: bytes = SESSION, tamper: Tamper | None = None
-) -> Run[np.ndarray, oprf_ecdh.Evaluator]:
-    return run_pair(
-        oprf_ecdh.receiver(queries=inputs, output_bytes=output_bytes, streams=streams(1, session_id)),
-        oprf_ecdh.sender(n_bins=len(inputs), output_bytes=output_bytes, streams=streams(2, session_id)),
-        tamper,
-    )
+def run(inputs: Bytes, **options: Any) -> Run[Bytes, oprf_ecdh.Evaluator]:  # Any: options of `run_oprf`
+    return run_oprf(oprf_ecdh.receiver, oprf_ecdh.sender, inputs, **options)
 
 
 def bins(*numbers: int) -> np.ndarray:
@@ -109,10 +94,7 @@ def test_sessions_seeds_and_buckets_separate_outputs() -> None:
     inputs = queries(8)
     base = run(inputs)
     other_session = run(inputs, session_id=bytes(32))
-    bucket = run_pair(
-        oprf_ecdh.receiver(queries=inputs, output_bytes=OUTPUT_BYTES, streams=streams(1), bucket=1),
-        oprf_ecdh.sender(n_bins=8, output_bytes=OUTPUT_BYTES, streams=streams(2), bucket=1),
-    )
+    bucket = run(inputs, bucket=1)
     seen = np.concatenate([base.first, other_session.first, bucket.first])
     assert len(np.unique(seen, axis=0)) == 24
     # The session is bound in the expansion also, not in the keys alone.
@@ -144,23 +126,11 @@ def test_sizes_and_order_of_messages_are_a_function_of_the_number_of_bins(small_
 
 
 def test_progress_ends_at_its_total(small_chunks: None) -> None:
-    party = Party(oprf_ecdh.receiver(queries=queries(100), output_bytes=OUTPUT_BYTES, streams=streams(1)))
-    other = Party(oprf_ecdh.sender(n_bins=100, output_bytes=OUTPUT_BYTES, streams=streams(2)))
-    reports: dict[int, list[Progress]] = {0: [], 1: []}
-    waiting: dict[int, list[bytes]] = {0: [], 1: []}
-    for _ in range(6):
-        for index, side in enumerate((party, other)):
-            if waiting[index] and side.expected is not None:
-                side.feed(waiting[index].pop(0))
-            while (event := side.advance()) is not None:
-                if isinstance(event, Progress):
-                    reports[index].append(event)
-                else:
-                    waiting[1 - index].append(event.frame)
-    for index, total in ((0, 200), (1, 100)):
-        done = [report.done for report in reports[index]]
+    progress = run(queries(100)).progress
+    for reports, total in zip(progress, (200, 100), strict=True):
+        done = [report.done for report in reports]
         assert done == sorted(set(done)) and done[-1] == total
-        assert {report.total for report in reports[index]} == {total}
+        assert {report.total for report in reports} == {total}
 
 
 def replace(direction: int, start: int, content: bytes) -> Tamper:

@@ -3,57 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import PeerError
-from cleanroom.protocols import base_ot, cuckoo, oprf_kkrt
-from cleanroom.protocols.party import Party
-from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Progress
-from tests.harness import Run, Tamper, run_pair
+from cleanroom.protocols import base_ot, oprf_kkrt
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES
+from tests.harness import Run
+from tests.protocols.oprf_pairs import (
+    OUTPUT_BYTES,
+    SESSION,
+    Bytes,
+    check_looks_random,
+    everywhere,
+    payloads,
+    queries,
+    run_oprf,
+    streams,
+)
 from tools.slow import kkrt as plain
 
-SESSION = bytes(range(100, 132))
-OUTPUT_BYTES = 8 + 8 * 3
 ROOT = Path(__file__).parents[2]
-Bytes = NDArray[np.uint8]
 
 
-def streams(seed: int, session_id: bytes = SESSION) -> Streams:
-    return Streams(seed=bytes([seed]) * 32, session_id=session_id)
-
-
-def queries(count: int, seed: int = 1) -> Bytes:
-    return np.random.default_rng(seed).integers(0, 256, (count, oprf_kkrt.QUERY_BYTES), dtype=np.uint8)
-
-
-def run(
-    inputs: Bytes,
-    *,
-    output_bytes: int = OUTPUT_BYTES,
-    session_id: bytes = SESSION,
-    bucket: int = 0,
-    seeds: tuple[int, int] = (1, 2),
-    tamper: Tamper | None = None,
-) -> Run[Bytes, oprf_kkrt.Evaluator]:
-    own, other = (streams(seed, session_id) for seed in seeds)
-    return run_pair(
-        oprf_kkrt.receiver(queries=inputs, output_bytes=output_bytes, streams=own, bucket=bucket),
-        oprf_kkrt.sender(n_bins=len(inputs), output_bytes=output_bytes, streams=other, bucket=bucket),
-        tamper,
-    )
-
-
-def everywhere(count: int) -> NDArray[np.int64]:
-    return np.arange(count, dtype=np.int64)
-
-
-def corrections(frames: list[tuple[int, str, bytes]]) -> bytes:
-    return b"".join(frame[FRAME_HEADER_BYTES:] for _, step, frame in frames if step == "oprf.correction")
+def run(inputs: Bytes, **options: Any) -> Run[Bytes, oprf_kkrt.Evaluator]:  # Any: options of `run_oprf`
+    return run_oprf(oprf_kkrt.receiver, oprf_kkrt.sender, inputs, **options)
 
 
 def evaluator(rows: Bytes, mask: Bytes, *, session_id: bytes = SESSION, bucket: int = 0) -> oprf_kkrt.Evaluator:
@@ -144,40 +121,11 @@ def test_codewords_equal_the_reference_and_are_far_apart() -> None:
     assert abs(far.mean() - 224) < 1
 
 
-def test_a_point_at_another_position_or_domain_is_another_point(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    """With the key alone as the input, the answer of one position would serve at the others (see the design's leak)."""
-    keys = queries(1)[:, : cuckoo.KEY_BYTES]
-    positions = cuckoo.row_inputs(keys, np.array([cuckoo.REAL_DOMAIN], dtype=np.uint8))
-    padding = cuckoo.row_inputs(keys, np.array([cuckoo.PADDING_DOMAIN], dtype=np.uint8))
-    answers = honest.second.evaluate(np.concatenate([positions, padding]), np.zeros(6, dtype=np.int64))
-    assert len(np.unique(answers[:, :8], axis=0)) == 6
-
-
 def test_the_width_is_the_smallest_whole_number_of_words_that_suffices() -> None:
     largest = 3 * (1 << 24)
     assert oprf_kkrt.weak_point_bits(largest) > 40
     assert oprf_kkrt.weak_point_bits(largest, oprf_kkrt.WIDTH - 64) < 40
     assert oprf_kkrt.weak_point_bits(1) == pytest.approx(66.5, abs=0.1)
-
-
-def test_the_receiver_has_no_second_answer_in_a_bin(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    """Its row is the sender's at its query alone: at any other point the mask adds 128 bits and more to it."""
-    own = honest.first[:1]
-    others = honest.second.evaluate(queries(300)[1:], np.zeros(299, dtype=np.int64))
-    assert not (others == own).all(axis=1).any()
-    assert len(np.unique(others, axis=0)) == 299
-    # What holds it up is the mask: without one, the one answer would be the answer of every point.
-    bare = evaluator(honest.second.rows, np.zeros(56, dtype=np.uint8))
-    same = bare.evaluate(queries(300), np.zeros(300, dtype=np.int64))
-    assert len(np.unique(same, axis=0)) == 1
-
-
-def test_every_bin_has_a_tweak_of_its_own(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    """Equal rows in two bins, which a broken stream would give, still have different outputs."""
-    rows = np.repeat(honest.second.rows[:1], 40, axis=0)
-    alike = evaluator(rows, honest.second.mask).evaluate(np.repeat(queries(1), 40, axis=0), everywhere(40))
-    assert len(np.unique(alike, axis=0)) == 40
-    assert np.array_equal(alike[0], honest.first[0])
 
 
 def test_session_and_bucket_are_in_the_code_and_in_the_hash(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
@@ -197,36 +145,9 @@ def test_session_and_bucket_are_in_the_code_and_in_the_hash(honest: Run[Bytes, o
         assert len(np.unique(np.concatenate(found)[:, :8], axis=0)) == 900
 
 
-def test_sessions_seeds_and_buckets_separate_runs(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    inputs = queries(300)
-    runs = [honest, run(inputs, session_id=bytes(32)), run(inputs, bucket=1), run(inputs, seeds=(3, 4))]
-    assert len(np.unique(np.concatenate([each.first for each in runs])[:, :8], axis=0)) == 1200
-    blocks = [corrections(each.frames) for each in runs]
-    assert len({each[at : at + 16] for each in blocks for at in range(0, len(each), 16)}) == 4 * 3 * 448
-
-
-def test_output_parts_have_domains_of_their_own() -> None:
-    inputs = queries(3)
-    wide, narrow = (run(inputs, output_bytes=size).first for size in (8 + 8 * 20, 16))
-    # A narrower output is a prefix: the target does not depend on the number of columns.
-    assert np.array_equal(wide[:, :16], narrow)
-    words = np.ascontiguousarray(wide).view("<u8")
-    assert len(np.unique(words)) == words.size
-
-
 def test_corrections_look_random_whatever_the_queries(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
     for frames in (honest.frames, run(np.zeros((300, 26), np.uint8)).frames):
-        payload = np.frombuffer(corrections(frames), np.uint8)
-        bits = np.unpackbits(payload)
-        assert abs(bits.mean() - 0.5) < 6 * 0.5 / bits.size**0.5
-        counts = np.bincount(payload, minlength=256)
-        expected = payload.size / 256
-        assert ((counts - expected) ** 2 / expected).sum() < 255 + 6 * (2 * 255) ** 0.5
-        assert len(np.unique(payload.reshape(-1, 16), axis=0)) == payload.size // 16
-
-
-def test_a_run_is_replayed_byte_for_byte(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    assert run(queries(300)).frames == honest.frames
+        check_looks_random(payloads(frames, "oprf.correction"))
 
 
 def test_sizes_and_order_of_messages_are_a_function_of_the_number_of_bins(small_chunks: None) -> None:
@@ -243,24 +164,6 @@ def test_sizes_and_order_of_messages_are_a_function_of_the_number_of_bins(small_
     assert sum(length for _, step, length in expected if step == "oprf.correction") == sum(
         oprf_kkrt.correction_bytes(bins) for bins in (256, 256, 38)
     )
-
-
-def test_progress_ends_at_its_total(small_chunks: None) -> None:
-    party = Party(oprf_kkrt.receiver(queries=queries(600), output_bytes=OUTPUT_BYTES, streams=streams(1)))
-    other = Party(oprf_kkrt.sender(n_bins=600, output_bytes=OUTPUT_BYTES, streams=streams(2)))
-    reports: dict[int, list[Progress]] = {0: [], 1: []}
-    waiting: dict[int, list[bytes]] = {0: [], 1: []}
-    for _ in range(8):
-        for index, side in enumerate((party, other)):
-            if waiting[index] and side.expected is not None:
-                side.feed(waiting[index].pop(0))
-            while (event := side.advance()) is not None:
-                if isinstance(event, Progress):
-                    reports[index].append(event)
-                else:
-                    waiting[1 - index].append(event.frame)
-    for index in (0, 1):
-        assert [(report.done, report.total) for report in reports[index]] == [(256, 600), (512, 600), (600, 600)]
 
 
 def test_a_changed_correction_changes_the_senders_rows_alone(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
@@ -325,19 +228,7 @@ def test_arrays_in_column_order_are_refused_by_kernels_and_put_in_order_by_the_p
     assert np.array_equal(run(columns).first, honest.first)
 
 
-def test_misuse_is_refused(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    for where in (-1, 300):
-        with pytest.raises(ValueError, match="bins are in"):
-            honest.second.evaluate(queries(1), np.array([where], dtype=np.int64))
-    with pytest.raises(ValueError, match="as many bins"):
-        honest.second.evaluate(queries(2), np.zeros(1, dtype=np.int64))
-    with pytest.raises(ValueError, match="26 bytes"):
-        honest.second.evaluate(queries(2)[:, :25], np.zeros(2, dtype=np.int64))
-    with pytest.raises(ValueError, match="26 bytes"):
-        run(queries(2)[:, :25])
-    for size in (0, 8, 17):
-        with pytest.raises(ValueError, match="multiple of 8"):
-            run(queries(1), output_bytes=size)
+def test_kernels_refuse_malformed_arguments() -> None:
     keys, codes, prefix = np.zeros(448 * 32, np.uint8), bytes(80), bytes(64)
     mask, rows = np.zeros(56, np.uint8), np.zeros((1, 56), np.uint8)
     for call in (
@@ -354,20 +245,6 @@ def test_misuse_is_refused(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
     ):
         with pytest.raises(ValueError):
             call()
-
-
-def test_streams_are_opened_once_a_bucket() -> None:
-    own = streams(2)
-    for bucket in (0, 1):
-        next(iter(oprf_kkrt.sender(n_bins=1, output_bytes=16, streams=own, bucket=bucket)))
-        with pytest.raises(AssertionError, match="opened twice"):
-            next(iter(oprf_kkrt.sender(n_bins=1, output_bytes=16, streams=own, bucket=bucket)))
-
-
-def test_secrets_stay_out_of_repr_and_equality(honest: Run[Bytes, oprf_kkrt.Evaluator]) -> None:
-    again = evaluator(honest.second.rows, honest.second.mask)
-    assert honest.second != again
-    assert "rows" not in repr(again) and "mask" not in repr(again) and "array" not in repr(again)
 
 
 def test_the_base_transfers_are_bound_to_the_bucket() -> None:

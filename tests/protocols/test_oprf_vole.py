@@ -15,32 +15,27 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import PeerError
-from cleanroom.protocols import cuckoo, oprf_vole, silent_vole
-from cleanroom.protocols.party import Party
+from cleanroom.protocols import oprf_vole, silent_vole
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.silent_vole import VoleReceiver, VoleSender
 from cleanroom.protocols.traffic import NOTHING, Traffic
-from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Progress, Protocol
-from tests.harness import Run, Tamper, run_pair
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Protocol
+from tests.harness import Run
+from tests.protocols.oprf_pairs import (
+    OUTPUT_BYTES,
+    SESSION,
+    Bytes,
+    check_looks_random,
+    everywhere,
+    payloads,
+    queries,
+    run_oprf,
+    streams,
+)
 from tools.slow import oprf_vole as plain
 
-SESSION = bytes(range(100, 132))
-OUTPUT_BYTES = 8 + 8 * 3
-Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 Pair = Run[Bytes, oprf_vole.Evaluator]
-
-
-def streams(seed: int, session_id: bytes = SESSION) -> Streams:
-    return Streams(seed=bytes([seed]) * 32, session_id=session_id)
-
-
-def queries(count: int, seed: int = 1) -> Bytes:
-    return np.random.default_rng(seed).integers(0, 256, (count, oprf_vole.QUERY_BYTES), dtype=np.uint8)
-
-
-def everywhere(count: int) -> NDArray[np.int64]:
-    return np.arange(count, dtype=np.int64)
 
 
 def number(element: Words | bytes) -> int:
@@ -79,25 +74,8 @@ def dealer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oprf_vole, "silent_vole", Dealer)
 
 
-def run(
-    inputs: Bytes,
-    *,
-    output_bytes: int = OUTPUT_BYTES,
-    session_id: bytes = SESSION,
-    bucket: int = 0,
-    seeds: tuple[int, int] = (1, 2),
-    tamper: Tamper | None = None,
-) -> Pair:
-    own, other = (streams(seed, session_id) for seed in seeds)
-    return run_pair(
-        oprf_vole.receiver(queries=inputs, output_bytes=output_bytes, streams=own, bucket=bucket),
-        oprf_vole.sender(n_bins=len(inputs), output_bytes=output_bytes, streams=other, bucket=bucket),
-        tamper,
-    )
-
-
-def masked_points(frames: list[tuple[int, str, bytes]]) -> bytes:
-    return b"".join(frame[FRAME_HEADER_BYTES:] for _, step, frame in frames if step == "oprf.masked")
+def run(inputs: Bytes, **options: Any) -> Pair:  # Any: options of `run_oprf`
+    return run_oprf(oprf_vole.receiver, oprf_vole.sender, inputs, **options)
 
 
 def evaluator(rows: Words, delta: bytes, *, session_id: bytes = SESSION, bucket: int = 0) -> oprf_vole.Evaluator:
@@ -136,7 +114,7 @@ def test_every_value_equals_the_reference(dealer: None) -> None:
     pair = run(inputs, bucket=7, output_bytes=8 + 8 * 9)
     masks, values, delta = Dealer._dealt(streams(1), "oprf-vole 7", 70)
     keys = _kernels.gf128_multiply_add(masks, delta, values)
-    sent = masked_points(pair.frames)
+    sent = payloads(pair.frames, "oprf.masked")
     elsewhere = pair.second.evaluate(inputs[::-1], everywhere(70))
     for at, query in enumerate(inputs):
         data = query.tobytes()
@@ -160,27 +138,6 @@ def test_every_byte_of_the_input_moves_the_point() -> None:
     assert len(np.unique(points)) == 418
 
 
-def test_a_point_at_another_position_or_domain_is_another_point(honest: Pair) -> None:
-    """With the key alone as the input, the answer of one position would serve at the others (see the design's leak)."""
-    keys = queries(1)[:, : cuckoo.KEY_BYTES]
-    positions = cuckoo.row_inputs(keys, np.array([cuckoo.REAL_DOMAIN], dtype=np.uint8))
-    padding = cuckoo.row_inputs(keys, np.array([cuckoo.PADDING_DOMAIN], dtype=np.uint8))
-    answers = honest.second.evaluate(np.concatenate([positions, padding]), np.zeros(6, dtype=np.int64))
-    assert len(np.unique(answers[:, :8], axis=0)) == 6
-
-
-def test_the_receiver_has_no_second_answer_in_a_bin(honest: Pair) -> None:
-    """At any other point the sender adds a multiple of Δ to what the receiver holds."""
-    own = honest.first[:1]
-    others = honest.second.evaluate(queries(300)[1:], np.zeros(299, dtype=np.int64))
-    assert not (others == own).all(axis=1).any()
-    assert len(np.unique(others, axis=0)) == 299
-    # What holds it up is Δ: without one, the one answer would be the answer of every point.
-    bare = evaluator(honest.second.rows, bytes(16))
-    same = bare.evaluate(queries(300), np.zeros(300, dtype=np.int64))
-    assert len(np.unique(same, axis=0)) == 1
-
-
 def test_whatever_a_receiver_sends_it_holds_the_answer_of_one_element_a_bin(dealer: None) -> None:
     """What is sent is one element a bin: it moves which point is answered, and never answers two."""
     inputs = queries(8)
@@ -200,14 +157,6 @@ def test_whatever_a_receiver_sends_it_holds_the_answer_of_one_element_a_bin(deal
     assert masks.any()
 
 
-def test_every_bin_has_a_tweak_of_its_own(honest: Pair) -> None:
-    """Equal elements in two bins, which a broken expansion would give, still have different outputs."""
-    rows = np.repeat(honest.second.rows[:1], 40, axis=0)
-    alike = evaluator(rows, honest.second.delta).evaluate(np.repeat(queries(1), 40, axis=0), everywhere(40))
-    assert len(np.unique(alike, axis=0)) == 40
-    assert np.array_equal(alike[0], honest.first[0])
-
-
 def test_session_and_bucket_are_in_both_hashes(honest: Pair) -> None:
     inputs, rows, delta = queries(300), honest.second.rows, honest.second.delta
     places = [(session, bucket) for session in (SESSION, bytes(32)) for bucket in (0, 1)]
@@ -225,46 +174,19 @@ def test_session_and_bucket_are_in_both_hashes(honest: Pair) -> None:
         assert len(np.unique(np.concatenate(outputs)[:, :8], axis=0)) == 1200
 
 
-def test_sessions_seeds_and_buckets_separate_runs(honest: Pair) -> None:
-    inputs = queries(300)
-    runs = [honest, run(inputs, session_id=bytes(32)), run(inputs, bucket=1), run(inputs, seeds=(3, 4))]
-    assert len(np.unique(np.concatenate([each.first for each in runs])[:, :8], axis=0)) == 1200
-    blocks = [masked_points(each.frames) for each in runs]
-    assert len({each[at : at + 16] for each in blocks for at in range(0, len(each), 16)}) == 1200
-
-
-def test_output_parts_have_domains_of_their_own() -> None:
-    inputs = queries(3)
-    wide, narrow = (run(inputs, output_bytes=size).first for size in (8 + 8 * 20, 16))
-    # A narrower output is a prefix: the target does not depend on the number of columns.
-    assert np.array_equal(wide[:, :16], narrow)
-    words = np.ascontiguousarray(wide).view("<u8")
-    assert len(np.unique(words)) == words.size
-
-
 def test_masked_points_look_random_whatever_the_queries() -> None:
     for inputs in (queries(3000), np.zeros((3000, 26), np.uint8)):
-        payload = np.frombuffer(masked_points(run(inputs).frames), np.uint8)
-        bits = np.unpackbits(payload)
-        assert abs(bits.mean() - 0.5) < 6 * 0.5 / bits.size**0.5
-        counts = np.bincount(payload, minlength=256)
-        expected = payload.size / 256
-        assert ((counts - expected) ** 2 / expected).sum() < 255 + 6 * (2 * 255) ** 0.5
-        assert len(np.unique(payload.reshape(-1, 16), axis=0)) == payload.size // 16
+        check_looks_random(payloads(run(inputs).frames, "oprf.masked"))
 
 
 def test_mutation_without_the_mask_the_messages_name_the_queries(dealer: None) -> None:
     """What hides a query is u, which is used for one bin of one run."""
     inputs = queries(20)
-    sent = np.frombuffer(masked_points(run(inputs).frames), dtype="<u8").reshape(-1, 2)
+    sent = np.frombuffer(payloads(run(inputs).frames, "oprf.masked"), dtype="<u8").reshape(-1, 2)
     masks, _, _ = Dealer._dealt(streams(1), "oprf-vole 0", 20)
     points = _kernels.oprf_vole_points(oprf_vole.input_prefix(SESSION, 0), inputs)
     assert np.array_equal(sent ^ masks, points)
     assert not (sent == points).any()
-
-
-def test_a_run_is_replayed_byte_for_byte(honest: Pair) -> None:
-    assert run(queries(300)).frames == honest.frames
 
 
 def test_sizes_and_order_of_messages_are_a_function_of_the_number_of_bins(small_chunks: None) -> None:
@@ -276,24 +198,6 @@ def test_sizes_and_order_of_messages_are_a_function_of_the_number_of_bins(small_
     for sender, volume in enumerate(stated):
         own = [len(frame) for who, _, frame in runs[0].frames if who == sender]
         assert (volume.messages, volume.bytes) == (len(own), sum(own))
-
-
-def test_progress_ends_at_its_total(dealer: None, small_chunks: None) -> None:
-    party = Party(oprf_vole.receiver(queries=queries(600), output_bytes=OUTPUT_BYTES, streams=streams(1)))
-    other = Party(oprf_vole.sender(n_bins=600, output_bytes=OUTPUT_BYTES, streams=streams(2)))
-    reports: dict[int, list[Progress]] = {0: [], 1: []}
-    waiting: dict[int, list[bytes]] = {0: [], 1: []}
-    for _ in range(8):
-        for index, side in enumerate((party, other)):
-            if waiting[index] and side.expected is not None:
-                side.feed(waiting[index].pop(0))
-            while (event := side.advance()) is not None:
-                if isinstance(event, Progress):
-                    reports[index].append(event)
-                else:
-                    waiting[1 - index].append(event.frame)
-    for index in (0, 1):
-        assert [(report.done, report.total) for report in reports[index]] == [(256, 600), (512, 600), (600, 600)]
 
 
 def test_a_changed_point_changes_the_senders_element_alone(dealer: None) -> None:
@@ -338,19 +242,7 @@ def test_arrays_in_column_order_are_refused_by_kernels_and_put_in_order_by_the_p
     assert np.array_equal(run(columns).first, honest.first)
 
 
-def test_misuse_is_refused(honest: Pair) -> None:
-    for where in (-1, 300):
-        with pytest.raises(ValueError, match="bins are in"):
-            honest.second.evaluate(queries(1), np.array([where], dtype=np.int64))
-    with pytest.raises(ValueError, match="as many bins"):
-        honest.second.evaluate(queries(2), np.zeros(1, dtype=np.int64))
-    with pytest.raises(ValueError, match="26 bytes"):
-        honest.second.evaluate(queries(2)[:, :25], np.zeros(2, dtype=np.int64))
-    with pytest.raises(ValueError, match="26 bytes"):
-        run(queries(2)[:, :25])
-    for size in (0, 8, 17):
-        with pytest.raises(ValueError, match="multiple of 8"):
-            run(queries(1), output_bytes=size)
+def test_kernels_refuse_malformed_arguments() -> None:
     elements = np.zeros((1, 2), np.uint64)
     for call in (
         lambda: _kernels.oprf_vole_points(bytes(63), queries(1)),
@@ -363,20 +255,6 @@ def test_misuse_is_refused(honest: Pair) -> None:
     ):
         with pytest.raises(ValueError):
             call()
-
-
-def test_streams_are_opened_once_a_bucket() -> None:
-    own = streams(2)
-    for bucket in (0, 1):
-        next(iter(oprf_vole.sender(n_bins=1, output_bytes=16, streams=own, bucket=bucket)))
-        with pytest.raises(AssertionError, match="opened twice"):
-            next(iter(oprf_vole.sender(n_bins=1, output_bytes=16, streams=own, bucket=bucket)))
-
-
-def test_secrets_stay_out_of_repr_and_equality(honest: Pair) -> None:
-    again = evaluator(honest.second.rows, honest.second.delta)
-    assert honest.second != again
-    assert "rows" not in repr(again) and "delta" not in repr(again) and "array" not in repr(again)
 
 
 def test_the_receivers_halves_are_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
