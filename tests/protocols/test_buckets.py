@@ -19,7 +19,7 @@ from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import Progress, Send
 from tests.protocols import test_leaks
-from tests.protocols.test_private_join import PARAMETERS, SESSION, random_keys, run_join
+from tests.protocols.test_private_join import OVERLAPS, PARAMETERS, SESSION, random_keys, run_join
 from tests.protocols.test_traffic import sent
 
 LARGEST = 1 << 24
@@ -28,10 +28,7 @@ SMALL = replace(PARAMETERS, bucket_rows=32)  # 64 × 128 rows: four buckets
 
 
 @pytest.mark.parametrize("oprf", Oprf)
-@pytest.mark.parametrize(
-    ("own", "other", "common"),
-    [(0, 0, 0), (0, 128, 0), (64, 0, 0), (64, 128, 0), (64, 64, 64), (64, 128, 64), (1, 128, 1), (50, 70, 20)],
-)
+@pytest.mark.parametrize(("own", "other", "common"), OVERLAPS)
 def test_the_shares_of_all_buckets_add_up_to_the_plain_join(own: int, other: int, common: int, oprf: Oprf) -> None:
     parameters = replace(SMALL, oprf=oprf)
     run, expected = run_join(parameters=parameters, own=own, other=other, common=common, seed=own + other + common)

@@ -9,24 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import ot
 from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.tables import TableMessages, receive_tables, send_tables
-from cleanroom.protocols.wire import Message, Progress, ProtocolId
 from cleanroom.vectors import check_file
 from tests.harness import run_pair
 from tests.protocols import slow_transfers
-from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair, transfer
 from tools.slow import transfers as plain
 
-MESSAGES = TableMessages(
-    correction=Message(protocol=ProtocolId.OT, type=8, step="test.correction"),
-    tables=Message(protocol=ProtocolId.OT, type=9, step="test.tables"),
-)
 KEY = bytes(range(16))
 SETUP = bytes(range(32, 64))
 NO_LEAVES = np.zeros(8192, dtype=np.uint8)
@@ -41,18 +34,6 @@ def pair() -> OtPair:
 
 def generator(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-def transfer(pair: OtPair, tables: NDArray[np.uint16], choices: ot.Bytes) -> ot.Bytes:
-    def report(done: int) -> Progress:
-        return Progress("test", done, choices.size)
-
-    count, bits = tables.shape
-    sender = send_tables(
-        pair.sender, messages=MESSAGES, count=count, bits=bits, tables=lambda a, b: tables[a:b], report=report
-    )
-    receiver = receive_tables(pair.receiver, messages=MESSAGES, choices=choices, bits=bits, report=report)
-    return run_pair(sender, receiver).second
 
 
 def test_reference_cipher_is_aes_128() -> None:
@@ -135,7 +116,7 @@ def test_chosen_messages_arrive(pair: OtPair, bits: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=256))
     tables = generator(10).integers(0, 1 << 16, (1000, bits), dtype=np.uint16)
     choices = generator(11).integers(0, 16, 1000, dtype=np.uint8)
-    assert np.array_equal(transfer(pair, tables, choices), tables >> choices[:, None] & 1)
+    assert np.array_equal(transfer(pair.sender, pair.receiver, tables, choices).second, tables >> choices[:, None] & 1)
 
 
 def test_setup_binds_session_and_label() -> None:

@@ -20,6 +20,8 @@ SESSION = bytes(range(32))
 PARAMETERS = JoinParameters(
     rows_exposure=64, rows_outcome=128, groups=3, class_positions=(0, 1, 1), weight_bound=4, targets_per_row=6
 )
+OVERLAPS = [(0, 0, 0), (0, 128, 0), (64, 0, 0), (64, 128, 0), (64, 64, 64), (64, 128, 64), (1, 128, 1), (50, 70, 20)]
+"""Rows of either side within those bounds, and common ones."""
 
 
 def random_keys(generator: np.random.Generator, count: int) -> NDArray[np.uint8]:
@@ -74,10 +76,7 @@ def run_join(
 
 
 @pytest.mark.parametrize("oprf", Oprf)
-@pytest.mark.parametrize(
-    ("own", "other", "common"),
-    [(0, 0, 0), (0, 128, 0), (64, 0, 0), (64, 128, 0), (64, 64, 64), (64, 128, 64), (1, 128, 1), (50, 70, 20)],
-)
+@pytest.mark.parametrize(("own", "other", "common"), OVERLAPS)
 def test_the_shares_add_up_to_the_plain_join(own: int, other: int, common: int, oprf: Oprf) -> None:
     parameters = replace(PARAMETERS, oprf=oprf)
     run, expected = run_join(parameters=parameters, own=own, other=other, common=common, seed=own + other + common)

@@ -15,18 +15,13 @@ from cleanroom import _kernels
 from cleanroom.errors import PeerError
 from cleanroom.protocols import equality, ot, silent_ot, silent_vole
 from cleanroom.protocols.seeds import Streams
-from cleanroom.protocols.tables import TableMessages, receive_tables, send_tables
-from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Message, Progress, ProtocolId
-from tests.harness import Run, Tamper, run_pair
-from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES
+from tests.harness import run_pair
+from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair, transfer
 from tests.protocols.silent_pairs import SilentPair, dealt, rows_of, silent_over, silent_pair, use_dealer, use_sizes
 from tests.protocols.slow_transfers import PRODUCTS
 
 Bytes = NDArray[np.uint8]
-MESSAGES = TableMessages(
-    correction=Message(protocol=ProtocolId.EQUALITY, type=8, step="test.correction"),
-    tables=Message(protocol=ProtocolId.EQUALITY, type=9, step="test.tables"),
-)
 NO_DELTA = np.zeros(32, dtype=np.uint8)
 
 
@@ -52,20 +47,6 @@ def nibbles(seed: int, *shape: int) -> Bytes:
 
 def prepare(pair: SilentPair, count: int) -> None:
     run_pair(pair.sender.prepare(count), pair.receiver.prepare(count))
-
-
-def transfer(
-    pair: SilentPair, tables: NDArray[np.uint16], choices: Bytes, tamper: Tamper | None = None
-) -> Run[None, Bytes]:
-    def report(done: int) -> Progress:
-        return Progress("test", done, choices.size)
-
-    count, bits = tables.shape
-    sender = send_tables(
-        pair.sender, messages=MESSAGES, count=count, bits=bits, tables=lambda a, b: tables[a:b], report=report
-    )
-    receiver = receive_tables(pair.receiver, messages=MESSAGES, choices=choices, bits=bits, report=report)
-    return run_pair(sender, receiver, tamper)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 4096, 4097, 9001])
@@ -122,7 +103,9 @@ def test_chosen_messages_arrive_across_stocks_and_batches(
     tables = np.random.default_rng(6).integers(0, 1 << 16, (1000, bits), dtype=np.uint16)
     for seed in (7, 8):
         choices = nibbles(seed, 1000)
-        assert np.array_equal(transfer(pair, tables, choices).second, tables >> choices[:, None] & 1)
+        assert np.array_equal(
+            transfer(pair.sender, pair.receiver, tables, choices).second, tables >> choices[:, None] & 1
+        )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +136,7 @@ def test_corrections_go_ahead_within_a_stock_only(
         order.append(f"{'tc'[party]}{frame}")
         return data
 
-    transfer(pair, np.zeros((60, 1), dtype=np.uint16), nibbles(9, 60), watch)
+    transfer(pair.sender, pair.receiver, np.zeros((60, 1), dtype=np.uint16), nibbles(9, 60), watch)
     assert order == expected.split()
     assert sorted(place for _, place in prepared) == [0, 0, 6, 6]
 
@@ -336,7 +319,7 @@ def test_a_last_half_byte_that_says_something_is_the_peer_s_fault(pair: SilentPa
         return data[:-1] + bytes([data[-1] | high << 4]) if party == 1 else data
 
     with pytest.raises(PeerError, match="last half byte"):
-        transfer(pair, np.zeros((9, 1), dtype=np.uint16), nibbles(1, 9), tamper)
+        transfer(pair.sender, pair.receiver, np.zeros((9, 1), dtype=np.uint16), nibbles(1, 9), tamper)
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
@@ -360,12 +343,12 @@ def test_any_other_correction_is_another_choice_and_nothing_else(
 
         if cut:
             with pytest.raises(PeerError):
-                transfer(pair, tables, choices, tamper)
+                transfer(pair.sender, pair.receiver, tables, choices, tamper)
             return
         # the receiver's keys are those of its own choices, which the sender now takes for choice + change
         moved = np.zeros(64, dtype=np.uint8)
         moved[2 * place], moved[2 * place + 1] = value & 15, value >> 4
-        received = transfer(pair, tables, choices, tamper).second
+        received = transfer(pair.sender, pair.receiver, tables, choices, tamper).second
         same = moved == 0
         assert np.array_equal(received[same], (tables >> choices[:, None] & 1)[same])
 
