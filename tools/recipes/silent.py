@@ -9,7 +9,7 @@ from typing import Final
 from tools.recipes.record import EXPOSURE, OUTCOME, Json, head, listed, parties, streams
 from tools.slow.silent_vole import ELEMENTS, ROWS, Vole, run
 from tools.slow.transcript import Frame, numbered
-from tools.slow.transfers import Transfers
+from tools.slow.transfers import Transfers, row_of
 
 __all__ = ["silent_vole_frames", "silent_vole_run"]
 
@@ -41,9 +41,8 @@ def _run() -> tuple[list[Frame], Json]:
 
 
 def _outputs(made: Vole, size: int, transfers: Transfers) -> Json:
-    delta = sum(element << 4 * place for place, element in enumerate(transfers.delta))
     return {
-        "delta": delta.to_bytes(16, "little").hex(),
+        "delta": row_of(transfers.delta).to_bytes(16, "little").hex(),
         "u": _digest(made.u, size),
         "v": _digest(made.v, 16),
         "k": _digest(made.k, 16),

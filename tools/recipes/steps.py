@@ -21,7 +21,7 @@ from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf, oprf_vole
 from tools.slow.frames import Sent, pieces
 from tools.slow.streams import keystream
 from tools.slow.transcript import Frame, numbered
-from tools.slow.transfers import Transfers
+from tools.slow.transfers import Transfers, row_of
 
 __all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "oprf_vole_run"]
 
@@ -255,7 +255,7 @@ def _vole() -> tuple[list[Frame], int, list[Json]]:
     made = silent_vole.run(
         transfers, flavour=silent_vole.ELEMENTS, sender=outcome, receiver=exposure, label=label, count=VOLE_BINS
     )
-    delta = sum(element << 4 * place for place, element in enumerate(transfers.delta))
+    delta = row_of(transfers.delta)
     queries = [hashlib.sha256(b"query %d" % number).digest()[:26] for number in range(VOLE_BINS)]
     masked = [oprf_vole.masked(SESSION_ID, VOLE_BUCKET, *pair) for pair in zip(queries, made.u, strict=True)]
     bins: list[Json] = []

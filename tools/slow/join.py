@@ -14,7 +14,7 @@ from tools.slow.hint import Prf
 from tools.slow.selections import equal, select
 from tools.slow.silent_transfers import SilentTransfers
 from tools.slow.streams import Streams, keystream
-from tools.slow.transfers import Transfers
+from tools.slow.transfers import Transfers, row_of
 
 __all__ = ["Exposure", "Joined", "Outcome", "Shape", "bucket_of", "run"]
 
@@ -244,7 +244,7 @@ def _vole(
     made = silent_vole.run(
         transfers, flavour=silent_vole.ELEMENTS, sender=sender, receiver=receiver, label=label, count=len(queries)
     )
-    delta = sum(element << 4 * place for place, element in enumerate(transfers.delta))
+    delta = row_of(transfers.delta)
     masked = [oprf_vole.masked(session_id, bucket, query, u) for query, u in zip(queries, made.u, strict=True)]
     answers = [oprf_vole.hash_element(session_id, bucket, at, v, output_bytes) for at, v in enumerate(made.v)]
     rows = [oprf_vole.sender_row(k, delta, message) for k, message in zip(made.k, masked, strict=True)]

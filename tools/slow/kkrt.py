@@ -9,7 +9,7 @@ from typing import Final
 
 from tools.slow.aes import encrypt
 
-__all__ = ["code_keys", "correction", "encode", "evaluate", "hash_row", "receiver_row", "sender_row"]
+__all__ = ["code_keys", "correction", "encode", "evaluate", "hash_row", "receiver_row", "sender_row", "two_parts"]
 
 WIDTH: Final = 448
 GROUP: Final = 128
@@ -68,19 +68,24 @@ def sender_row(keys: list[bytes], mask: int, message: bytes, index: int) -> int:
     return row
 
 
+def two_parts(head: bytes, output_bytes: int) -> bytes:
+    """The two parts of an output from what both are hashed from: 8 bytes, and the others."""
+    output = b""
+    for part, length in ((0, 8), (1, output_bytes - 8)):
+        blocks = [
+            hashlib.sha256(head + bytes([part]) + counter.to_bytes(4, "little")).digest()
+            for counter in range(-(-length // 32))
+        ]
+        output += b"".join(blocks)[:length]
+    return output
+
+
 def hash_row(session_id: bytes, bucket: int, index: int, row: int, output_bytes: int) -> bytes:
     """H: a row to the two parts of an output."""
     prefix = b"cleanroom/oprf-kkrt/v1" + session_id + bucket.to_bytes(4, "little")
     message = prefix + bytes(64 - len(prefix)) + index.to_bytes(8, "little") + row.to_bytes(WIDTH // 8, "little")
     digest = hashlib.sha256(message).digest()
-    output = b""
-    for part, length in ((0, 8), (1, output_bytes - 8)):
-        blocks = [
-            hashlib.sha256(digest + bytes([part]) + counter.to_bytes(4, "little")).digest()
-            for counter in range(-(-length // 32))
-        ]
-        output += b"".join(blocks)[:length]
-    return output
+    return two_parts(digest, output_bytes)
 
 
 def evaluate(

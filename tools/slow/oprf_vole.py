@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from tools.slow.kkrt import two_parts
 from tools.slow.transfers import multiply_128
 
 __all__ = ["evaluate", "hash_element", "masked", "point", "sender_row"]
@@ -38,14 +39,7 @@ def hash_element(session_id: bytes, bucket: int, index: int, element: int, outpu
     """G: an element of a bin to the two parts of an output."""
     head = _prefix(b"cleanroom/oprf-vole/v1", session_id, bucket)
     head += index.to_bytes(8, "little") + element.to_bytes(ELEMENT_BYTES, "little")
-    output = b""
-    for part, length in ((0, 8), (1, output_bytes - 8)):
-        blocks = [
-            hashlib.sha256(head + bytes([part]) + counter.to_bytes(4, "little")).digest()
-            for counter in range(-(-length // 32))
-        ]
-        output += b"".join(blocks)[:length]
-    return output
+    return two_parts(head, output_bytes)
 
 
 def evaluate(

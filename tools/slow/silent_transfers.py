@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from tools.slow import silent_vole
 from tools.slow.streams import Streams
-from tools.slow.transfers import Batch, Transfers, multiply
+from tools.slow.transfers import Batch, Transfers, row_of
 
 __all__ = ["SilentTransfers"]
 
@@ -38,9 +38,7 @@ class SilentTransfers:
         change = [u ^ c for u, c in zip(made.u, choices, strict=True)]
         halves = [*change, 0]
         packed = bytes(halves[at] | halves[at + 1] << 4 for at in range(0, len(change), 2))
-        shifts = [
-            sum(multiply(d, element) << 4 * place for place, element in enumerate(self._base.delta)) for d in range(16)
-        ]
+        shifts = [row_of(self._base.delta, d) for d in range(16)]
         first = self._transfer
         self._stock += 1
         self._transfer += len(choices)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from tools.slow.aes import encrypt
 from tools.slow.frames import Sent, pieces
 from tools.slow.streams import Streams, keystream
-from tools.slow.transfers import Transfers, multiply, multiply_128
+from tools.slow.transfers import Transfers, multiply_128, row_of
 
 __all__ = ["ELEMENTS", "ROWS", "Flavour", "Vole", "code_key", "encode", "grow", "run", "tree_keys"]
 
@@ -160,9 +160,11 @@ def run(transfers: Transfers, *, flavour: Flavour, sender: Streams, receiver: St
         e += [0] * position + [value] + [0] * (block - 1 - position)
     code = code_key(sender.session_id)
     u, v, k = (encode(code, vector)[:count] for vector in (e, v, k))
-    times = _row_of if flavour == ROWS else multiply_128
-    delta = sum(element << 4 * place for place, element in enumerate(transfers.delta))
-    assert all(made == own ^ times(factor, delta) for made, own, factor in zip(k, v, u, strict=True))
+
+    def times_delta(factor: int) -> int:
+        return row_of(transfers.delta, factor) if flavour == ROWS else multiply_128(factor, row_of(transfers.delta))
+
+    assert all(made == own ^ times_delta(factor) for made, own, factor in zip(k, v, u, strict=True))
     return Vole(
         u=u,
         v=v,
@@ -189,10 +191,6 @@ def _combined(rows: Sequence[int]) -> list[int]:
             total = multiply_128(total, 2) ^ row
         out.append(total)
     return out
-
-
-def _row_of(factor: int, delta: int) -> int:
-    return sum(multiply(factor, delta >> 4 * place & 15) << 4 * place for place in range(32))
 
 
 def _joined(words: Sequence[int]) -> bytes:

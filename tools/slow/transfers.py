@@ -26,6 +26,7 @@ __all__ = [
     "leaf_digests",
     "multiply",
     "multiply_128",
+    "row_of",
     "stream_of",
     "tmmo",
 ]
@@ -95,6 +96,11 @@ def tmmo(key: bytes, first: int, rows: Sequence[int], choices: Sequence[int], bl
     return out
 
 
+def row_of(delta: Sequence[int], factor: int = 1) -> int:
+    """factor·Δ as a row of 128 bits."""
+    return sum(multiply(factor, element) << 4 * place for place, element in enumerate(delta))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """One batch of transfers: the receiver's message, its rows V, the sender's rows Q."""
@@ -116,7 +122,7 @@ class Batch:
 
     def sender_keys(self, choice: int, words: int) -> list[list[int]]:
         """The key of one choice of each transfer."""
-        shift = sum(multiply(choice, element) << 4 * place for place, element in enumerate(self.delta))
+        shift = row_of(self.delta, choice)
         rows = [row ^ shift for row in self.sent]
         return [
             _words(key, words) for key in tmmo(self.hash_key, self.first, rows, [choice] * len(rows), -(-words // 2))
