@@ -17,11 +17,10 @@ from tools.recipes.record import (
     streams,
     table,
 )
-from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf, oprf_vole, silent_vole
+from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf, oprf_vole
 from tools.slow.frames import Sent, pieces
 from tools.slow.streams import keystream
 from tools.slow.transcript import Frame, numbered
-from tools.slow.transfers import Transfers, row_of
 
 __all__ = ["grouped_sum_run", "hint_run", "oprf_ecdh_run", "oprf_kkrt_run", "oprf_vole_run"]
 
@@ -250,22 +249,18 @@ VOLE_SHOWN: Final = (0, 1, 38, 39)
 @cache
 def _vole() -> tuple[list[Frame], int, list[Json]]:
     exposure, outcome = streams()
-    label = f"oprf-vole {VOLE_BUCKET}"
-    transfers = Transfers(sender=outcome, receiver=exposure, label=label)
-    made = silent_vole.run(
-        transfers, flavour=silent_vole.ELEMENTS, sender=outcome, receiver=exposure, label=label, count=VOLE_BINS
-    )
-    delta = row_of(transfers.delta)
     queries = [hashlib.sha256(b"query %d" % number).digest()[:26] for number in range(VOLE_BINS)]
-    masked = [oprf_vole.masked(SESSION_ID, VOLE_BUCKET, *pair) for pair in zip(queries, made.u, strict=True)]
+    made = oprf_vole.run(receiver=exposure, sender=outcome, queries=queries, bucket=VOLE_BUCKET)
     bins: list[Json] = []
     for index in VOLE_SHOWN:
-        row = oprf_vole.sender_row(made.k[index], delta, masked[index])
+        row = made.rows[index]
         found = [
-            oprf_vole.evaluate(row, delta, SESSION_ID, VOLE_BUCKET, index=index, data=data, output_bytes=VOLE_OUTPUT)
+            oprf_vole.evaluate(
+                row, made.delta, SESSION_ID, VOLE_BUCKET, index=index, data=data, output_bytes=VOLE_OUTPUT
+            )
             for data in (queries[index], queries[index - 1])
         ]
-        assert found[0] == oprf_vole.hash_element(SESSION_ID, VOLE_BUCKET, index, made.v[index], VOLE_OUTPUT)
+        assert found[0] == oprf_vole.hash_element(SESSION_ID, VOLE_BUCKET, index, made.values[index], VOLE_OUTPUT)
         bins.append(
             {
                 "bin": index,
@@ -276,9 +271,7 @@ def _vole() -> tuple[list[Frame], int, list[Json]]:
                 "output_of_the_query_of_the_bin_before": found[1].hex(),
             }
         )
-    sent = [(OUTCOME if own else EXPOSURE, one) for own, one in transfers.messages()]
-    sent += [(EXPOSURE if own else OUTCOME, one) for own, one in made.messages]
-    return numbered([*sent, (EXPOSURE, Sent("oprf.masked", b"".join(masked)))]), delta, bins
+    return numbered((EXPOSURE if own else OUTCOME, one) for own, one in made.messages), made.delta, bins
 
 
 def oprf_vole_frames() -> list[Frame]:

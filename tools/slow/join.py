@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Final, TypeAlias
 
-from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf, oprf_vole, silent_vole
+from tools.slow import base_ot, cuckoo, grouped_sum, hint, kkrt, oprf, oprf_vole
 from tools.slow.frames import Sent, pieces
 from tools.slow.hint import Prf
 from tools.slow.selections import equal, select
 from tools.slow.silent_transfers import SilentTransfers
 from tools.slow.streams import Streams, keystream
-from tools.slow.transfers import Transfers, row_of
+from tools.slow.transfers import Transfers
 
 __all__ = ["Exposure", "Joined", "Outcome", "Shape", "bucket_of", "run"]
 
@@ -239,19 +239,13 @@ def _vole(
     receiver: Streams, sender: Streams, queries: Sequence[bytes], output_bytes: int, bucket: int
 ) -> tuple[Messages, list[bytes], Prf]:
     """Likewise, in profile vole."""
-    session_id, label = receiver.session_id, f"oprf-vole {bucket}"
-    transfers = Transfers(sender=sender, receiver=receiver, label=label)
-    made = silent_vole.run(
-        transfers, flavour=silent_vole.ELEMENTS, sender=sender, receiver=receiver, label=label, count=len(queries)
-    )
-    delta = row_of(transfers.delta)
-    masked = [oprf_vole.masked(session_id, bucket, query, u) for query, u in zip(queries, made.u, strict=True)]
-    answers = [oprf_vole.hash_element(session_id, bucket, at, v, output_bytes) for at, v in enumerate(made.v)]
-    rows = [oprf_vole.sender_row(k, delta, message) for k, message in zip(made.k, masked, strict=True)]
+    session_id = receiver.session_id
+    made = oprf_vole.run(receiver=receiver, sender=sender, queries=queries, bucket=bucket)
+    answers = [oprf_vole.hash_element(session_id, bucket, at, v, output_bytes) for at, v in enumerate(made.values)]
 
     def prf(at: int, point: bytes) -> bytes:
-        return oprf_vole.evaluate(rows[at], delta, session_id, bucket, index=at, data=point, output_bytes=output_bytes)
+        return oprf_vole.evaluate(
+            made.rows[at], made.delta, session_id, bucket, index=at, data=point, output_bytes=output_bytes
+        )
 
-    sent = [(1 if own else 0, message) for own, message in transfers.messages()]
-    sent += [(0 if own else 1, message) for own, message in made.messages]
-    return [*sent, (0, Sent("oprf.masked", b"".join(masked)))], answers, prf
+    return [(0 if own else 1, message) for own, message in made.messages], answers, prf

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from tools.slow import silent_vole
+from tools.slow.frames import Sent
 from tools.slow.kkrt import two_parts
-from tools.slow.transfers import multiply_128
+from tools.slow.streams import Streams
+from tools.slow.transfers import Transfers, multiply_128, row_of
 
-__all__ = ["evaluate", "hash_element", "masked", "point", "sender_row"]
+__all__ = ["Answered", "evaluate", "hash_element", "masked", "point", "run", "sender_row"]
 
 PREFIX_BYTES: Final = 64
 ELEMENT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What both sides hold of a bucket, an element a bin, and what they sent."""
+
+    delta: int
+    rows: list[int]  # w, the sender's
+    values: list[int]  # v, the receiver's: each is hashed to its bin's answer
+    messages: list[tuple[bool, Sent]]  # (whether the receiver sends it, message)
 
 
 def _prefix(label: bytes, session_id: bytes, bucket: int) -> bytes:
@@ -48,3 +63,24 @@ def evaluate(
     """F at one (bin, input), by who holds the sender's row and Δ."""
     element = row ^ multiply_128(point(session_id, bucket, data), delta)
     return hash_element(session_id, bucket, index, element, output_bytes)
+
+
+def run(*, receiver: Streams, sender: Streams, queries: Sequence[bytes], bucket: int) -> Answered:
+    """Both sides of a bucket, a query a bin."""
+    label = f"oprf-vole {bucket}"
+    transfers = Transfers(sender=sender, receiver=receiver, label=label)
+    made = silent_vole.run(
+        transfers, flavour=silent_vole.ELEMENTS, sender=sender, receiver=receiver, label=label, count=len(queries)
+    )
+    delta = row_of(transfers.delta)
+    points = [masked(receiver.session_id, bucket, query, u) for query, u in zip(queries, made.u, strict=True)]
+    return Answered(
+        delta=delta,
+        rows=[sender_row(k, delta, message) for k, message in zip(made.k, points, strict=True)],
+        values=made.v,
+        messages=[
+            *((not own, message) for own, message in transfers.messages()),
+            *made.messages,
+            (True, Sent("oprf.masked", b"".join(points))),
+        ],
+    )
