@@ -41,6 +41,8 @@ __all__ = ["JoinOutput", "JoinParameters", "Oprf", "exposure", "outcome", "traff
 
 _ATTEMPT: Final = struct.Struct("<I")
 _ATTEMPT_MESSAGE: Final = Message(protocol=ProtocolId.SESSION, type=4, step="bins.attempt")
+_BUCKET: Final = "bins.bucket"
+"""Progress that tells which bucket begins, where there are several; the number after the last: none does."""
 _FROM_EXPOSURE: Final = "from exposure"
 _FROM_OUTCOME: Final = "from outcome"
 
@@ -133,7 +135,7 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
     local = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
     for bucket in range(division.count):
         if division.count > 1:
-            yield Progress("bins", bucket, division.count)
+            yield Progress(_BUCKET, bucket, division.count)
         weights, t, z = yield from _decoded(parameters, bucket_lookups(bucket), streams, bucket)
         if bucket == 0:
             ot_sender = yield from sender_setup(streams=streams, label=_FROM_EXPOSURE)
@@ -148,6 +150,8 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
         local += grouped_sum.local_sum(shape=shape, weights=weights, shares=words)  # while the peer encrypts
         yield from sums.add(n_bins=n_bins, weights=weights)
         del weights, words  # a bucket is gone before the next one comes
+    if division.count > 1:
+        yield Progress(_BUCKET, division.count, division.count)
     shares = yield from sums.finish()
     return JoinOutput(shares=shares + local, ot_sender=ot_sender, ot_receiver=ot_receiver)
 
@@ -214,7 +218,7 @@ def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams)
     )
     for bucket in range(division.count):
         if division.count > 1:
-            yield Progress("bins", bucket, division.count)
+            yield Progress(_BUCKET, bucket, division.count)
         targets, masks = yield from _encoded(parameters, bucket_rows, streams, bucket)
         if bucket == 0:
             ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_EXPOSURE)
@@ -228,6 +232,8 @@ def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams)
             yield from sums.setup()
         yield from sums.add(words)
         del words  # a bucket is gone before the next one comes
+    if division.count > 1:
+        yield Progress(_BUCKET, division.count, division.count)
     shares = yield from sums.finish()
     return JoinOutput(shares=shares, ot_sender=ot_sender, ot_receiver=ot_receiver)
 

@@ -194,7 +194,7 @@ def receiver(*, streams: Streams, label: str, length: int) -> Protocol[VoleRecei
     """
     transfers = yield from ot.receiver_setup(streams=streams, label=label)
     u = np.empty((length, 2), dtype=np.uint64)
-    v = yield from _receive(transfers, _ELEMENTS, u, streams=streams, label=label, report=True)
+    v = yield from _receive(transfers, _ELEMENTS, u, streams=streams, label=label)
     return VoleReceiver(u=u, v=v)
 
 
@@ -210,7 +210,7 @@ def sender(*, streams: Streams, label: str, length: int) -> Protocol[VoleSender]
         PeerError: a message of the peer is malformed, or does not pass the checks of `ot`.
     """
     transfers = yield from ot.sender_setup(streams=streams, label=label)
-    k = yield from _send(transfers, _ELEMENTS, streams=streams, label=label, count=length, report=True)
+    k = yield from _send(transfers, _ELEMENTS, streams=streams, label=label, count=length)
     delta = (transfers.delta[0::2] | transfers.delta[1::2] << np.uint8(4)).tobytes()
     return VoleSender(delta=delta, k=k)
 
@@ -272,7 +272,7 @@ class _Asked:
 
 
 def _receive(
-    transfers: OtReceiver, flavour: _Flavour, u: Bytes | Words, *, streams: Streams, label: str, report: bool = False
+    transfers: OtReceiver, flavour: _Flavour, u: Bytes | Words, *, streams: Streams, label: str
 ) -> Protocol[Words]:
     """Fills u and returns v, asking for some batches ahead."""
     v = np.empty((len(u), 2), dtype=np.uint64)
@@ -287,8 +287,7 @@ def _receive(
         start, stop = asked.batch.start, asked.batch.stop
         elements, encoded = flavour.encode(code, asked, leaves)
         u[start:stop], v[start:stop] = elements[: stop - start], encoded[: stop - start]
-        if report:
-            yield Progress(_STEP, stop, len(u))
+        yield Progress(_STEP, stop, len(u))
     return v
 
 
@@ -328,17 +327,14 @@ def _rebuild(asked: _Asked, streams: Streams) -> Protocol[Words]:
     return _kernels.pprf_reconstruct(asked.bits, tree_keys(streams, batch.label), sums, words)
 
 
-def _send(
-    transfers: OtSender, flavour: _Flavour, *, streams: Streams, label: str, count: int, report: bool = False
-) -> Protocol[Words]:
+def _send(transfers: OtSender, flavour: _Flavour, *, streams: Streams, label: str, count: int) -> Protocol[Words]:
     """Returns k."""
     k = np.empty((count, 2), dtype=np.uint64)
     code = code_key(streams)
     for batch in _batches(flavour, count, label):
         leaves = yield from _answer(transfers, batch, streams)
         k[batch.start : batch.stop] = _kernels.expand_convolute(code, leaves)[: batch.stop - batch.start]
-        if report:
-            yield Progress(_STEP, batch.stop, count)
+        yield Progress(_STEP, batch.stop, count)
     return k
 
 

@@ -268,7 +268,7 @@ def test_a_full_bucket_is_no_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
         streams=Streams(seed=bytes(32), session_id=SESSION),
     )
     events = [next(protocol) for _ in range(3)]
-    assert events[:2] == [Progress("bins", 0, 4096), Progress("bins", 0, 4)] and isinstance(events[2], Send)
+    assert events[:2] == [Progress("bins", 0, 4096), Progress("bins.bucket", 0, 4)] and isinstance(events[2], Send)
 
 
 def one_weight_a_row(keys: NDArray[np.uint8]) -> Lookups:
