@@ -113,7 +113,9 @@ def read_protocol(table: Table) -> ProtocolChoice:
     profile = Profile(table.optional_text("profile") or "ecdh")
     rows = Table(table.key("max_rows"), "protocol.max_rows", table.table("max_rows"))
     return ProtocolChoice(
-        profile=profile, max_rows_exposure=_rows(rows, "exposure"), max_rows_outcome=_rows(rows, "outcome")
+        profile=profile,
+        max_rows_exposure=rows.integer("exposure", least=1, most=MAX_ROWS),
+        max_rows_outcome=rows.integer("outcome", least=1, most=MAX_ROWS),
     )
 
 
@@ -153,10 +155,3 @@ def _identifier(table: Table) -> Identifier:
     if version is not None and not re.fullmatch("[0-9]{8}", version, re.ASCII):
         raise table.fault("version", "expected eight digits, such as '20230330'")
     return Identifier(type=kind, rule=rule, country=country, hash=table.optional_text("hash"), version=version)
-
-
-def _rows(table: Table, name: str) -> int:
-    rows = table.integer(name, least=1, most=2**40)
-    if rows > MAX_ROWS:
-        raise table.fault(name, f"at most {MAX_ROWS} rows a side can be joined, {rows} found")
-    return rows

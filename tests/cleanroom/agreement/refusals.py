@@ -457,10 +457,13 @@ REFUSALS: dict[str, tuple[list[tuple[str, str]], str]] = {
     # protocol
     "profile unknown": ([("[protocol]", '[protocol]\nprofile = "psi"')], "protocol.profile: expected one of ecdh"),
     "rows missing": ([("exposure = 16384, ", "")], "protocol.max_rows.exposure: is missing"),
-    "rows zero": ([("exposure = 16384", "exposure = 0")], "protocol.max_rows.exposure: expected an integer from 1"),
+    "rows zero": (
+        [("exposure = 16384", "exposure = 0")],
+        "protocol.max_rows.exposure: expected an integer from 1 to 16777216, found 0",
+    ),
     "rows too many": (
         [("outcome = 1000000", "outcome = 16777217")],
-        "protocol.max_rows.outcome: at most 16777216 rows a side can be joined, 16777217 found",
+        "protocol.max_rows.outcome: expected an integer from 1 to 16777216, found 16777217",
     ),
     "rows of a third side": (
         [("exposure = 16384", "exposure = 16384, other = 1")],
