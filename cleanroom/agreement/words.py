@@ -19,6 +19,7 @@ from cleanroom.agreement.model import (
     Noise,
     PartyEntry,
     Period,
+    Profile,
     Role,
 )
 from cleanroom.agreement.sampling import sampling_lines
@@ -34,6 +35,11 @@ _CREDIT_RULES = {
     "linear": "equal shares",
     "position": "40 % to the first, 40 % to the last, the rest shared by those between",
     "time_decay": "a touch's weight halves for every",
+}
+_PROFILES = {
+    Profile.ECDH: "an oblivious PRF on an elliptic curve (RFC 9497), which takes the most time",
+    Profile.KKRT: "an oblivious PRF by transfer extension (ePrint 2016/799), which takes the least time",
+    Profile.VOLE: "an oblivious PRF by silent vector OLE (ePrint 2022/320), which takes the fewest bytes",
 }
 
 
@@ -102,6 +108,11 @@ def _frame(agreement: Agreement) -> list[str]:
         data = "who was touched, when, in which group" if entry.role is Role.EXPOSURE else "who did what, when"
         side = f"{entry.name} is the {entry.role.value} side: it holds {data}"
         lines.append(f"{side}; certificate SHA-256 {entry.fingerprint.hex()}")
+    profile = agreement.protocol.profile
+    lines.append(
+        f"rows are joined with profile {profile.value}: {_PROFILES[profile]}; the profile decides what a run costs, "
+        "not what anybody learns"
+    )
     return lines
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cleanroom.agreement.model import Label, Period
+from cleanroom.agreement.model import Label, Period, Profile
 from cleanroom.agreement.words import describe
 from cleanroom.errors import AgreementError
 from tests.cleanroom.agreement.samples import Desk
@@ -28,6 +28,18 @@ def test_every_metric_is_explained(desk: Desk) -> None:
     assert f"gmv_30d: the sum of amount over events of kind order within 30d {touch}, {money}" in counted
     assert "known: people of the group whom the outcome side knows at all" in counted
     assert "people are matched by id; a run stops if more than 1 % of a file's identifiers are unusable" in counted
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_the_profile_is_named(desk: Desk, profile: Profile) -> None:
+    text = describe(desk.load(("[protocol]", f'[protocol]\nprofile = "{profile.value}"')))
+    frame = _sections(text)["Agreement complete-journey-2017"]
+    assert f"rows are joined with profile {profile.value}: an oblivious PRF" in frame
+    assert not any(f"profile {other.value}" in text for other in Profile if other is not profile)
+
+
+def test_an_agreement_without_a_profile_means_ecdh(desk: Desk) -> None:
+    assert "profile ecdh: " in describe(desk.load())
 
 
 def test_the_last_touch_is_called_so(desk: Desk) -> None:
