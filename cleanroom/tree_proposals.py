@@ -38,7 +38,7 @@ class TreeCost:
     """What a tree needs on this side, and what a run with it would cost.
 
     `partner_rows` and what builds on it, `run_seconds` and `run_bytes`, rest on the model of the partner's side; the
-    latter two are None where a bound is more than any agreement allows.
+    latter two are None where a bound, this side's or else the partner's, is more than any agreement allows.
     """
 
     tree: tuple[int, ...]

@@ -11,6 +11,7 @@ import click
 
 from cleanroom.agreement import Agreement, Role, load_agreement
 from cleanroom.agreement.durations import MAX_TICKS, tree_fault
+from cleanroom.agreement.sections import MAX_ROWS
 from cleanroom.check import CheckedData, check_data
 from cleanroom.cli.output import echo_result, json_option
 from cleanroom.data import IdentifierQuality, load_binding
@@ -132,7 +133,8 @@ def _tree_lines(agreement: Agreement, checked: CheckedData) -> list[str]:
             notes.append(f"proposal {entry.proposal}")
         run = f"{'-':>9}{'-':>9}"
         if entry.run_seconds is None or entry.run_bytes is None:
-            notes.append("more than an agreement allows")
+            whose = "this side's bound" if entry.bound > MAX_ROWS else "the partner's bound, by the model,"
+            notes.append(f"{whose} is more than an agreement allows")
         else:
             run = f"{entry.run_seconds:>9.1f}{entry.run_bytes / 1e6:>9.0f}"
         lines.append(

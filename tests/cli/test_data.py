@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cleanroom.agreement import Role
+from cleanroom.check import check_data
+from cleanroom.cli.data import _tree_lines
+from cleanroom.data import load_binding
+from cleanroom.drive import silent
 from tests.cli.world import PARTIES, Ended, Scene
 
 
@@ -174,6 +180,26 @@ def test_with_instants_the_tree_is_unused(scene: Scene) -> None:
     assert "time.tree is unused" in check(scene, "media").stdout
     ended = check(scene, "media", "--tree", "1,2")
     assert (ended.code, ended.line) == (2, "--tree: this agreement does not use time.tree")
+
+
+def test_a_bound_that_no_agreement_allows_is_said_to_be_whose_it_is(scene: Scene) -> None:
+    scene.agree(signers=(), rows_exposure=str(1 << 24))
+    (line,) = [line for line in check(scene, "shop", "--tree", "1,2").stdout.splitlines() if "[1, 2]: " in line]
+    assert "[1, 2]: fits, " in line
+    assert line.endswith(", the partner's bound, by the model, is more than an agreement allows")
+    assert line.split()[3:5] == ["-", "-"]
+
+
+def test_an_own_bound_that_no_agreement_allows_does_not_fit(scene: Scene) -> None:
+    scene.agree(signers=())
+    agreement, binding = scene.agreement(), load_binding(scene.root / "media.toml")
+    checked = check_data(agreement, role=Role.EXPOSURE, binding=binding, progress=silent)
+    much = replace(
+        checked.trees[0], rows=(1 << 24) + 1, bound=1 << 25, fits=False, partner_rows=1 << 25,
+        run_seconds=None, run_bytes=None, proposal=None,
+    )  # fmt: skip
+    line = _tree_lines(agreement, replace(checked, trees=(much,)))[2]
+    assert line.endswith(": does not fit, the agreement's, this side's bound is more than an agreement allows")
 
 
 def test_a_party_that_the_agreement_does_not_name(scene: Scene) -> None:
