@@ -19,7 +19,7 @@ from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.data.binding import Binding
 from cleanroom.data.columns import Field, distinct_texts_of
-from cleanroom.data.rows import Words, differs, keys_of, words_of
+from cleanroom.data.rows import Words, differs, keys_of
 from cleanroom.data.source import Stretch
 from cleanroom.data.spill import Spill
 from cleanroom.errors import DataError
@@ -120,8 +120,7 @@ class Accounts:
         """Keys under one identifier, n × 2 words, and the status of each."""
         texts, rows = distinct_texts_of(stretch.fields[name])
         people = self._keys[name](texts)
-        keys = words_of(people.keys)
-        return (keys, people.status) if rows is None else (keys[rows], people.status[rows])
+        return (people.words, people.status) if rows is None else (people.words[rows], people.status[rows])
 
 
 def held_by(owner: NDArray[np.int64], time: Words, held: Words) -> Words:
@@ -199,5 +198,5 @@ def text_keys_of(column: Field, tag: str) -> Words:
     """
     values, rows = distinct_texts_of(column)
     texts = Texts.of(values)
-    keys = words_of(_kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=tag)[0])
+    keys, _ = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=tag)
     return keys if rows is None else keys[rows]

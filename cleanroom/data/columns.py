@@ -110,7 +110,11 @@ def texts_of(column: Field) -> pa.StringArray:
         return values.cast(pa.string())
     if not is_text(kind):
         raise column.fault("expected text or whole numbers, found another type")
-    binary = values.cast(pa.binary())
+    text = values if kind == pa.string() else values.cast(pa.binary()).view(pa.string())
+    parts = Texts.of(text)
+    if _kernels.is_utf8(parts.offsets, parts.data, parts.valid):
+        return text
+    binary = text.view(pa.binary())
     try:
         return binary.cast(pa.string())
     except pa.ArrowException:

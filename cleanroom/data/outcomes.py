@@ -36,7 +36,6 @@ from cleanroom.data.rows import (
     keys_of,
     signed_of,
     signed_word,
-    words_of,
     zone_of,
 )
 from cleanroom.data.source import Stretch, stretches
@@ -329,7 +328,7 @@ def _event_ids(column: Field) -> Words:
     """Digests of event ids as n × 2 words; zero where there is none."""
     numbers = integers_of(column)
     if numbers is not None:
-        return words_of(_kernels.number_keys(*numbers, tag="event_id"))
+        return _kernels.number_keys(*numbers, tag="event_id")
     return text_keys_of(column, "event_id")
 
 

@@ -25,10 +25,19 @@ MALFORMED: Final = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
-    """Who n identifiers name: keys n × 16 bytes (zero where not valid), status n (VALID, NULL or MALFORMED)."""
+    """Who n identifiers name.
 
-    keys: NDArray[np.uint8] = field(repr=False)
+    words: n × 2, a key as two words whose order is that of its 16 bytes, zero where not valid; status: n (VALID, NULL
+    or MALFORMED).
+    """
+
+    words: NDArray[np.uint64] = field(repr=False)
     status: NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def keys(self) -> NDArray[np.uint8]:
+        """The keys as bytes, n × 16."""
+        return self.words.astype(">u8").view(np.uint8).reshape(-1, PERSON_BYTES)
 
 
 class PersonKeys:
@@ -48,7 +57,7 @@ class PersonKeys:
         """Digests n identifiers; null and malformed ones are statuses, never errors."""
         texts = Texts.of(values)
         rule = self._rule
-        keys, status = _kernels.person_keys(
+        words, status = _kernels.person_keys(
             texts.offsets,
             texts.data,
             texts.valid,
@@ -57,4 +66,4 @@ class PersonKeys:
             country=rule.country,
             form=rule.hash,
         )
-        return People(keys, status)
+        return People(words, status)

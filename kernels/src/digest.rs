@@ -7,9 +7,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use std::io::Write;
 
-use crate::lanes::{compress, digests, pad, spread, BLOCK_BYTES, LANES, START};
+use crate::lanes::{compress, pad, spread, BLOCK_BYTES, LANES, START};
+use crate::messages::Messages;
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
 use crate::rows::{bad, in_row_order, matrix};
 use crate::sort::Keyed;
@@ -123,88 +123,45 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
     Ok(Rule { kind, country, form })
 }
 
-type Keys<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray1<u8>>);
+type Keys<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<u8>>);
 
-/// Digests n texts: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes, where `form` appends the form
-/// of a text and returns VALID; keys of other statuses are zero.
+/// Digests n texts: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes as two words, where `form`
+/// appends the form of a text and returns VALID; keys of other statuses are zero.
 fn keys_of<'py, F>(py: Python<'py>, count: usize, label: &[u8], tag: &str, form: F) -> PyResult<Keys<'py>>
 where
     F: Fn(usize, &mut Vec<u8>) -> u8 + Sync,
 {
     let length = u8::try_from(tag.len()).map_err(|_| bad("a tag has at most 255 bytes"))?;
     let head = [label, &[length], tag.as_bytes()].concat();
-    let mut keys = vec![0u8; count * KEY_BYTES];
+    let mut keys = vec![[0u64; 2]; count];
     let mut status = vec![VALID; count];
     py.detach(|| {
-        keys.par_chunks_mut(TASK_ROWS * KEY_BYTES).zip(status.par_chunks_mut(TASK_ROWS)).enumerate().for_each(
+        keys.par_chunks_mut(TASK_ROWS).zip(status.par_chunks_mut(TASK_ROWS)).enumerate().for_each(
             |(task, (keys, status))| {
-                let mut batch = Batch::new(&head);
+                let mut messages = Messages::new(&head);
                 for (index, status) in status.iter_mut().enumerate() {
-                    *status = form(task * TASK_ROWS + index, batch.next());
+                    *status = form(task * TASK_ROWS + index, messages.next());
                     if *status == VALID {
-                        batch.keep(index, keys);
+                        messages.keep(index, keys);
                     }
                 }
-                batch.write(keys);
+                messages.finish(keys);
             },
         );
     });
-    Ok((matrix(py, keys, KEY_BYTES)?, status.into_pyarray(py)))
+    Ok((matrix(py, keys.into_flattened(), 2)?, status.into_pyarray(py)))
 }
 
 /// The status that `form` gives a text, or what is wrong with it.
 fn with_text(texts: &Texts<'_>, index: usize, form: impl FnOnce(&str) -> u8) -> u8 {
-    match texts.get(index).map(std::str::from_utf8) {
+    match texts.text(index) {
         None => NULL,
-        Some(Err(_)) => MALFORMED,
-        Some(Ok(text)) => form(text),
+        Some(None) => MALFORMED,
+        Some(Some(text)) => form(text),
     }
 }
 
-/// Messages that wait until there are sixteen to digest.
-struct Batch<'a> {
-    head: &'a [u8],
-    scratch: Vec<u8>, // the form of the text at hand
-    messages: [Vec<u8>; LANES],
-    places: [usize; LANES],
-    held: usize,
-}
-
-impl<'a> Batch<'a> {
-    fn new(head: &'a [u8]) -> Self {
-        Batch { head, scratch: Vec::new(), messages: Default::default(), places: [0; LANES], held: 0 }
-    }
-
-    /// Where the form of the next text goes.
-    fn next(&mut self) -> &mut Vec<u8> {
-        self.scratch.clear();
-        &mut self.scratch
-    }
-
-    /// Keeps that form for the key at `place`.
-    fn keep(&mut self, place: usize, keys: &mut [u8]) {
-        let message = &mut self.messages[self.held];
-        message.clear();
-        message.extend_from_slice(self.head);
-        message.extend_from_slice(&self.scratch);
-        self.places[self.held] = place;
-        self.held += 1;
-        if self.held == LANES {
-            self.write(keys);
-        }
-    }
-
-    fn write(&mut self, keys: &mut [u8]) {
-        let views = self.messages.each_ref().map(Vec::as_slice);
-        let found = digests(&START, 0, &views[..self.held]);
-        for (place, digest) in self.places[..self.held].iter().zip(found) {
-            keys[place * KEY_BYTES..(place + 1) * KEY_BYTES].copy_from_slice(&digest[..KEY_BYTES]);
-        }
-        self.held = 0;
-    }
-}
-
-/// People named by texts (offsets n + 1, data, valid n): n × 16 bytes and a status each (0, 1 null, 2 malformed).
+/// People named by texts (offsets n + 1, data, valid n): n × 2 words and a status each (0, 1 null, 2 malformed).
 #[pyfunction]
 #[pyo3(signature = (offsets, data, valid, *, kind, rule, country, form))]
 #[allow(clippy::too_many_arguments)] // four of them are the rule
@@ -230,7 +187,7 @@ fn person_keys<'py>(
     })
 }
 
-/// Trimmed texts (offsets n + 1, data, valid n): n × 16 bytes and a status each (0, or 1 for null and empty).
+/// Trimmed texts (offsets n + 1, data, valid n): n × 2 words and a status each (0, or 1 for null and empty).
 #[pyfunction]
 #[pyo3(signature = (offsets, data, valid, *, tag))]
 fn text_keys<'py>(
@@ -253,7 +210,21 @@ fn text_keys<'py>(
     })
 }
 
-/// Keys of whole numbers in decimal, as `text_keys` of that text: n × 16 bytes; zero where not valid.
+/// Appends a number as it is written.
+fn decimal(value: i64, out: &mut Vec<u8>) {
+    let (mut digits, mut first, mut rest) = ([b'0'; 20], 20, value.unsigned_abs());
+    while first == 20 || rest > 0 {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+/// Keys of whole numbers in decimal, as `text_keys` of that text: n × 2 words; zero where not valid.
 #[pyfunction]
 #[pyo3(signature = (values, valid, *, tag))]
 fn number_keys<'py>(
@@ -261,7 +232,7 @@ fn number_keys<'py>(
     values: PyReadonlyArray1<'py, i64>,
     valid: PyReadonlyArray1<'py, bool>,
     tag: &str,
-) -> PyResult<Bound<'py, PyArray2<u8>>> {
+) -> PyResult<Bound<'py, PyArray2<u64>>> {
     let (values, valid) = (in_row_order(&values, "values")?, in_row_order(&valid, "valid")?);
     if values.len() != valid.len() {
         return Err(bad("each value is valid or not"));
@@ -270,8 +241,7 @@ fn number_keys<'py>(
         if !valid[index] {
             return NULL;
         }
-        // a write to a Vec does not fail
-        let _ = write!(form, "{}", values[index]);
+        decimal(values[index], form);
         VALID
     })?;
     Ok(keys)

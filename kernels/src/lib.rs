@@ -18,6 +18,7 @@ mod kkrt;
 mod lanes;
 mod lookups;
 mod merkle;
+mod messages;
 mod normalise;
 mod okvs;
 mod oprf;
@@ -54,6 +55,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     cuckoo::register(module)?;
     rlwe::register(module)?;
     digest::register(module)?;
+    text::register(module)?;
     parse::register(module)?;
     sort::register(module)?;
     keyed::register(module)?;

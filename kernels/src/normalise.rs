@@ -94,7 +94,11 @@ fn trimmed(character: char) -> bool {
 }
 
 pub fn trim(text: &str) -> &str {
-    text.trim_matches(trimmed)
+    match text.as_bytes() {
+        // nearly all values; the general way decodes characters
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim_matches(trimmed),
+    }
 }
 
 /// Appends the shared form of `text` to the empty `out`.

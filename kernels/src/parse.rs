@@ -50,8 +50,7 @@ where
 }
 
 fn text_of<'a>(texts: &Texts<'a>, index: usize) -> Result<&'a [u8], u8> {
-    let bytes = texts.get(index).ok_or(NULL)?;
-    let text = trim(std::str::from_utf8(bytes).map_err(|_| MALFORMED)?);
+    let text = trim(texts.text(index).ok_or(NULL)?.ok_or(MALFORMED)?);
     if text.is_empty() {
         return Err(NULL);
     }

@@ -105,7 +105,20 @@ def test_text_keys_agree_with_reference() -> None:
     keys, status = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")
     assert status.tolist() == [0, 0, 1, 1, 0]
     for index, text in ((0, "basket 1"), (1, "basket 1"), (4, "é")):
-        assert keys[index].tobytes() == text_key(tag="event_id", text=text)
+        assert keys[index].astype(">u8").tobytes() == text_key(tag="event_id", text=text)
+
+
+def test_texts_that_are_no_utf_8_stand_alone() -> None:
+    """A bad entry is malformed and spoils no other, whole characters of neighbours included."""
+    pieces = [b"ab", "\u4f1a".encode()[:1], "\u4f1a".encode()[1:], "\u4f1a".encode(), b"\xff", b""]
+    for count in range(1, len(pieces) + 1):
+        texts = Texts.of(pa.array(pieces[:count], pa.binary()).view(pa.string()))
+        keys, status = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")
+        assert status.tolist() == [VALID, MALFORMED, MALFORMED, VALID, MALFORMED, NULL][:count]
+        assert keys.any(axis=1).tolist() == [word == VALID for word in status.tolist()]
+        assert _kernels.is_utf8(texts.offsets, texts.data, texts.valid) == (count == 1)
+    whole = Texts.of(pa.array(["ab", "\u4f1a", None]).slice(1))
+    assert _kernels.is_utf8(whole.offsets, whole.data, whole.valid)
 
 
 def test_keys_of_numbers_are_those_of_their_texts() -> None:
