@@ -76,14 +76,14 @@ macro_rules! with_avx2 {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,bmi1,bmi2")]
             fn wide $(<const $size: usize>)? ($($argument: $kind),*) $(-> $result)? {
-                $body($($argument),*)
+                $body$(::<$size>)?($($argument),*)
             }
             #[cfg(target_arch = "x86_64")]
             if $crate::instructions::instructions().avx2 {
                 // SAFETY: the instructions are there.
-                return unsafe { wide($($argument),*) };
+                return unsafe { wide$(::<$size>)?($($argument),*) };
             }
-            $body($($argument),*)
+            $body$(::<$size>)?($($argument),*)
         }
     };
 }

@@ -1,34 +1,33 @@
 //! Random-band OKVS (Bienstock, Patel, Seo, Yeo, ePrint 2023/903): a linear system with 256-bit bands.
 //!
-//! A key is a row of the system: a first column and `band` coefficients. Rows sorted by first column are eliminated
-//! as they come and solved from the last column back; columns that no row claims keep bytes of the fill stream. Band,
-//! values and table stay together in memory, so both ways are linear in time and stream through the caches.
+//! A key is a row of the system: a first column and `band` coefficients. Rows are brought together by stretches of
+//! columns, eliminated there and solved from the last column back; columns that no row claims keep bytes of the fill
+//! stream. Band, values and table stay together in memory, so both ways are linear in time.
 
 use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
+mod solve;
+mod stretches;
 mod window;
 
 use crate::cuckoo::{reduce, word_at};
 use crate::instructions::with_avx2;
 use crate::lanes;
 use crate::rows::{bad, in_row_order, matrix};
-use crate::wipe::Wiped;
-use window::Window;
+use solve::solve;
+use stretches::Stretches;
+use window::{by_lanes, Lanes, Window};
 
 const LABEL: &[u8; 7] = b"okvs/v1";
 const SEED_BYTES: usize = 16;
 const FILL_KEY_BYTES: usize = 32;
 const BAND_WORDS: usize = 4;
 const MAX_BAND: usize = 64 * BAND_WORDS;
-/// Rows that one task hashes or decodes: some hundreds of microseconds of work.
+/// Rows whose first columns one task hashes: some tens of microseconds of work.
 const TASK_ROWS: usize = 1024;
-/// Rows whose bands are hashed, and whose values are gathered, ahead of the elimination: they stay in the second cache.
-const AHEAD_ROWS: usize = 1 << 14;
 
 type Band = [u64; BAND_WORDS];
 
@@ -109,168 +108,83 @@ fn write_bands(seed: &[u8], keys: &[u8], width: usize, rows: &[u32], shape: Shap
 }
 
 /// The number of zeros before the first one, if there is a one.
+#[inline(always)]
 fn leading_column(band: &Band) -> Option<usize> {
     let word = band.iter().position(|&word| word != 0)?;
     Some(64 * word + band[word].trailing_zeros() as usize)
 }
 
+#[inline(always)]
 fn shift_down(band: &Band, by: usize) -> Band {
     let (words, bits) = (by / 64, by % 64);
-    let mut out = [0u64; BAND_WORDS];
-    for (index, out) in out.iter_mut().enumerate().take(BAND_WORDS - words) {
-        let low = band[index + words] >> bits;
-        let high = band.get(index + words + 1).map_or(0, |&word| if bits == 0 { 0 } else { word << (64 - bits) });
-        *out = low | high;
+    let mut band = *band;
+    for _ in 0..words {
+        band = [band[1], band[2], band[3], 0];
     }
-    out
+    let next = [band[1], band[2], band[3], 0];
+    std::array::from_fn(|index| band[index] >> bits | next[index] << 1 << (63 - bits))
 }
 
-/// First columns of all keys, and the keys' order by first column, equal ones in the order given.
-fn sort_by_start(seed: &[u8], keys: &[u8], width: usize, shape: Shape) -> (Vec<u32>, Vec<u32>) {
-    let rows = keys.len() / width;
-    let mut starts = vec![0u32; rows];
+/// First columns of all keys.
+fn first_columns(seed: &[u8], keys: &[u8], width: usize, shape: Shape) -> Vec<u32> {
+    let mut starts = vec![0u32; keys.len() / width];
     starts.par_chunks_mut(TASK_ROWS).zip(keys.par_chunks(TASK_ROWS * width)).for_each(|(starts, keys)| {
         write_starts(seed, keys, width, shape, starts);
     });
-    let mut next = vec![0u32; shape.starts + 1];
-    for &start in &starts {
-        next[start as usize + 1] += 1;
-    }
-    for index in 0..shape.starts {
-        next[index + 1] += next[index];
-    }
-    let mut order = vec![0u32; rows];
-    for (row, &start) in starts.iter().enumerate() {
-        order[next[start as usize] as usize] = row as u32;
-        next[start as usize] += 1;
-    }
-    (starts, order)
-}
-
-/// The fill stream as little-endian words: every position that no row decides holds its bytes.
-fn fill(out: &mut [u64], key: &[u8; FILL_KEY_BYTES]) {
-    let mut generator = Wiped::new(ChaCha20Rng::from_seed(*key));
-    let mut bytes = Zeroizing::new(vec![0u8; 8 << 13]);
-    for out in out.chunks_mut(1 << 13) {
-        let bytes = &mut bytes[..8 * out.len()];
-        generator.fill_bytes(bytes);
-        for (out, bytes) in out.iter_mut().zip(bytes.chunks_exact(8)) {
-            *out = word_at(bytes, 0);
-        }
-    }
-}
-
-/// Solves the system in place; false if some row depends on the others.
-fn solve(out: &mut [u64], seed: &[u8], keys: &[u8], width: usize, values: &[u64], shape: Shape) -> bool {
-    let words = shape.words;
-    let (starts, order) = sort_by_start(seed, keys, width, shape);
-    // The row that claims a column, its first coefficient at bit 0; all zero: no row claims it.
-    let mut claimed: Vec<Band> = vec![[0; BAND_WORDS]; shape.columns()];
-    let mut gathered = Zeroizing::new(vec![0u64; AHEAD_ROWS.min(order.len()) * words]);
-    let mut bands: Vec<Band> = vec![[0; BAND_WORDS]; AHEAD_ROWS.min(order.len())];
-    for order in order.chunks(AHEAD_ROWS) {
-        let (bands, gathered) = (&mut bands[..order.len()], &mut gathered[..order.len() * words]);
-        bands
-            .par_chunks_mut(TASK_ROWS)
-            .zip(gathered.par_chunks_mut(TASK_ROWS * words))
-            .zip(order.par_chunks(TASK_ROWS))
-            .for_each(|((bands, gathered), order)| {
-                // rows lie in no order here: read one after the other, their cache misses overlap
-                for (own, &row) in gathered.chunks_exact_mut(words).zip(order) {
-                    own.copy_from_slice(&values[row as usize * words..(row as usize + 1) * words]);
-                }
-                write_bands(seed, keys, width, order, shape, bands);
-            });
-        if !eliminate(out, &mut claimed, bands, gathered, order, &starts, words) {
-            return false;
-        }
-    }
-    substitute(out, &mut claimed, words);
-    true
+    starts
 }
 
 with_avx2! {
-    fn eliminate(
-        out: &mut [u64], claimed: &mut [Band], bands: &[Band], values: &mut [u64], order: &[u32], starts: &[u32],
-        words: usize,
-    ) -> bool = eliminate_body
-}
-
-/// Brings rows, in the order of their first columns, to where no row before them has its first coefficient.
-#[inline(always)]
-fn eliminate_body(
-    out: &mut [u64],
-    claimed: &mut [Band],
-    bands: &[Band],
-    values: &mut [u64],
-    order: &[u32],
-    starts: &[u32],
-    words: usize,
-) -> bool {
-    for ((&row, &band), value) in order.iter().zip(bands).zip(values.chunks_exact_mut(words)) {
-        let (mut band, mut column) = (band, starts[row as usize] as usize);
-        loop {
-            let Some(zeros) = leading_column(&band) else { return false };
-            band = shift_down(&band, zeros);
-            column += zeros;
-            let solved = &mut out[column * words..(column + 1) * words];
-            let holder = &mut claimed[column];
-            if holder[0] & 1 == 0 {
-                *holder = band;
-                solved.copy_from_slice(value);
-                break;
-            }
-            for (band, holder) in band.iter_mut().zip(holder) {
-                *band ^= *holder;
-            }
-            for (value, solved) in value.iter_mut().zip(solved) {
-                *value ^= *solved;
-            }
-        }
-    }
-    true
-}
-
-with_avx2! {
-    fn substitute(out: &mut [u64], claimed: &mut [Band], words: usize) = substitute_body
-}
-
-/// Solves from the last column back.
-#[inline(always)]
-fn substitute_body(out: &mut [u64], claimed: &mut [Band], words: usize) {
-    let mut window = Window::new(words);
-    let mut value = Zeroizing::new(vec![0u64; words]);
-    for (column, band) in claimed.iter_mut().enumerate().rev() {
-        if band[0] & 1 == 1 {
-            band[0] ^= 1;
-            let own = column * words..(column + 1) * words;
-            value.copy_from_slice(&out[own.clone()]);
-            window.add_product(&mut value, band, column, out);
-            out[own].copy_from_slice(&value);
-        }
-        if Window::begins_group(column) {
-            window.fill(Window::group_of(column), out);
-        }
-    }
-}
-
-with_avx2! {
-    fn decode_rows(out: &mut [u64], bands: &[Band], columns: &[u32], table: &[u64], words: usize) = decode_rows_body
+    fn decode_rows<const L: usize>(
+        out: &mut [u64], bands: &[Band], columns: &[u32], table: &[u64], words: usize, offset: usize,
+    ) = decode_rows_body
 }
 
 /// Decodes rows in the order of their first columns.
 #[inline(always)]
-fn decode_rows_body(out: &mut [u64], bands: &[Band], columns: &[u32], table: &[u64], words: usize) {
-    let mut window = Window::new(words);
+fn decode_rows_body<const L: usize>(
+    out: &mut [u64],
+    bands: &[Band],
+    columns: &[u32],
+    table: &[u64],
+    words: usize,
+    offset: usize,
+) {
+    let lanes = Lanes::<L> { words, offset };
+    let mut window = Window::new(lanes);
     let mut filled = 0; // groups below it have been filled, or are before all rows
-    for ((sum, band), &column) in out.chunks_exact_mut(words).zip(bands).zip(columns) {
-        let groups = Window::groups_of(column as usize);
+    for (row, (band, &column)) in bands.iter().zip(columns).enumerate() {
+        let groups = Window::<L>::groups_of(column as usize);
         filled = filled.max(groups.start);
         for group in filled..groups.end {
             window.fill(group, table);
         }
         filled = filled.max(groups.end);
-        window.add_product(sum, band, column as usize, table);
+        if let Some(sum) = lanes.of_mut(out, row) {
+            window.add_product(sum, band, column as usize, table);
+        }
+    }
+}
+
+/// Decodes keys n × `width` bytes to n × w words.
+fn decode(out: &mut [u64], seed: &[u8], keys: &[u8], width: usize, table: &[u64], shape: Shape) {
+    let words = shape.words;
+    let stretches = Stretches::of(&first_columns(seed, keys, width, shape), shape.columns());
+    let decoded: Vec<(Vec<u32>, Zeroizing<Vec<u64>>)> = (0..stretches.count())
+        .into_par_iter()
+        .map(|stretch| {
+            let (columns, order) = stretches.sorted(stretch);
+            let mut bands = vec![[0; BAND_WORDS]; order.len()];
+            write_bands(seed, keys, width, &order, shape, &mut bands);
+            let mut sums = Zeroizing::new(vec![0; order.len() * words]);
+            by_lanes!(words, decode_rows(&mut sums, &bands, &columns, table, words));
+            (order, sums)
+        })
+        .collect();
+    for (order, sums) in decoded {
+        for (sum, row) in sums.chunks_exact(words).zip(order) {
+            out[row as usize * words..][..words].copy_from_slice(sum);
+        }
     }
 }
 
@@ -297,8 +211,9 @@ fn okvs_encode<'py>(
     }
     let mut out = vec![0u64; shape.columns() * words];
     let solved = py.detach(|| {
-        fill(&mut out, &fill_key);
-        solve(&mut out, seed, keys, width, values, shape)
+        let stretches = Stretches::of(&first_columns(seed, keys, width, shape), shape.columns());
+        let bands = |rows: &[u32], bands: &mut [Band]| write_bands(seed, keys, width, rows, shape, bands);
+        solve(&mut out, &fill_key, &stretches, bands, values, words)
     });
     if !solved {
         out.zeroize();
@@ -325,20 +240,7 @@ fn okvs_decode<'py>(
         return Err(bad("keys n × L bytes, table starts + band - 1 rows, seed 16 bytes"));
     }
     let mut out = vec![0u64; rows * words];
-    py.detach(|| {
-        let (starts, order) = sort_by_start(seed, keys, width, shape);
-        let mut sorted = vec![0u64; rows * words];
-        sorted.par_chunks_mut(TASK_ROWS * words).zip(order.par_chunks(TASK_ROWS)).for_each(|(sorted, order)| {
-            let mut bands = vec![[0; BAND_WORDS]; order.len()];
-            write_bands(seed, keys, width, order, shape, &mut bands);
-            let columns: Vec<u32> = order.iter().map(|&row| starts[row as usize]).collect();
-            decode_rows(sorted, &bands, &columns, table, words);
-        });
-        for (value, &row) in sorted.chunks_exact(words).zip(&order) {
-            out[row as usize * words..(row as usize + 1) * words].copy_from_slice(value);
-        }
-        sorted.zeroize();
-    });
+    py.detach(|| decode(&mut out, seed, keys, width, table, shape));
     matrix(py, out, words)
 }
 
@@ -375,9 +277,9 @@ mod tests {
                 let bands: Vec<Band> =
                     places.iter().map(|&place| std::array::from_fn(|index| word(7 * place as usize + index))).collect();
                 let mut sums = vec![0; places.len() * words];
-                decode_rows(&mut sums, &bands, &places, &table, words);
+                by_lanes!(words, decode_rows(&mut sums, &bands, &places, &table, words));
                 let mut portable = vec![0; sums.len()];
-                decode_rows_body(&mut portable, &bands, &places, &table, words);
+                by_lanes!(words, decode_rows_body(&mut portable, &bands, &places, &table, words));
                 assert_eq!(sums, portable);
                 for ((sum, band), &place) in sums.chunks_exact(words).zip(&bands).zip(&places) {
                     let mut expected = vec![0; words];
@@ -389,13 +291,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_repeated_key_has_no_solution() {
-        let shape = Shape { starts: 8, band: MAX_BAND, words: 1 };
-        let mut out = vec![0u64; shape.columns()];
-        assert!(!solve(&mut out, &[1; SEED_BYTES], &[5u8; 8], 4, &[1, 2], shape));
     }
 
     #[test]

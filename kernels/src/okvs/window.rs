@@ -1,11 +1,12 @@
 //! Products of bands with a table: sums of four columns at a time, looked up ("four Russians").
 //!
 //! Of every four columns that a band may touch, all sixteen sums are held, for as many columns as a band is wide. A
-//! product is one sum a nibble of the band; the columns beside its first one are added one by one.
+//! product is one sum a nibble of the band; the columns beside its first one are added one by one. Rows of the table
+//! are handled by lanes of at most eight words, so that a product stays in registers.
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
-use super::{shift_down, Band, BAND_WORDS, MAX_BAND};
+use super::{shift_down, Band, MAX_BAND};
 
 /// Columns of a group.
 const GROUP: usize = 4;
@@ -13,18 +14,62 @@ const SUMS: usize = 1 << GROUP;
 /// Groups that are held: those after the group of a band's first column.
 const GROUPS: usize = MAX_BAND / GROUP;
 const NIBBLES: usize = 64 / GROUP;
-/// Words of a row that one pass over a band carries in registers.
-const MAX_LANES: usize = 8;
+/// The most words of a row that one pass handles.
+pub(super) const MAX_LANES: usize = 8;
 
-/// The sums of the groups that a band may reach; group g is in place g mod `GROUPS`.
-pub(super) struct Window {
-    words: usize,
-    sums: Zeroizing<Vec<u64>>,
+/// Calls `function::<L>(arguments, offset)` for words [offset, offset + L) of rows until all words are done.
+macro_rules! by_lanes {
+    ($words:expr, $function:ident($($argument:expr),*)) => {
+        for offset in (0..$words).step_by($crate::okvs::window::MAX_LANES) {
+            match $words - offset {
+                1 => $function::<1>($($argument,)* offset),
+                2 => $function::<2>($($argument,)* offset),
+                3 => $function::<3>($($argument,)* offset),
+                4 => $function::<4>($($argument,)* offset),
+                5 => $function::<5>($($argument,)* offset),
+                6 => $function::<6>($($argument,)* offset),
+                7 => $function::<7>($($argument,)* offset),
+                _ => $function::<8>($($argument,)* offset),
+            }
+        }
+    };
+}
+pub(super) use by_lanes;
+
+/// L words, from an offset on, of every row of a table: where a column's words are.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes<const L: usize> {
+    pub words: usize,
+    pub offset: usize,
 }
 
-impl Window {
-    pub(super) fn new(words: usize) -> Self {
-        Self { words, sums: Zeroizing::new(vec![0; GROUPS * SUMS * words]) }
+impl<const L: usize> Lanes<L> {
+    #[inline(always)]
+    pub(super) fn of<'a>(&self, table: &'a [u64], column: usize) -> Option<&'a [u64; L]> {
+        table.get(column * self.words + self.offset..)?.first_chunk()
+    }
+
+    #[inline(always)]
+    pub(super) fn of_mut<'a>(&self, table: &'a mut [u64], column: usize) -> Option<&'a mut [u64; L]> {
+        table.get_mut(column * self.words + self.offset..)?.first_chunk_mut()
+    }
+}
+
+/// The sums of the groups that a band may reach; group g is in place g mod `GROUPS`.
+pub(super) struct Window<const L: usize> {
+    lanes: Lanes<L>,
+    sums: Box<[[[u64; L]; SUMS]; GROUPS]>,
+}
+
+impl<const L: usize> Drop for Window<L> {
+    fn drop(&mut self) {
+        self.sums.zeroize();
+    }
+}
+
+impl<const L: usize> Window<L> {
+    pub(super) fn new(lanes: Lanes<L>) -> Self {
+        Self { lanes, sums: Box::new([[[0; L]; SUMS]; GROUPS]) }
     }
 
     /// The group of a column.
@@ -45,64 +90,35 @@ impl Window {
     /// Makes the sums of a group's columns; a table that ends within the group goes on with zeros.
     #[inline(always)]
     pub(super) fn fill(&mut self, group: usize, table: &[u64]) {
-        let words = self.words;
-        let place = group % GROUPS * SUMS * words;
-        let sums = &mut self.sums[place..place + SUMS * words];
+        let sums = &mut self.sums[group % GROUPS];
         for column in 0..GROUP {
-            let at = (group * GROUP + column) * words;
-            let row = table.get(at..at + words);
-            let (known, new) = sums[..(2 * words) << column].split_at_mut(words << column);
-            for (new, known) in new.chunks_exact_mut(words).zip(known.chunks_exact(words)) {
-                match row {
-                    Some(row) => new.iter_mut().zip(known).zip(row).for_each(|((new, known), row)| *new = known ^ row),
-                    None => new.copy_from_slice(known),
-                }
+            let row = self.lanes.of(table, group * GROUP + column).copied().unwrap_or([0; L]);
+            let (known, new) = sums.split_at_mut(1 << column);
+            for (new, known) in new.iter_mut().zip(known) {
+                *new = std::array::from_fn(|lane| known[lane] ^ row[lane]);
             }
         }
     }
 
     /// Adds the product of a band that begins at `column`. The groups after that of the column are filled.
     #[inline(always)]
-    pub(super) fn add_product(&self, sum: &mut [u64], band: &Band, column: usize, table: &[u64]) {
+    pub(super) fn add_product(&self, sum: &mut [u64; L], band: &Band, column: usize, table: &[u64]) {
+        let mut lanes = *sum;
         let beside = GROUP - column % GROUP;
-        for (index, row) in table[column * self.words..].chunks_exact(self.words).take(beside).enumerate() {
+        for index in 0..beside {
             let keep = 0u64.wrapping_sub(band[0] >> index & 1);
-            sum.iter_mut().zip(row).for_each(|(sum, row)| *sum ^= row & keep);
-        }
-        let rest = shift_down(band, beside);
-        let first = column / GROUP + 1;
-        let mut offset = 0;
-        while offset < self.words {
-            let lanes = (self.words - offset).min(MAX_LANES);
-            match lanes {
-                1 => self.add_sums::<1>(sum, &rest, first, offset),
-                2 => self.add_sums::<2>(sum, &rest, first, offset),
-                3 => self.add_sums::<3>(sum, &rest, first, offset),
-                4 => self.add_sums::<4>(sum, &rest, first, offset),
-                5 => self.add_sums::<5>(sum, &rest, first, offset),
-                6 => self.add_sums::<6>(sum, &rest, first, offset),
-                7 => self.add_sums::<7>(sum, &rest, first, offset),
-                _ => self.add_sums::<8>(sum, &rest, first, offset),
+            if let Some(row) = self.lanes.of(table, column + index) {
+                lanes.iter_mut().zip(row).for_each(|(lane, row)| *lane ^= row & keep);
             }
-            offset += lanes;
         }
-    }
-
-    #[inline(always)]
-    fn add_sums<const L: usize>(&self, sum: &mut [u64], band: &Band, first: usize, offset: usize) {
-        let mut lanes = [0u64; L];
-        for (index, &word) in band.iter().enumerate().take(BAND_WORDS) {
+        let first = column / GROUP + 1;
+        for (index, word) in shift_down(band, beside).into_iter().enumerate() {
             for nibble in 0..NIBBLES {
                 let group = (first + NIBBLES * index + nibble) % GROUPS;
                 let chosen = (word >> (GROUP * nibble)) as usize % SUMS;
-                let at = (group * SUMS + chosen) * self.words + offset;
-                for (lane, value) in lanes.iter_mut().zip(&self.sums[at..at + L]) {
-                    *lane ^= value;
-                }
+                lanes.iter_mut().zip(&self.sums[group][chosen]).for_each(|(lane, value)| *lane ^= value);
             }
         }
-        for (sum, lane) in sum[offset..offset + L].iter_mut().zip(lanes) {
-            *sum ^= lane;
-        }
+        *sum = lanes;
     }
 }
