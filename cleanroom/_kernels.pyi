@@ -259,12 +259,28 @@ def sort_lookups(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
 
 # --- pieces.rs
+def cover_sizes(first: NDArray[np.int64], last: NDArray[np.int64], tree: list[int]) -> NDArray[np.int64]: ...
 def rows_of_pieces(
     person: NDArray[np.uint8],
-    domain: NDArray[np.uint8],
+    owner: NDArray[np.int64],
+    domain: int,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
     vector: NDArray[np.int64],
     tree: list[int],
     rows: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+def rows_in_order(
+    keys: NDArray[np.uint8], values: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+def step_pieces(
+    person: NDArray[np.uint8],
+    tick: NDArray[np.int64],
+    event: NDArray[np.int32],
+    value: NDArray[np.int64],
+    labels: tuple[NDArray[np.int16], NDArray[np.int64]] | None,
+    program: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    frame: tuple[int, int, int],
+    points: tuple[NDArray[np.int64], NDArray[np.bool_]] | None,
+    columns: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...

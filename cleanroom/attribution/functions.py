@@ -10,21 +10,23 @@ nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom._kernels import step_pieces
 from cleanroom.agreement.model import Agreement, Measure, Period
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import breakpoints
-from cleanroom.attribution.runs import changes, distinct, expand
+from cleanroom.attribution.runs import distinct
 from cleanroom.attribution.touched import instant_ticks
 from cleanroom.plan import FamilyKind, Plan, RowValue
 
-__all__ = ["Done", "Frame", "places_of", "values_at"]
+__all__ = ["Done", "Frame", "StepFunctions"]
 
-_INT64_LIMIT: Final = 1 << 63
+_NO_CAP: Final = (1 << 63) - 1
+"""Of a suffix value: its outcomes are clipped, their sum is not."""
 
 Ints = NDArray[np.int64]
 
@@ -64,253 +66,141 @@ class Frame:
         """Ticks in all."""
         return self.clock.horizon
 
-    @property
-    def stride(self) -> int:
-        """(person, tick) as one ascending number is person * stride + tick."""
-        return self.horizon + 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """Outcomes of some persons, sorted by (owner, event, …): (n,) each; label is (n, labels), None where unused."""
+    """Outcomes of whole persons, sorted by (person, event, …): (n,) each; label is (n, labels), None where unused."""
 
-    owner: Ints = field(repr=False)
     tick: Ints = field(repr=False)
-    event: Ints = field(repr=False)
+    event: NDArray[np.int32] = field(repr=False)
     value: Ints = field(repr=False)
     label: NDArray[np.int16] | None = field(repr=False)
     event_key: Ints | None = field(repr=False)
 
 
-def places_of(agreement: Agreement, plan: Plan, frame: Frame, done: Done) -> Ints:
-    """Where any value of a person may begin to differ (or with points: may be other than zero), ascending.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepFunctions:
+    """All row values of a plan, as `step_pieces` takes them: tables of int64, each row one thing of its kind."""
 
-    Returns:
-        (k,) int64: person * stride + tick, distinct.
-    """
-    found = [np.zeros(0, dtype=np.int64)]
-    shapes = dict.fromkeys(
-        (agreement.outcome.events.index(value.event), value.window_ticks or 0, period, _touch_only(plan, value))
-        for value in plan.row_values
-        if value.event is not None
-        for period in _periods(value)
-    )
-    for event, window, period, touch_only in shapes:
-        chosen = done.event == event
-        owner, tick = done.owner[chosen], done.tick[chosen]
-        if period is None:
-            # all that lies before the person's last outcome
-            last = np.full(int(done.owner.max(initial=-1)) + 1, -1, dtype=np.int64)
-            np.maximum.at(last, owner, tick)
-            people = np.flatnonzero(last >= 0)
-            low, high = np.zeros(len(people), dtype=np.int64), last[people] + 1
-            owner = people if frame.points is not None else owner
-        elif period is Period.BEFORE:
-            low, high = tick + 1, tick + window + 1
-        else:
-            low, high = tick - window + 1, tick + 1
+    frame: Frame
+    columns: int  # row values
+    labelled: bool  # whether outcomes come in parts with labels
+    sources: Ints = field(repr=False)  # (s, 3): event, column of a label or -1, position among its values
+    totals: Ints = field(repr=False)  # (t, 4): source, whether of values (or of outcomes), cap, window of the clip or 0
+    cursors: Ints = field(repr=False)  # (c, 2): source, offset
+    figures: Ints = field(repr=False)  # (f, 9): column, total, four cursors, cap, whether squared, whether touches only
+    looks: Ints = field(repr=False)  # (l, 3): two cursors, whether touches only
+
+    @staticmethod
+    def of(agreement: Agreement, plan: Plan) -> StepFunctions:
+        """Those of an agreement's plan."""
+        return _Builder(agreement, plan).build()
+
+    def pieces(self, person: NDArray[np.uint8], done: Done) -> tuple[Ints, Ints, Ints, Ints]:
+        """The pieces of time on which all values of a person stay the same; at points, each is one tick.
+
+        Args:
+            person: (n, 16) uint8, whose outcome each is; a person's lie together.
+            done: n outcomes.
+
+        Returns:
+            Of k pieces: the first row of the person, ascending; the first tick; the tick past the last; and the vector,
+            (k, row values), never all zero.
+
+        Raises:
+            CleanroomError: a value needs more than 63 bits.
+        """
+        frame = self.frame
+        points = None
         if frame.points is not None and frame.instants is not None:
-            found.append(_points_between(frame.instants if touch_only else frame.points, frame, owner, low, high))
-        elif period is None:
-            inside = tick >= frame.start
-            base = owner[inside] * frame.stride
-            found += [base + frame.start, (base + tick[inside] + 1)[tick[inside] + 1 < frame.end]]
-        else:
-            end = frame.touch_end if touch_only else frame.end
-            inside = (high > frame.start) & (low < end)
-            base = owner[inside] * frame.stride
-            found += [base + np.maximum(low[inside], frame.start), (base + high[inside])[high[inside] < end]]
-    if frame.points is None and frame.end > frame.touch_end:
-        found.append(distinct(done.owner) * frame.stride + frame.touch_end)  # windows end here, suffix sums go on
-    return distinct(np.concatenate(found))
+            points = frame.points, np.isin(frame.points, frame.instants)
+        labels = None
+        if self.labelled and done.label is not None and done.event_key is not None:
+            labels = np.ascontiguousarray(done.label), done.event_key
+        return step_pieces(
+            person,
+            done.tick,
+            done.event,
+            done.value,
+            labels,
+            (self.sources, self.totals, self.cursors, self.figures, self.looks),
+            (frame.start, frame.touch_end, frame.end),
+            points,
+            self.columns,
+        )
 
 
-def values_at(agreement: Agreement, plan: Plan, frame: Frame, done: Done, places: Ints) -> Ints:
-    """Every row value at every place.
+class _Rows:
+    """A table in the making, whose rows are distinct."""
 
-    Args:
-        agreement: for the events and labels.
-        plan: for the values.
-        frame: where in time.
-        done: the outcomes.
-        places: of `places_of`.
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._places: dict[tuple[int, ...], int] = {}
 
-    Returns:
-        (k, row values) int64.
-    """
-    vector = np.zeros((len(places), len(plan.row_values)), dtype=np.int64)
-    late = places % frame.stride >= frame.touch_end
-    sources: dict[tuple[str | None, tuple[str, str] | None], list[int]] = {}
-    for index, value in enumerate(plan.row_values):
-        if value.event is not None:
-            sources.setdefault((value.event, value.label), []).append(index)
-    firsts = _Firsts(done)
-    for (event, label), indices in sources.items():
-        chosen = np.flatnonzero(done.event == agreement.outcome.events.index(str(event)))
-        column = None
-        if label is not None and done.label is not None:
-            column = [one.column for one in agreement.labels_in_use].index(label[0])
-            position = agreement.labels_in_use[column].values.index(label[1])
-            chosen = chosen[done.label[chosen, column] == position]
-        at = done.owner[chosen] * frame.stride + done.tick[chosen]
-        if (at[1:] < at[:-1]).any():  # a date can go back where a zone's clocks do, and labels come one by one
-            order = np.argsort(at, kind="stable")
-            at, chosen = at[order], chosen[order]
-        source = _Source(frame, at, done.value[chosen], firsts.of(column)[chosen], places)
-        for index in indices:
-            value = plan.row_values[index]
-            figure = source.figure(value)
-            if _touch_only(plan, value) and frame.points is None:
-                figure = np.where(late, 0, figure)
-            vector[:, index] = figure
-    return vector
+    def place(self, *row: int) -> int:
+        """Where a row is."""
+        return self._places.setdefault(row, len(self._places))
+
+    def table(self) -> Ints:
+        return np.array(list(self._places), dtype=np.int64).reshape(-1, self._width)
 
 
-def _periods(value: RowValue) -> tuple[Period | None, ...]:
-    """Where a value looks: None for all that is to come."""
-    if value.suffix:
-        return (None,)
-    return (Period.AFTER, Period.BEFORE) if value.change else (value.period,)
+class _Builder:
+    """Row values as totals between cursors; what several values share is there once."""
 
+    def __init__(self, agreement: Agreement, plan: Plan) -> None:
+        self._agreement = agreement
+        self._plan = plan
+        self._frame = Frame.of(agreement, plan)
+        self._sources, self._totals, self._cursors = _Rows(3), _Rows(4), _Rows(2)
+        self._figures, self._looks = _Rows(9), _Rows(3)
 
-def _touch_only(plan: Plan, value: RowValue) -> bool:
-    """Whether it is looked up at touches alone, not at the breakpoints of credit."""
-    return plan.families[value.family].kind is FamilyKind.WINDOW
+    def build(self) -> StepFunctions:
+        for column, value in enumerate(self._plan.row_values):
+            if value.event is not None:
+                self._add(column, value)
+        return StepFunctions(
+            frame=self._frame,
+            columns=len(self._plan.row_values),
+            labelled=bool(self._agreement.labels_in_use),
+            sources=self._sources.table(),
+            totals=self._totals.table(),
+            cursors=self._cursors.table(),
+            figures=self._figures.table(),
+            looks=self._looks.table(),
+        )
 
-
-def _points_between(points: Ints, frame: Frame, owner: Ints, low: Ints, high: Ints) -> Ints:
-    first = np.searchsorted(points, low, side="left")
-    count = np.maximum(np.searchsorted(points, high, side="left") - first, 0)
-    return distinct(np.repeat(owner * frame.stride, count) + points[expand(first, count)])
-
-
-class _Firsts:
-    """Which rows begin an event: an event whose lines have several labels comes as several rows, and counts once.
-
-    Counted by a label it counts once for each value of that label.
-    """
-
-    def __init__(self, done: Done) -> None:
-        self._done = done
-        self._known: dict[int | None, Ints] = {}
-
-    def of(self, column: int | None) -> Ints:
-        """1 for every row that counts, 0 for the others, by the label at `column` or by none."""
-        if column not in self._known:
-            self._known[column] = self._count(column)
-        return self._known[column]
-
-    def _count(self, column: int | None) -> Ints:
-        done = self._done
-        ones = np.ones(len(done.owner), dtype=np.int64)
-        if done.label is None or done.event_key is None:
-            return ones
-        named = np.flatnonzero(done.event_key >= 0)
-        by = [done.event_key[named], done.event[named], done.owner[named]]
-        if column is not None:
-            by.insert(0, done.label[named, column].astype(np.int64))
-        order = np.lexsort(by)
-        ones[named[order[~changes(*(key[order] for key in by))]]] = 0
-        return ones
-
-
-class _Source:
-    """The outcomes that some values look at, as seen from every place.
-
-    Looking places up is what costs, so it is done once for all values that look at the same stretch of time.
-    """
-
-    def __init__(self, frame: Frame, at: Ints, money: Ints, counts: Ints, places: Ints) -> None:
-        self._at, self._money, self._counts, self._places = at, money, counts, places
-        self._stride = frame.stride
-        self._base = places - places % frame.stride
-        self._limit = self._base + frame.horizon  # outcomes of the same person end here, windows too
-        self._here: Ints | None = None
-        self._windows: dict[tuple[int, Period], Ints] = {}
-        self._to_come: tuple[Ints, Ints] | None = None
-
-    def figure(self, value: RowValue) -> Ints:
-        """One value at every place."""
-        if value.suffix:
-            return self._suffix(value)
-        figures = {period: self._window(value, period) for period in _periods(value) if period is not None}
-        figure = figures[Period.AFTER] - figures[Period.BEFORE] if value.change else figures[value.period]
-        return figure * figure if value.squared else figure
-
-    def _window(self, value: RowValue, period: Period) -> Ints:
+    def _add(self, column: int, value: RowValue) -> None:
+        event = self._agreement.outcome.events.index(str(value.event))
+        touch_only = self._plan.families[value.family].kind is FamilyKind.WINDOW
         window = value.window_ticks or 0
-        if self._here is None:
-            self._here = np.searchsorted(self._at, self._places, side="left")
-        low = high = self._here
-        if (window, period) not in self._windows:
-            if period is Period.AFTER:
-                other = np.minimum(self._places + window, self._limit)
-            else:
-                other = np.maximum(self._places - window, self._base)
-            self._windows[window, period] = np.searchsorted(self._at, other, side="left")
-        if period is Period.AFTER:
-            high = self._windows[window, period]
-        else:
-            low = self._windows[window, period]
-        total = _totals(self._money if value.measure is Measure.SUM else self._counts, value.cap)
-        figure: Ints = np.minimum(total[high] - total[low], value.cap).astype(np.int64, copy=False)
-        return figure
+        source = self._sources.place(event, *self._label(value))
+        total = self._totals.place(
+            source, value.measure is Measure.SUM, value.cap, window if value.suffix else 0
+        )
+        spans = self._spans(source, value)
+        nothing = (spans[0][1], spans[0][1])
+        minus = spans[1] if value.change else nothing
+        cap = _NO_CAP if value.suffix else value.cap
+        self._figures.place(column, total, *spans[0], *minus, cap, value.squared, touch_only)
+        if self._frame.points is not None:
+            # whatever the label: at such a point all values are looked at
+            for span in self._spans(self._sources.place(event, -1, 0), value):
+                self._looks.place(*span, touch_only)
 
-    def _suffix(self, value: RowValue) -> Ints:
-        amounts = self._money if value.measure is Measure.SUM else self._counts
-        at, clipped = _clipped(self._at, amounts, value.cap, value.window_ticks or 0, self._stride)
-        if self._to_come is None:  # the ticks with an outcome are the same for every value
-            low = np.searchsorted(at, self._places, side="left")
-            self._to_come = low, np.searchsorted(at, self._limit, side="left")
-        low, high = self._to_come
-        total = np.concatenate([np.zeros(1, dtype=clipped.dtype), np.cumsum(clipped)])
-        figure: Ints = (total[high] - total[low]).astype(np.int64, copy=False)
-        return figure
+    def _label(self, value: RowValue) -> tuple[int, int]:
+        if value.label is None:
+            return -1, 0
+        labels = self._agreement.labels_in_use
+        column = [label.column for label in labels].index(value.label[0])
+        return column, labels[column].values.index(value.label[1])
 
-
-def _totals(value: Ints, cap: int) -> NDArray[Any]:
-    """Running totals from 0; values over the cap count as the cap, which changes no capped sum.
-
-    The totals are Python integers where 64 bits might not hold them.
-    """
-    clipped = np.minimum(value, cap)
-    wide = int(clipped.max(initial=0)) * len(clipped) >= _INT64_LIMIT
-    total: NDArray[Any] = np.zeros(len(value) + 1, dtype=np.object_ if wide else np.int64)
-    total[1:] = np.cumsum(clipped.astype(total.dtype, copy=False))
-    return total
-
-
-def _clipped(at: Ints, value: Ints, cap: int, window: int, stride: int) -> tuple[Ints, NDArray[Any]]:
-    """Sums of each (person, tick) after the sliding clip: no window of that many ticks holds more than the cap.
-
-    Args:
-        at: (n,) person * stride + tick, ascending.
-        value: (n,) >= 0.
-        cap: of a window, in integer units.
-        window: X, in ticks.
-        stride: of `at`.
-
-    Returns:
-        The distinct `at` and what each keeps.
-    """
-    first = np.flatnonzero(changes(at)) if len(at) else np.zeros(0, dtype=np.int64)
-    total = _totals(value, cap)
-    sums = np.minimum(total[np.append(first[1:], len(at))] - total[first], cap)
-    at = at[first]
-    base = at - at % stride
-    low = np.searchsorted(at, np.maximum(at - window + 1, base), side="left")
-    running = np.concatenate([np.zeros(1, dtype=total.dtype), np.cumsum(sums.astype(total.dtype))])
-    over = running[1:] - running[low] > cap
-    if not over.any():
-        return at, sums
-    owner = at // stride
-    clipped = np.isin(owner, owner[over])  # the others' windows hold what they hold
-    places = np.flatnonzero(clipped)
-    kept = sums.astype(np.object_) if total.dtype == np.object_ else sums.copy()
-    rank = np.full(len(at) + 1, 0, dtype=np.int64)
-    rank[places] = np.arange(len(places))
-    so_far = [0]
-    for amount, begin in zip(sums[places].tolist(), rank[low[places]].tolist(), strict=True):
-        so_far.append(so_far[-1] + min(amount, cap - (so_far[-1] - so_far[begin])))
-    kept[places] = np.diff(np.array(so_far, dtype=kept.dtype))
-    return at, kept
+    def _spans(self, source: int, value: RowValue) -> list[tuple[int, int]]:
+        """The cursors between which the outcomes are that a value looks at: after a tick, before it, or both."""
+        window, now = value.window_ticks or 0, self._cursors.place(source, 1)
+        if value.suffix:
+            return [(self._cursors.place(source, -self._frame.horizon), now)]  # that one has passed all of them
+        after = self._cursors.place(source, 1 - window), now
+        if value.change:
+            return [after, (now, self._cursors.place(source, window + 1))]
+        return [after] if value.period is Period.AFTER else [(now, self._cursors.place(source, window + 1))]

@@ -14,13 +14,13 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom._kernels import rows_of_pieces
+from cleanroom._kernels import cover_sizes, rows_in_order, rows_of_pieces
 from cleanroom.agreement.model import Agreement, Measure, Role
-from cleanroom.attribution.functions import Done, Frame, places_of, values_at
+from cleanroom.attribution.functions import Done, StepFunctions
 from cleanroom.attribution.node_counts import NodeCounts, count_whole
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows
-from cleanroom.attribution.runs import changes, person_starts
-from cleanroom.attribution.tree import cover_sizes, tree_of
+from cleanroom.attribution.runs import person_starts
+from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import FamilyKind, Plan
 
@@ -79,7 +79,8 @@ class _Pieces:
     """Disjoint pieces of time of some persons, each with its vector; a member is one tick of a domain of its own."""
 
     domain: int
-    person: NDArray[np.uint8] = field(repr=False)  # (k, 16)
+    person: NDArray[np.uint8] = field(repr=False)  # (n, 16)
+    owner: NDArray[np.int64] = field(repr=False)  # (k,) index into person
     first: NDArray[np.int64] = field(repr=False)  # (k,) ticks
     last: NDArray[np.int64] = field(repr=False)  # (k,) half-open
     vector: NDArray[np.int64] = field(repr=False)  # (k, m), never all zero
@@ -100,11 +101,21 @@ def prepare_rows(
 
     Returns:
         The rows and the local counts.
+
+    Raises:
+        CleanroomError: a person is in two batches.
     """
     held: list[Rows] = []
     bound = agreement.protocol.max_rows_outcome
     summary = keep_rows(agreement, plan, batches, members, keep=held.append, at_once=bound + 1)
-    return held[0], summary
+    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(rows.keys for rows in held)])
+    values = np.concatenate([np.zeros((0, len(plan.row_values)), dtype=np.int64), *(rows.values for rows in held)])
+    held.clear()
+    try:
+        keys, values = rows_in_order(keys, values)
+    except ValueError:
+        raise CleanroomError("one person reached the preparation twice") from None
+    return Rows(keys=keys, values=values), summary
 
 
 def keep_rows(
@@ -121,10 +132,10 @@ def keep_rows(
     Args:
         agreement: decides clock, tree, touch period or instants, and the bound.
         plan: of the same agreement.
-        batches: filtered outcomes; a person is in one batch only.
+        batches: filtered outcomes; a person is in one batch only, which who puts the rows in order finds out.
         members: (k, 16) uint8 arrays of distinct persons, read only where a metric is "matched".
-        keep: takes rows, each time ascending by key.
-        at_once: how many rows are gathered before they are handed over; the last ones are however many there are.
+        keep: takes rows, in no order; never more than the bound in all.
+        at_once: the most rows that are handed over at a time, but those of one piece of time stay together.
 
     Returns:
         The local counts.
@@ -133,39 +144,41 @@ def keep_rows(
         DataError: more rows than `protocol.max_rows.outcome`.
     """
     bound = agreement.protocol.max_rows_outcome
-    tree = tree_of(agreement)
+    tree = list(tree_of(agreement))
     tally = _Tally()
     total = 0
-    gathered = 0
-    parts: list[_Pieces] = []
 
-    def gather(pieces: _Pieces, rows: int) -> None:
-        nonlocal total, gathered
-        total += rows
+    def hand_over(pieces: _Pieces) -> None:
+        nonlocal total
+        sizes = cover_sizes(pieces.first, pieces.last, tree)
+        ends = np.cumsum(sizes)
+        total += int(sizes.sum())
         if total > bound:
             return
-        parts.append(pieces)
-        gathered += rows
-        if gathered >= at_once:
-            hand_over()
-
-    def hand_over() -> None:
-        nonlocal gathered
-        keep(_assemble(parts, tree, gathered, len(plan.row_values)))
-        parts.clear()
-        gathered = 0
+        for low, high in _slices(ends, at_once):
+            part = slice(low, high)
+            keys, values = rows_of_pieces(
+                pieces.person,
+                pieces.owner[part],
+                pieces.domain,
+                pieces.first[part],
+                pieces.last[part],
+                pieces.vector[part],
+                tree,
+                int(sizes[part].sum()),
+            )
+            keep(Rows(keys=keys, values=values))
 
     for person in _members(plan, members):
         tally.members += len(person)
-        gather(_known(plan, person), len(person))
+        hand_over(_known(plan, person))
     for pieces in _pieces(agreement, plan, batches, tally):
-        gather(pieces, int(cover_sizes(pieces.first, pieces.last, tree).sum()))
+        hand_over(pieces)
     if total > bound:
         raise DataError(
             f"outcome rows: at most {bound} agreed (protocol.max_rows.outcome), {total} needed; "
             "agree on a larger bound, another tree, a shorter touch period or fewer windows"
         )
-    hand_over()
     return OutcomeSummary(
         outcomes=tally.outcomes,
         people=tally.people,
@@ -208,81 +221,49 @@ def _members(plan: Plan, members: Iterable[NDArray[np.uint8]]) -> Iterable[NDArr
 
 
 def _known(plan: Plan, person: NDArray[np.uint8]) -> _Pieces:
-    """Members, who have the value 1 of their own family."""
+    """Members, who have the value 1 of their own family: a root key is a node of its domain's first level."""
     start = np.zeros(len(person), dtype=np.int64)
     known = np.array([value.measure is Measure.MATCHED for value in plan.row_values], dtype=np.int64)
-    vector = np.tile(known, (len(person), 1))
-    return _Pieces(domain=MEMBER_DOMAIN, person=person, first=start, last=start + 1, vector=vector)
+    return _Pieces(
+        domain=MEMBER_DOMAIN,
+        person=person,
+        owner=np.arange(len(person)),
+        first=start,
+        last=start + 1,
+        vector=np.tile(known, (len(person), 1)),
+    )
 
 
 def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally: _Tally) -> Iterator[_Pieces]:
-    frame = Frame.of(agreement, plan)
-    labelled = bool(agreement.labels_in_use)
+    functions = StepFunctions.of(agreement, plan)
+    clock, labelled = functions.frame.clock, functions.labelled
     most = max(_LEAST_SLICE, _SLICE_WORDS // len(plan.row_values))
     for batch in batches:
-        tick = frame.clock.ticks(batch.time_us)
-        if ((tick < 0) | (tick >= frame.horizon)).any():
+        tick = clock.ticks(batch.time_us)
+        if ((tick < 0) | (tick >= clock.horizon)).any():
             raise CleanroomError("outcomes outside the horizon reached the preparation")
-        starts = person_starts(batch.person)
+        edges = np.append(np.flatnonzero(person_starts(batch.person)), len(tick))
         tally.outcomes += len(tick)
-        tally.people += int(starts.sum())
-        edges = np.append(np.flatnonzero(starts), len(tick))
-        for low, high in _slices(edges, most):
-            part = slice(low, high)
-            owner = np.cumsum(starts[part]) - 1
+        tally.people += len(edges) - 1
+        for low, high in _slices(edges[1:], most):
+            part = slice(edges[low], edges[high])
             done = Done(
-                owner=owner,
                 tick=tick[part],
-                event=batch.event[part].astype(np.int64),
+                event=batch.event[part],
                 value=batch.value[part],
                 label=batch.label[part] if labelled else None,
                 event_key=batch.event_key[part] if labelled else None,
             )
-            pieces = _slice_pieces(agreement, plan, frame, done, batch.person[part][starts[part]])
-            tally.pieces += len(pieces.first)
-            yield pieces
+            person = batch.person[part]
+            owner, first, last, vector = functions.pieces(person, done)
+            tally.pieces += len(first)
+            yield _Pieces(domain=TREE_DOMAIN, person=person, owner=owner, first=first, last=last, vector=vector)
 
 
-def _slices(edges: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Cuts rows at edges of persons into slices of about `most`; `edges` ends with the number of rows."""
-    low, end = 0, int(edges[-1])
-    while low < end:
-        high = int(edges[np.searchsorted(edges, min(low + most, end), side="left")])
+def _slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """Cuts things, each with where it ends, into runs that are no longer than `most`, or are one thing: low and high."""
+    low = start = 0
+    while low < len(ends):
+        high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))
         yield low, high
-        low = high
-
-
-def _slice_pieces(agreement: Agreement, plan: Plan, frame: Frame, done: Done, person: NDArray[np.uint8]) -> _Pieces:
-    places = places_of(agreement, plan, frame, done)
-    vector = values_at(agreement, plan, frame, done, places)
-    holder, first = places // frame.stride, places % frame.stride
-    if frame.points is None:
-        fresh = changes(holder, *vector.T)
-        holder, first, vector = holder[fresh], first[fresh], vector[fresh]
-        last = np.full(len(first), frame.end, dtype=np.int64)
-        follows = holder[1:] == holder[:-1]
-        last[:-1][follows] = first[1:][follows]
-    else:
-        last = first + 1
-    live = vector.any(axis=1)
-    return _Pieces(
-        domain=TREE_DOMAIN, person=person[holder[live]], first=first[live], last=last[live], vector=vector[live]
-    )
-
-
-def _assemble(parts: list[_Pieces], tree: tuple[int, ...], rows: int, columns: int) -> Rows:
-    domains = [np.full(len(part.first), part.domain, dtype=np.uint8) for part in parts]
-    none = np.zeros(0, dtype=np.int64)
-    try:
-        keys, values = rows_of_pieces(
-            np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.person for part in parts)]),
-            np.concatenate([np.zeros(0, dtype=np.uint8), *domains]),
-            np.concatenate([none, *(part.first for part in parts)]),
-            np.concatenate([none, *(part.last for part in parts)]),
-            np.concatenate([np.zeros((0, columns), dtype=np.int64), *(part.vector for part in parts)]),
-            list(tree),
-            rows,
-        )
-    except ValueError:
-        raise CleanroomError("one person reached the preparation twice") from None
-    return Rows(keys=keys, values=values)
+        low, start = high, int(ends[high - 1])

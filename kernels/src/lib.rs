@@ -32,6 +32,7 @@ mod rlwe;
 mod rows;
 mod silent_ot;
 mod sort;
+mod step_functions;
 mod text;
 mod threads;
 mod universal;
@@ -62,5 +63,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     threads::register(module)?;
     lookups::register(module)?;
     pieces::register(module)?;
+    step_functions::register(module)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! The outcome side's rows from pieces of time: the nodes that cover each piece, their keys, and all in the order of keys.
+//! The outcome side's rows from pieces of time: the nodes that cover each piece, and their keys.
 
-use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
@@ -9,8 +9,6 @@ use crate::lanes::LANES;
 use crate::rows::{bad, in_row_order, matrix};
 use crate::sort::{in_key_order, Keyed};
 
-/// The domain of root keys, which are no node of the tree.
-const MEMBER: u8 = 0;
 /// Pieces, or rows, that one task works on.
 const TASK: usize = 1 << 12;
 
@@ -33,66 +31,30 @@ fn cover(first: i64, last: i64, ratios: &[i64], mut take: impl FnMut(Stretch)) {
     take((ratios.len() as u8, first, last));
 }
 
+/// Pieces [first, last), whose ends are right, and the tree.
 struct Pieces<'a> {
-    person: &'a [u8],
-    domain: &'a [u8],
     first: &'a [i64],
     last: &'a [i64],
     ratios: Vec<i64>,
 }
 
-impl Pieces<'_> {
-    fn nodes(&self, piece: usize, mut take: impl FnMut(Stretch)) {
-        match self.domain[piece] {
-            MEMBER => take((0, 0, 1)),
-            _ => cover(self.first[piece], self.last[piece], &self.ratios, take),
+impl<'a> Pieces<'a> {
+    fn new(first: &'a [i64], last: &'a [i64], tree: &[i64]) -> PyResult<Self> {
+        if first.len() != last.len() || first.iter().zip(last).any(|(&first, &last)| first < 0 || last < first) {
+            return Err(bad("a piece goes from a tick that is not negative to the same or a later one"));
         }
+        let ratios = ratios_of(tree).ok_or_else(|| bad("the sizes of a tree are a chain of divisors"))?;
+        Ok(Pieces { first, last, ratios })
     }
 
-    fn rows(&self, piece: usize) -> u64 {
-        let mut rows = 0u64;
-        self.nodes(piece, |(_, first, last)| rows = rows.saturating_add((last - first) as u64));
+    fn nodes(&self, piece: usize, take: impl FnMut(Stretch)) {
+        cover(self.first[piece], self.last[piece], &self.ratios, take);
+    }
+
+    fn rows(&self, piece: usize) -> i64 {
+        let mut rows = 0;
+        self.nodes(piece, |(_, first, last)| rows += last - first); // at most the ticks of the piece
         rows
-    }
-
-    /// The keys of some pieces' rows.
-    fn keys(&self, pieces: std::ops::Range<usize>, out: &mut [Keyed]) {
-        let (mut rows, mut items, mut held) = ([Node::default(); LANES], [0u32; LANES], 0);
-        let mut out = out.chunks_mut(LANES);
-        let mut write = |rows: &[Node<'_>], items: &[u32]| {
-            let keys = out.next().unwrap_or_default().iter_mut().zip(row_key_words(rows));
-            keys.zip(items).for_each(|((out, [high, low]), &item)| *out = Keyed { high, low, item });
-        };
-        for piece in pieces {
-            let person = &self.person[piece * KEY_BYTES..(piece + 1) * KEY_BYTES];
-            self.nodes(piece, |(level, first, last)| {
-                for node in first..last {
-                    rows[held] = Node { class: self.domain[piece], level, node, person };
-                    items[held] = piece as u32;
-                    held += 1;
-                    if held == LANES {
-                        write(&rows, &items);
-                        held = 0;
-                    }
-                }
-            });
-        }
-        write(&rows[..held], &items);
-    }
-
-    /// All rows in the order of their keys, each with its piece; None where two keys are equal.
-    fn ordered(&self, rows: usize) -> Option<Vec<Keyed>> {
-        let mut entries = vec![Keyed::default(); rows];
-        let (mut tasks, mut rest) = (Vec::new(), entries.as_mut_slice());
-        for start in (0..self.first.len()).step_by(TASK) {
-            let pieces = start..self.first.len().min(start + TASK);
-            let rows: u64 = pieces.clone().map(|piece| self.rows(piece)).sum();
-            let (own, after) = rest.split_at_mut(rows as usize);
-            tasks.push((pieces, own));
-            rest = after;
-        }
-        tasks.into_par_iter().for_each(|(pieces, own)| self.keys(pieces, own));
-        in_key_order(entries)
     }
 }
 
@@ -103,57 +65,151 @@ fn ratios_of(tree: &[i64]) -> Option<Vec<i64>> {
     (!tree.is_empty() && tree.len() < 64 && ratios.iter().all(|&ratio| ratio > 0)).then_some(ratios)
 }
 
-type Rows<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray2<i64>>);
+/// Rows in the making: keys and vectors of some pieces, one row after the other.
+struct Rows<'a> {
+    keys: std::slice::ChunksMut<'a, [u8; KEY_BYTES]>,
+    nodes: [Node<'a>; LANES],
+    held: usize,
+}
 
-/// Rows of k pieces: person k × 16, domain k (0: a root key), ticks [first, last) k each, vector k × m, sizes of the tree's
-/// levels, and how many rows that makes; returns keys n × 16, ascending, and values n × m.
+impl<'a> Rows<'a> {
+    fn new(keys: &'a mut [[u8; KEY_BYTES]]) -> Self {
+        Rows { keys: keys.chunks_mut(LANES), nodes: [Node::default(); LANES], held: 0 }
+    }
+
+    fn add(&mut self, node: Node<'a>) {
+        self.nodes[self.held] = node;
+        self.held += 1;
+        if self.held == LANES {
+            self.write();
+        }
+    }
+
+    /// Writes the keys of the nodes that wait.
+    fn write(&mut self) {
+        if self.held > 0 {
+            let out = self.keys.next().unwrap_or_default();
+            for (out, [high, low]) in out.iter_mut().zip(row_key_words(&self.nodes[..self.held])) {
+                Keyed { high, low, item: 0 }.write(out);
+            }
+            self.held = 0;
+        }
+    }
+}
+
+/// How many nodes cover each of k pieces [first, last): k numbers.
 #[pyfunction]
-#[allow(clippy::too_many_arguments)] // five of them are the pieces
+fn cover_sizes<'py>(
+    py: Python<'py>,
+    first: PyReadonlyArray1<'py, i64>,
+    last: PyReadonlyArray1<'py, i64>,
+    tree: Vec<i64>,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let pieces = Pieces::new(in_row_order(&first, "first")?, in_row_order(&last, "last")?, &tree)?;
+    let sizes = py.detach(|| (0..pieces.first.len()).map(|piece| pieces.rows(piece)).collect::<Vec<_>>());
+    Ok(sizes.into_pyarray(py))
+}
+
+type Made<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray2<i64>>);
+
+/// Rows of k pieces: person n × 16, of these the one whose piece it is k, the domain of all, ticks [first, last) k each,
+/// vector k × m, sizes of the tree's levels, and how many rows that makes; returns keys and values, rows × 16 and × m, in
+/// the order of the pieces.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)] // six of them are the pieces
 fn rows_of_pieces<'py>(
     py: Python<'py>,
     person: PyReadonlyArray2<'py, u8>,
-    domain: PyReadonlyArray1<'py, u8>,
+    owner: PyReadonlyArray1<'py, i64>,
+    domain: u8,
     first: PyReadonlyArray1<'py, i64>,
     last: PyReadonlyArray1<'py, i64>,
     vector: PyReadonlyArray2<'py, i64>,
     tree: Vec<i64>,
     rows: usize,
-) -> PyResult<Rows<'py>> {
+) -> PyResult<Made<'py>> {
     let (count, columns) = vector.as_array().dim();
-    let whole = person.as_array().dim() == (count, KEY_BYTES);
+    let whole = person.as_array().dim().1 == KEY_BYTES;
     let (person, vector) = (in_row_order(&person, "person")?, in_row_order(&vector, "vector")?);
-    let (domain, first, last) =
-        (in_row_order(&domain, "domain")?, in_row_order(&first, "first")?, in_row_order(&last, "last")?);
-    if !whole || columns == 0 || [domain.len(), first.len(), last.len()] != [count; 3] || count > u32::MAX as usize {
-        return Err(bad("person is k × 16 bytes, domain, first and last have k entries, vector is k × m"));
+    let (person, _) = person.as_chunks::<KEY_BYTES>();
+    let (owner, first, last) =
+        (in_row_order(&owner, "owner")?, in_row_order(&first, "first")?, in_row_order(&last, "last")?);
+    if !whole || columns == 0 || [owner.len(), first.len(), last.len()] != [count; 3] {
+        return Err(bad("person is n × 16 bytes, owner, first and last have k entries, vector is k × m"));
     }
-    if first.iter().zip(last).any(|(&first, &last)| first < 0 || last < first) {
-        return Err(bad("a piece goes from a tick that is not negative to the same or a later one"));
+    if !owner.iter().all(|&owner| usize::try_from(owner).is_ok_and(|owner| owner < person.len())) {
+        return Err(bad("owners are positions of people"));
     }
-    let ratios = ratios_of(&tree).ok_or_else(|| bad("the sizes of a tree are a chain of divisors"))?;
-    let pieces = Pieces { person, domain, first, last, ratios };
-    let found = py.detach(|| {
-        let counted = (0..count).fold(0u64, |sum, piece| sum.saturating_add(pieces.rows(piece)));
-        if counted != rows as u64 {
+    let pieces = Pieces::new(first, last, &tree)?;
+    let made = py.detach(|| {
+        let counted = (0..count).fold(0i64, |sum, piece| sum.saturating_add(pieces.rows(piece)));
+        if usize::try_from(counted) != Ok(rows) {
             return Err("the pieces do not make that many rows");
         }
-        let ordered = pieces.ordered(rows).ok_or("two rows have one key")?;
-        let (mut keys, mut values) = (vec![0u8; rows * KEY_BYTES], vec![0i64; rows * columns]);
-        let out = keys.par_chunks_mut(TASK * KEY_BYTES).zip(values.par_chunks_mut(TASK * columns));
-        ordered.par_chunks(TASK).zip(out).for_each(|(entries, (keys, values))| {
-            let out = keys.chunks_exact_mut(KEY_BYTES).zip(values.chunks_exact_mut(columns));
-            for (entry, (key, value)) in entries.iter().zip(out) {
+        let (mut keys, mut values) = (vec![[0u8; KEY_BYTES]; rows], vec![0i64; rows * columns]);
+        let (mut tasks, mut keys_left, mut values_left) = (Vec::new(), keys.as_mut_slice(), values.as_mut_slice());
+        for start in (0..count).step_by(TASK) {
+            let own = start..count.min(start + TASK);
+            let rows: i64 = own.clone().map(|piece| pieces.rows(piece)).sum();
+            let (keys, after) = keys_left.split_at_mut(rows as usize);
+            let (values, rest) = values_left.split_at_mut(rows as usize * columns);
+            tasks.push((own, keys, values));
+            (keys_left, values_left) = (after, rest);
+        }
+        tasks.into_par_iter().for_each(|(own, keys, values)| {
+            let (mut rows, mut values) = (Rows::new(keys), values.chunks_exact_mut(columns));
+            for piece in own {
+                let person = &person[owner[piece] as usize];
+                let vector = &vector[piece * columns..(piece + 1) * columns];
+                pieces.nodes(piece, |(level, first, last)| {
+                    for (node, value) in (first..last).zip(&mut values) {
+                        rows.add(Node { class: domain, level, node, person });
+                        value.copy_from_slice(vector);
+                    }
+                });
+            }
+            rows.write();
+        });
+        Ok((keys.into_flattened(), values))
+    });
+    let (keys, values) = made.map_err(bad)?;
+    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, columns)?))
+}
+
+/// Rows, keys n × 16 and values n × m, in the order of their keys.
+#[pyfunction]
+fn rows_in_order<'py>(
+    py: Python<'py>,
+    keys: PyReadonlyArray2<'py, u8>,
+    values: PyReadonlyArray2<'py, i64>,
+) -> PyResult<Made<'py>> {
+    let (count, columns) = values.as_array().dim();
+    let whole = keys.as_array().dim() == (count, KEY_BYTES) && columns > 0 && count <= u32::MAX as usize;
+    let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
+    if !whole {
+        return Err(bad("keys are n × 16 bytes, values n × m"));
+    }
+    let found = py.detach(|| {
+        let entries = keys.chunks_exact(KEY_BYTES).enumerate().map(|(item, key)| Keyed::of(key, item as u32));
+        let ordered = in_key_order(entries.collect())?;
+        let (mut keys, mut moved) = (vec![0u8; keys.len()], vec![0i64; values.len()]);
+        let out = keys.par_chunks_mut(TASK * KEY_BYTES).zip(moved.par_chunks_mut(TASK * columns));
+        ordered.par_chunks(TASK).zip(out).for_each(|(entries, (keys, moved))| {
+            let out = keys.chunks_exact_mut(KEY_BYTES).zip(moved.chunks_exact_mut(columns));
+            for (entry, (key, row)) in entries.iter().zip(out) {
                 entry.write(key);
                 let at = entry.item as usize * columns;
-                value.copy_from_slice(&vector[at..at + columns]);
+                row.copy_from_slice(&values[at..at + columns]);
             }
         });
-        Ok((keys, values))
+        Some((keys, moved))
     });
-    let (keys, values) = found.map_err(bad)?;
+    let (keys, values) = found.ok_or_else(|| bad("two rows have one key"))?;
     Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, columns)?))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(rows_of_pieces, module)?)
+    module.add_function(wrap_pyfunction!(cover_sizes, module)?)?;
+    module.add_function(wrap_pyfunction!(rows_of_pieces, module)?)?;
+    module.add_function(wrap_pyfunction!(rows_in_order, module)?)
 }
