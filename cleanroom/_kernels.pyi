@@ -270,9 +270,6 @@ def rows_of_pieces(
     tree: list[int],
     rows: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
-def rows_in_order(
-    keys: NDArray[np.uint8], values: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
 def step_pieces(
     person: NDArray[np.uint8],
     tick: NDArray[np.int64],

@@ -21,6 +21,7 @@ from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import breakpoints
 from cleanroom.attribution.runs import distinct
 from cleanroom.attribution.touched import instant_ticks
+from cleanroom.errors import CleanroomError
 from cleanroom.plan import FamilyKind, Plan, RowValue
 
 __all__ = ["Done", "Frame", "StepFunctions"]
@@ -116,18 +117,21 @@ class StepFunctions:
             points = frame.points, np.isin(frame.points, frame.instants)
         labels = None
         if self.labelled and done.label is not None and done.event_key is not None:
-            labels = np.ascontiguousarray(done.label), done.event_key
-        return step_pieces(
-            person,
-            done.tick,
-            done.event,
-            done.value,
-            labels,
-            (self.sources, self.totals, self.cursors, self.figures, self.looks),
-            (frame.start, frame.touch_end, frame.end),
-            points,
-            self.columns,
-        )
+            labels = np.ascontiguousarray(done.label), np.ascontiguousarray(done.event_key)
+        try:
+            return step_pieces(
+                np.ascontiguousarray(person),
+                np.ascontiguousarray(done.tick),
+                np.ascontiguousarray(done.event),
+                np.ascontiguousarray(done.value),
+                labels,
+                (self.sources, self.totals, self.cursors, self.figures, self.looks),
+                (frame.start, frame.touch_end, frame.end),
+                points,
+                self.columns,
+            )
+        except OverflowError:
+            raise CleanroomError("a row value needs more than 63 bits") from None
 
 
 class _Rows:
@@ -175,9 +179,7 @@ class _Builder:
         touch_only = self._plan.families[value.family].kind is FamilyKind.WINDOW
         window = value.window_ticks or 0
         source = self._sources.place(event, *self._label(value))
-        total = self._totals.place(
-            source, value.measure is Measure.SUM, value.cap, window if value.suffix else 0
-        )
+        total = self._totals.place(source, value.measure is Measure.SUM, value.cap, window if value.suffix else 0)
         spans = self._spans(source, value)
         nothing = (spans[0][1], spans[0][1])
         minus = spans[1] if value.change else nothing

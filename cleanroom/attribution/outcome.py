@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom._kernels import cover_sizes, rows_in_order, rows_of_pieces
+from cleanroom._kernels import cover_sizes, keyed_rows, rows_of_pieces, split_in_order
 from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.attribution.functions import Done, StepFunctions
 from cleanroom.attribution.node_counts import NodeCounts, count_whole
@@ -112,10 +112,10 @@ def prepare_rows(
     values = np.concatenate([np.zeros((0, len(plan.row_values)), dtype=np.int64), *(rows.values for rows in held)])
     held.clear()
     try:
-        keys, values = rows_in_order(keys, values)
+        keys, words = split_in_order(keyed_rows(keys, values.view(np.uint64)))
     except ValueError:
         raise CleanroomError("one person reached the preparation twice") from None
-    return Rows(keys=keys, values=values), summary
+    return Rows(keys=keys, values=words.view(np.int64)), summary
 
 
 def keep_rows(
@@ -261,7 +261,7 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
 
 
 def _slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Cuts things, each with where it ends, into runs that are no longer than `most`, or are one thing: low and high."""
+    """Cuts things, each with where it ends, into runs no longer than `most`, or of one thing: low and high."""
     low = start = 0
     while low < len(ends):
         high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))

@@ -15,25 +15,12 @@ from numpy.typing import NDArray
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.runs import expand
 
-__all__ = ["cover", "cover_sizes", "tree_of"]
+__all__ = ["cover", "tree_of"]
 
 
 def tree_of(agreement: Agreement) -> tuple[int, ...]:
     """The sizes that both sides use: the agreed tree, or single ticks where touches only happen at listed instants."""
     return agreement.time.tree if agreement.exposure.instants is None else (1,)
-
-
-def cover_sizes(first: NDArray[np.int64], last: NDArray[np.int64], tree: tuple[int, ...]) -> NDArray[np.int64]:
-    """How many nodes cover each piece; arguments as for `cover`.
-
-    Returns:
-        (k,) int64.
-    """
-    total = np.zeros(len(first), dtype=np.int64)
-    for ratio in _ratios(tree):
-        left, right, first, last = _cut(first, last, ratio)
-        total += left + right
-    return total
 
 
 def cover(

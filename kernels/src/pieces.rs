@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use crate::digest::{row_key_words, Node, KEY_BYTES};
 use crate::lanes::LANES;
 use crate::rows::{bad, in_row_order, matrix};
-use crate::sort::{in_key_order, Keyed};
+use crate::sort::Keyed;
 
-/// Pieces, or rows, that one task works on.
+/// Pieces that one task works on.
 const TASK: usize = 1 << 12;
 
 /// Nodes of one level: (level, first, past the last).
@@ -176,40 +176,7 @@ fn rows_of_pieces<'py>(
     Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, columns)?))
 }
 
-/// Rows, keys n × 16 and values n × m, in the order of their keys.
-#[pyfunction]
-fn rows_in_order<'py>(
-    py: Python<'py>,
-    keys: PyReadonlyArray2<'py, u8>,
-    values: PyReadonlyArray2<'py, i64>,
-) -> PyResult<Made<'py>> {
-    let (count, columns) = values.as_array().dim();
-    let whole = keys.as_array().dim() == (count, KEY_BYTES) && columns > 0 && count <= u32::MAX as usize;
-    let (keys, values) = (in_row_order(&keys, "keys")?, in_row_order(&values, "values")?);
-    if !whole {
-        return Err(bad("keys are n × 16 bytes, values n × m"));
-    }
-    let found = py.detach(|| {
-        let entries = keys.chunks_exact(KEY_BYTES).enumerate().map(|(item, key)| Keyed::of(key, item as u32));
-        let ordered = in_key_order(entries.collect())?;
-        let (mut keys, mut moved) = (vec![0u8; keys.len()], vec![0i64; values.len()]);
-        let out = keys.par_chunks_mut(TASK * KEY_BYTES).zip(moved.par_chunks_mut(TASK * columns));
-        ordered.par_chunks(TASK).zip(out).for_each(|(entries, (keys, moved))| {
-            let out = keys.chunks_exact_mut(KEY_BYTES).zip(moved.chunks_exact_mut(columns));
-            for (entry, (key, row)) in entries.iter().zip(out) {
-                entry.write(key);
-                let at = entry.item as usize * columns;
-                row.copy_from_slice(&values[at..at + columns]);
-            }
-        });
-        Some((keys, moved))
-    });
-    let (keys, values) = found.ok_or_else(|| bad("two rows have one key"))?;
-    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, columns)?))
-}
-
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cover_sizes, module)?)?;
-    module.add_function(wrap_pyfunction!(rows_of_pieces, module)?)?;
-    module.add_function(wrap_pyfunction!(rows_in_order, module)?)
+    module.add_function(wrap_pyfunction!(rows_of_pieces, module)?)
 }

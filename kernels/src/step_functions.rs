@@ -7,6 +7,7 @@
 //! one walk over the moves.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -386,7 +387,7 @@ fn pieces_of(program: &Program<'_>, outcomes: &Outcomes<'_>, rows: Range<usize>)
 /// high and low taken away, cap, whether squared, whether of touches alone; looks × 3: cursors high and low, whether of
 /// touches alone). The frame is (start, end of touches, end); with points, ascending, and whether touches happen at each,
 /// pieces are single points, those that a look is open at. Returns k pieces: the first row of the person, first tick,
-/// the tick past the last, and vector k × columns.
+/// the tick past the last, and vector k × columns. An overflow where a value needs more than 63 bits.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // five of them are the outcomes
 fn step_pieces<'py>(
@@ -464,7 +465,7 @@ fn step_pieces<'py>(
         }
         Some(out)
     });
-    let Pieces { row, first, last, vector } = found.ok_or_else(|| bad(TOO_LARGE))?;
+    let Pieces { row, first, last, vector } = found.ok_or_else(|| PyOverflowError::new_err(TOO_LARGE))?;
     Ok((row.into_pyarray(py), first.into_pyarray(py), last.into_pyarray(py), matrix(py, vector, columns)?))
 }
 

@@ -31,6 +31,16 @@ def offsets(*values: int) -> Array:
 
 WORDS = rows(20, 2, np.uint64)
 TABLE = rows(22 + 255, 2, np.uint64)
+
+
+def step_pieces(person: Array, label: Array | None) -> object:
+    labels = None if label is None else (label, np.zeros(9, np.int64))
+    three, two = (np.zeros((0, width), np.int64) for width in (3, 2))
+    tables = (three, np.zeros((0, 4), np.int64), two, np.zeros((0, 9), np.int64), three)
+    nine = np.zeros(9, np.int64)
+    return _kernels.step_pieces(person, nine, np.zeros(9, np.int32), nine, labels, tables, (0, 1, 1), None, 1)
+
+
 KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
     ("okvs keys", rows(20, 26), lambda a: _kernels.okvs_encode(a, WORDS, SHORT, KEY, 22, 256)),
     ("okvs values", WORDS, lambda a: _kernels.okvs_encode(rows(20, 26), a, SHORT, KEY, 22, 256)),
@@ -101,14 +111,16 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
         "people of pieces",
         rows(9, 16),
         lambda a: _kernels.rows_of_pieces(
-            a, np.ones(9, np.uint8), np.arange(9), np.arange(1, 10), rows(9, 2, np.int64), [1], 9
+            a, np.arange(9), 1, np.arange(9), np.arange(1, 10), rows(9, 2, np.int64), [1], 9
         ),
     ),
     (
         "vectors of pieces",
         rows(9, 2, np.int64),
-        lambda a: _kernels.rows_of_pieces(rows(9, 16), np.ones(9, np.uint8), np.arange(9), np.arange(1, 10), a, [1], 9),
+        lambda a: _kernels.rows_of_pieces(rows(9, 16), np.arange(9), 1, np.arange(9), np.arange(1, 10), a, [1], 9),
     ),
+    ("people of outcomes", rows(9, 16), lambda a: step_pieces(a, None)),
+    ("labels of outcomes", rows(9, 2, np.int16), lambda a: step_pieces(rows(9, 16), a)),
     (
         "keys of lookups",
         rows(9, 16),

@@ -295,14 +295,14 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (exposure, "impulses.weight, size, people", "impulses.weight, 1, people"),
     (touched, 'count, side="right") - 1', 'count, side="left") - 1'),
     (functions, "min(touch_end + max(windows, default=0), clock.horizon)", "touch_end"),
-    (functions, "low, high = tick + 1, tick + window + 1", "low, high = tick, tick + window"),
-    (functions, "np.maximum(self._places - window, self._base)", "self._places - window"),
-    (functions, "np.maximum(at - window + 1, base)", "np.maximum(at - window, base)"),
-    (functions, "cap - (so_far[-1] - so_far[begin])", "cap - so_far[-1]"),
-    (functions, "figure * figure", "figure"),
-    (functions, "figures[Period.AFTER] - figures[Period.BEFORE]", "figures[Period.AFTER]"),
-    (functions, "ones[named[order[~changes", "ones[named[order[changes"),
-    (functions, "if column is not None:", "if column is None:"),
+    (functions, "self._cursors.place(source, window + 1)", "self._cursors.place(source, window)"),
+    (functions, "window if value.suffix else 0", "window + 1 if value.suffix else 0"),
+    (functions, "window if value.suffix else 0", "0"),
+    (functions, "cap, value.squared, touch_only", "cap, 0, touch_only"),
+    (functions, "cap, value.squared, touch_only", "cap, value.squared, 1"),
+    (functions, "minus = spans[1] if value.change else nothing", "minus = nothing"),
+    (functions, "-self._frame.horizon", "1 - self._frame.end"),
+    (functions, "labels[column].values.index(value.label[1])", "0"),
 ]
 
 

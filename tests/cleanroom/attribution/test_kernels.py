@@ -132,35 +132,57 @@ def test_lookups_come_in_the_order_of_their_keys(count: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 5, 16, 700, 9000])
 def test_rows_of_pieces_are_their_cover(count: int, tree: tuple[int, ...]) -> None:
     rng = random.Random(count)
-    person = np.frombuffer(rng.randbytes(16 * count), dtype=np.uint8).reshape(-1, 16)
+    person = np.frombuffer(rng.randbytes(16 * (count + 1)), dtype=np.uint8).reshape(-1, 16)
+    owner = ints([rng.randrange(count + 1) for _ in range(count)])
     first = ints([rng.randrange(50) for _ in range(count)])
     last = first + ints([rng.randrange(40) for _ in range(count)])
     vector = ints([rng.randrange(-9, 10) for _ in range(3 * count)]).reshape(-1, 3)
-    domain = np.full(count, TREE_DOMAIN, dtype=np.uint8)
-    if count:
-        domain[-1], first[-1], last[-1] = MEMBER_DOMAIN, 0, 1
     piece, level, node = cover(first, last, tree)
-    expected = []
-    for kind in (MEMBER_DOMAIN, TREE_DOMAIN):
-        own = domain[piece] == kind
-        keys = _kernels.row_keys(person[piece[own]], kind, level[own], node[own])
-        expected += [(key.tobytes(), vector[at].tolist()) for key, at in zip(keys, piece[own], strict=True)]
-    keys, values = _kernels.rows_of_pieces(person, domain, first, last, vector, list(tree), len(piece))
-    found = [(key.tobytes(), row) for key, row in zip(keys, values.tolist(), strict=True)]
-    assert found == sorted(expected)
+    sizes = _kernels.cover_sizes(first, last, list(tree))
+    assert sizes.tolist() == np.bincount(piece, minlength=count).tolist()
+    for domain in (MEMBER_DOMAIN, TREE_DOMAIN):
+        keys = _kernels.row_keys(person[owner[piece]], domain, level, node)
+        expected = [(key.tobytes(), vector[at].tolist()) for key, at in zip(keys, piece, strict=True)]
+        keys, values = _kernels.rows_of_pieces(person, owner, domain, first, last, vector, list(tree), len(piece))
+        found = [(key.tobytes(), row) for key, row in zip(keys, values.tolist(), strict=True)]
+        assert sorted(found) == sorted(expected)
+        assert [row for _, row in found] == vector[np.repeat(np.arange(count), sizes)].tolist()
 
 
 def pieces(**changed: object) -> Callable[[], object]:
     given: dict[str, object] = {
-        "person": np.arange(32, dtype=np.uint8).reshape(2, 16), "domain": np.ones(2, dtype=np.uint8),
+        "person": np.arange(32, dtype=np.uint8).reshape(2, 16), "owner": ints([0, 1]), "domain": TREE_DOMAIN,
         "first": ints([0, 3]), "last": ints([2, 4]), "vector": np.ones((2, 1), dtype=np.int64),
         "tree": [1, 2], "rows": 2,
     }  # fmt: skip
     return lambda: _kernels.rows_of_pieces(*(given | changed).values())  # type: ignore[arg-type] # faulty on purpose
 
 
+def steps(**changed: object) -> Callable[[], object]:
+    """Two outcomes of one person, one value: how many are in [p, p + 3)."""
+    given: dict[str, object] = {
+        "person": np.ones((2, 16), dtype=np.uint8), "tick": ints([4, 5]), "event": np.zeros(2, dtype=np.int32),
+        "value": ints([1, 2]), "labels": None,
+    }  # fmt: skip
+    tables = {
+        "sources": [[0, -1, 0]], "totals": [[0, 0, 9, 0]], "cursors": [[0, -2], [0, 1]],
+        "figures": [[0, 0, 0, 1, 1, 1, 9, 0, 0]], "looks": [[0, 1, 0]],
+    }  # fmt: skip
+    program = tuple(np.array(changed.get(name, table), dtype=np.int64) for name, table in tables.items())
+    frame = {"frame": (0, 9, 9), "points": None, "columns": 1}
+    own = {name: value for name, value in changed.items() if name not in tables}
+    arguments = {**given, "program": program, **frame, **own}
+    return lambda: _kernels.step_pieces(*arguments.values())  # type: ignore[arg-type] # faulty on purpose
+
+
+def figure(**changed: int) -> list[list[int]]:
+    row = {"column": 0, "total": 0, "a": 0, "b": 1, "c": 1, "d": 1, "cap": 9, "squared": 0, "touch_only": 0}
+    return [list((row | changed).values())]
+
+
 def test_the_pieces_that_the_refusals_change_are_right() -> None:
     assert len(pieces()()[0]) == 2  # type: ignore[index] # two arrays
+    assert [part.tolist() for part in steps()()] == [[0, 0, 0], [2, 3, 5], [3, 5, 6], [[1], [2], [1]]]  # type: ignore[attr-defined]
 
 
 def capped(*, key: bytes = KEY, owner: int = 0, group: int = 0) -> Callable[[], object]:
@@ -177,16 +199,53 @@ TARGETS = np.zeros(1, dtype=np.int32)
 REFUSED: dict[str, Callable[[], object]] = {
     "rows that are not made": pieces(rows=3),
     "rows that no memory holds": pieces(last=ints([2, 1 << 62])),
+    "owners of pieces that are nobody": pieces(owner=ints([0, 2])),
+    "owners of pieces below the people": pieces(owner=ints([0, -1])),
+    "few owners of pieces": pieces(owner=ints([0])),
     "a piece that ends before it begins": pieces(last=ints([2, 2])),
     "a piece before time": pieces(first=ints([-1, 3])),
     "a tree that is no chain": pieces(tree=[2, 3]),
     "a tree that shrinks": pieces(tree=[2, 1]),
     "no tree": pieces(tree=[]),
     "a level of no ticks": pieces(tree=[0, 0]),
-    "one person twice": pieces(person=np.ones((2, 16), dtype=np.uint8), first=ints([0, 0]), last=ints([1, 1]), rows=2),
     "short people": pieces(person=np.ones((2, 15), dtype=np.uint8)),
     "no columns": pieces(vector=np.ones((2, 0), dtype=np.int64)),
-    "few domains": pieces(domain=np.ones(1, dtype=np.uint8)),
+    "covers that end before they begin": lambda: _kernels.cover_sizes(ints([1]), ints([0]), [1]),
+    "covers without ends": lambda: _kernels.cover_sizes(TWO, ONE, [1]),
+    "covers by no tree": lambda: _kernels.cover_sizes(ONE, ONE, [2, 3]),
+    "outcomes without ticks": steps(tick=ints([4])),
+    "outcomes of short people": steps(person=np.ones((2, 15), dtype=np.uint8)),
+    "outcomes before time": steps(tick=ints([-1, 5])),
+    "outcomes after all time": steps(tick=ints([4, 1 << 62])),
+    "values below zero": steps(value=ints([1, -2])),
+    "no row values": steps(columns=0),
+    "labels without keys": steps(labels=(np.zeros((2, 1), dtype=np.int16), ONE)),
+    "few labels": steps(labels=(np.zeros((1, 1), dtype=np.int16), TWO)),
+    "a label that no outcome has": steps(sources=[[0, 1, 0]], labels=(np.zeros((2, 1), dtype=np.int16), TWO)),
+    "a label where none are": steps(sources=[[0, 0, 0]]),
+    "an event that is no number of 32 bits": steps(sources=[[1 << 32, -1, 0]]),
+    "a total of no source": steps(totals=[[1, 0, 9, 0]]),
+    "a total of neither kind": steps(totals=[[0, 2, 9, 0]]),
+    "a total below zero": steps(totals=[[0, 0, -1, 0]]),
+    "a window below zero": steps(totals=[[0, 0, 9, -1]]),
+    "a cursor of no source": steps(cursors=[[1, -2], [0, 1]]),
+    "a cursor beyond time": steps(cursors=[[0, -(1 << 62)], [0, 1]]),
+    "cursors the wrong way round": steps(figures=figure(a=1, b=0)),
+    "a cursor that is not there": steps(figures=figure(a=2)),
+    "a cursor of another source": steps(
+        sources=[[0, -1, 0], [1, -1, 0]], cursors=[[0, -2], [0, 1], [1, 1]], figures=figure(c=2, d=2)
+    ),
+    "a figure of no total": steps(figures=figure(total=1)),
+    "a figure of no column": steps(figures=figure(column=1)),
+    "a cap below zero": steps(figures=figure(cap=-1)),
+    "a flag that is none": steps(figures=figure(squared=2)),
+    "a narrow table": steps(figures=[[0] * 8]),
+    "a look at two sources": steps(
+        sources=[[0, -1, 0], [1, -1, 0]], cursors=[[0, -2], [0, 1], [1, 1]], looks=[[0, 2, 0]]
+    ),
+    "a frame before time": steps(frame=(-1, 9, 9)),
+    "points that descend": steps(points=(ints([5, 4]), np.ones(2, dtype=np.bool_))),
+    "points that no flag says more of": steps(points=(ints([4, 5]), np.ones(1, dtype=np.bool_))),
     "owners that descend": lambda: _kernels.memberships(ints([1, 0]), TWO),
     "owners without groups": lambda: _kernels.memberships(TWO, ONE),
     "segments without ends": lambda: _kernels.longest_runs(TWO, TWO, TWO, ONE),
