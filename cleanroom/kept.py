@@ -11,7 +11,6 @@ as many words, whatever the rows are: rows of zeros under random keys are kept b
 
 from __future__ import annotations
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
@@ -25,6 +24,7 @@ from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.errors import CleanroomError
 from cleanroom.protocols.buckets import Partition
 from cleanroom.protocols.commitment import NODE_LEAVES
+from cleanroom.protocols.seeds import fresh_seed, keystream
 from cleanroom.protocols.wire import Progress, Protocol, chunks
 
 __all__ = ["Kept", "KeptLookups", "KeptRows"]
@@ -37,7 +37,7 @@ _Stretch = tuple[NDArray[np.uint8], Words]
 
 _KEY_WORDS: Final = KEY_BYTES // 8
 _MOST_BUCKETS: Final = 256
-"""A bucket's number is the top byte of a word."""
+"""A bucket's number is a byte."""
 _LEAST_RUN: Final = 1 << 14
 _MOST_RUN: Final = 1 << 16
 """Rows that are sorted, hashed and written between two reports of progress: hundredths of a second."""
@@ -55,7 +55,7 @@ class Kept(ABC, Generic[T]):
         """
         self._words = words
         self._memory_bytes = memory_bytes
-        self._spill = self._scratch(_KEY_WORDS + words)
+        self._spill = self._scratch()
         self._divided: Spill | None = None
         self._rows = 0
 
@@ -82,10 +82,9 @@ class Kept(ABC, Generic[T]):
             CleanroomError: a scratch file cannot be written.
         """
         for start, stop in chunks(rows - self._spill.rows, self._run_rows):
-            padding = np.zeros((stop - start, _KEY_WORDS + self._words), dtype=np.uint64)
-            keys = np.frombuffer(secrets.token_bytes(KEY_BYTES * (stop - start)), dtype=np.uint64)
-            padding[:, :_KEY_WORDS] = keys.reshape(-1, _KEY_WORDS)
-            self._spill.append(padding)
+            keys = np.frombuffer(keystream(fresh_seed(), KEY_BYTES * (stop - start)), dtype=np.uint8)
+            words = np.zeros((stop - start, self._words), dtype=np.uint64)
+            self._spill.append(_kernels.keyed_rows(keys.reshape(-1, KEY_BYTES), words))
 
     def ascending(self) -> Iterator[T]:
         """Yields all rows, ascending by key, `NODE_LEAVES` at a time but the last; as often as it is called.
@@ -125,20 +124,20 @@ class Kept(ABC, Generic[T]):
         """
         if partition.buckets > _MOST_BUCKETS or self._rows > partition.rows:
             raise ValueError(f"at most {_MOST_BUCKETS} buckets, and no more rows than the public bound, expected")
-        divided = self._divided = self._scratch(1 + _KEY_WORDS + self._words)
+        divided = self._divided = self._scratch()
         counts = np.zeros(partition.buckets, dtype=np.int64)
         for run in self._spill.parts():
             words = _in_order(_kernels.keyed_in_order, run)
             numbers = partition.numbers(_keys(words))
-            divided.append(_kernels.side_by_side([numbers.astype(np.uint64)[:, None] << np.uint64(56), words]))
-            counts += np.bincount(numbers[_real(words)], minlength=partition.buckets)
+            divided.append(words, numbers.astype(np.uint8))
+            real = np.bincount(numbers, weights=_kernels.real_rows(words), minlength=partition.buckets)
+            counts += real.astype(np.int64)
             yield Progress("bins", divided.rows, partition.rows)
         partition.check(counts)
 
         def bucket(number: int) -> T:
-            words = divided.part(number)[:, 1:]  # in the order in which they came, which is that of their keys
-            words = words[_real(words)]
-            return self._unpacked(_keys(words), words[:, _KEY_WORDS:])
+            # in the order in which they came, which is that of their keys
+            return self._unpacked(*_kernels.split_as_is(divided.part(number)))
 
         return bucket
 
@@ -152,8 +151,8 @@ class Kept(ABC, Generic[T]):
     def _run_rows(self) -> int:
         return min(max(_LEAST_RUN, self._memory_bytes // (8 * (_KEY_WORDS + self._words))), _MOST_RUN)
 
-    def _scratch(self, words: int) -> Spill:
-        return Spill(words, memory_bytes=self._memory_bytes, run_rows=self._run_rows)
+    def _scratch(self) -> Spill:
+        return Spill(_KEY_WORDS + self._words, memory_bytes=self._memory_bytes, run_rows=self._run_rows)
 
     def _stretches(self) -> Iterator[_Stretch]:
         """All rows without what pads them, ascending by key."""
@@ -220,12 +219,6 @@ class KeptLookups(Kept[Lookups]):
             target=(flat >> _HALF).astype(np.int32),
             weight=(flat & _LOW_HALF).astype(np.uint32).view(np.int32).astype(np.int64),
         )
-
-
-def _real(words: Words) -> NDArray[np.bool_]:
-    """Which rows of words behind keys are no padding."""
-    real: NDArray[np.bool_] = np.logical_or.reduce(words[:, _KEY_WORDS:] != 0, axis=1)
-    return real
 
 
 def _in_order(kernel: Callable[[Words], U], run: Words) -> U:

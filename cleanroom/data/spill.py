@@ -1,9 +1,9 @@
 """Rows of 64-bit words, more than fit in memory, handed back in order.
 
-The first word is the head of a SHA-256 digest, so rows spread evenly over 256 parts by their top byte. Rows stay in
-memory up to a bound; past it they are appended to one scratch file that has no name (nothing can be left behind) and is
-encrypted with a key that never leaves this process. A stretch of rows is written at a time, grouped by part, so that
-neighbouring parts are read of every stretch in one go.
+Every row belongs to one of 256 parts: that of its first word's top byte, which is the head of a SHA-256 digest and so
+spreads rows evenly, or one that is given with it. Rows are gathered in stretches, each grouped by part, so that
+neighbouring parts are read of every stretch in one go. Stretches stay in memory up to a bound; past it they are in one
+scratch file that has no name (nothing can be left behind) and is encrypted with a key that never leaves this process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import IO, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from cleanroom.errors import CleanroomError
 __all__ = ["MEMORY_BYTES", "Spill"]
 
 Words = NDArray[np.uint64]
+Parts = NDArray[np.uint8]
 
 MEMORY_BYTES: Final = 64 << 20
 """What one spill holds in memory before it writes."""
@@ -37,6 +39,15 @@ _BLOCK_BYTES: Final = 64
 """Of the cipher."""
 _PARTS: Final = 256
 _BATCH_ROWS: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stretch:
+    """Rows grouped by part, in memory, or in the scratch file from row `start` on."""
+
+    places: NDArray[np.int64]  # 257: where each part begins, and the last one ends
+    start: int
+    rows: Words | None = field(repr=False)
 
 
 class Spill:
@@ -53,12 +64,14 @@ class Spill:
         self._row_bytes = 8 * words
         self._memory_rows = max(1, memory_bytes // self._row_bytes)
         self._stretch_rows = min(self._memory_rows, _STRETCH_BYTES // self._row_bytes)
+        self._rows = 0
         self._held: list[Words] = []
+        self._held_parts: list[Parts] = []
         self._held_rows = 0
-        self._counts = np.zeros(_PARTS, dtype=np.int64)
+        self._stretches: list[_Stretch] = []
+        self._counts = np.zeros(_PARTS, dtype=np.int64)  # of the stretches
         self._file: IO[bytes] | None = None
         self._key = secrets.token_bytes(32)
-        self._stretches: list[NDArray[np.int64]] = []  # rows before each part's first and after the last, in the file
 
     def __repr__(self) -> str:
         return f"Spill(words={self._words}, rows={self.rows}, on_disk={self._file is not None})"
@@ -66,36 +79,41 @@ class Spill:
     @property
     def rows(self) -> int:
         """How many rows were appended."""
-        return int(self._counts.sum())
+        return self._rows
 
-    def append(self, rows: Words) -> None:
-        """Adds rows, n × words.
+    def append(self, rows: Words, parts: Parts | None = None) -> None:
+        """Adds rows.
+
+        Args:
+            rows: n × words.
+            parts: of each row, (n,); the top byte of its first word if left out, which is then always left out.
 
         Raises:
             CleanroomError: the scratch file cannot be written.
         """
         if len(rows) == 0:
             return
-        self._counts += np.bincount((rows[:, 0] >> np.uint64(56)).astype(np.int64), minlength=_PARTS)
         self._held.append(rows)
+        if parts is not None:
+            self._held_parts.append(parts)
         self._held_rows += len(rows)
-        if self._held_rows > (self._memory_rows if self._file is None else self._stretch_rows):
-            self._flush()
+        self._rows += len(rows)
+        if self._held_rows >= self._stretch_rows:
+            self._gather()
 
     def parts(self) -> Iterator[Words]:
         """Yields all rows once, about `run_rows` at a time, as often as it is called.
 
-        The runs follow each other in the order of the first word's top byte; rows inside a run are in no order.
+        The runs follow each other in the order of their parts; rows inside a run are in no order.
 
         Raises:
             CleanroomError: the scratch file cannot be read or written.
         """
-        if self._file is not None and self._held:
-            self._flush()
-        if self._file is None and self._held_rows <= self._run_rows:
+        if not self._stretches and self._rows <= self._run_rows:
             if self._held:
-                yield self._merged()
+                yield self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
             return
+        self._gather()
         first = 0
         while first < _PARTS:
             last, count = first + 1, int(self._counts[first])
@@ -107,13 +125,12 @@ class Spill:
             first = last
 
     def part(self, number: int) -> Words:
-        """The rows whose first word has this top byte, in the order in which they were appended.
+        """The rows of a part, in the order in which they were appended.
 
         Raises:
             CleanroomError: the scratch file cannot be written or read.
         """
-        if self._file is not None and self._held:
-            self._flush()
+        self._gather()
         return self._load(number, number + 1, int(self._counts[number]))
 
     def sorted_parts(self) -> Iterator[Words]:
@@ -123,74 +140,75 @@ class Spill:
 
     def close(self) -> None:
         """Forgets the rows and closes the scratch file."""
-        self._held = []
-        self._held_rows = 0
+        self._held, self._held_parts, self._stretches = [], [], []
+        self._held_rows = self._rows = 0
         self._counts[:] = 0
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _merged(self) -> Words:
-        if len(self._held) > 1:
-            self._held = [np.concatenate(self._held)]
-        return self._held[0]
-
-    def _flush(self) -> None:
-        held, self._held, self._held_rows = self._held, [], 0
-        held.reverse()
+    def _gather(self) -> None:
+        """Makes a stretch of what is held; past the bound every stretch goes to the scratch file."""
+        if not self._held:
+            return
+        rows, counts = _kernels.group_rows([np.ascontiguousarray(rows) for rows in self._held], self._held_parts)
+        self._held, self._held_parts, self._held_rows = [], [], 0
+        self._counts += counts
+        places = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+        self._stretches.append(_Stretch(places=places, start=self._rows - len(rows), rows=rows))
+        if self._rows <= self._memory_rows:
+            return
         try:
             if self._file is None:
                 # named, so that a folder which cannot be used is an error and no reason to take another one
                 folder = os.environ.get("TMPDIR") or None
                 self._file = tempfile.TemporaryFile(prefix="cleanroom-", buffering=0, dir=folder)  # noqa: SIM115 (closed by close)
-            while held:
-                stretch = [held.pop()]
-                rows = len(stretch[0])
-                while held and rows < self._stretch_rows:
-                    stretch.append(held.pop())
-                    rows += len(stretch[-1])
-                self._write(self._file, stretch)
+            for number, stretch in enumerate(self._stretches):
+                if stretch.rows is not None:
+                    self._write(self._file, number, stretch.rows)
+                    self._stretches[number] = replace(stretch, rows=None)
         except OSError as error:
             raise CleanroomError(f"the scratch file could not be written ({error.strerror})") from None
 
-    def _write(self, file: IO[bytes], parts: list[Words]) -> None:
-        rows, counts = _kernels.group_rows([np.ascontiguousarray(part) for part in parts])
-        start = self._stretches[-1][-1] if self._stretches else 0
-        cipher, plain = self._cipher(len(self._stretches), 0), rows.reshape(-1).view(np.uint8).data
-        self._stretches.append(start + np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]))
-        file.seek(0, os.SEEK_END)
+    def _write(self, file: IO[bytes], stretch: int, rows: Words) -> None:
+        cipher, plain = self._cipher(stretch, 0), rows.reshape(-1).view(np.uint8).data
         hidden = memoryview(bytearray(min(_PIECE_BYTES, len(plain))))
+        file.seek(self._stretches[stretch].start * self._row_bytes)
         for first in range(0, len(plain), _PIECE_BYTES):
             data = hidden[: cipher.update_into(plain[first : first + _PIECE_BYTES], hidden)]
             while data:
                 data = data[file.write(data) :]
 
     def _load(self, first: int, last: int, count: int) -> Words:
-        if count == 0:
-            return np.empty((0, self._words), dtype=np.uint64)
-        if self._file is None:
-            rows = self._merged()
-            heads = rows[:, 0] >> np.uint64(56)
-            return rows[(heads >= first) & (heads < last)]
         rows = np.empty((count, self._words), dtype=np.uint64)
         done = 0
-        for number, places in enumerate(self._stretches):
-            start, end = int(places[first]), int(places[last])
-            length = (end - start) * self._row_bytes
-            try:
-                self._file.seek(start * self._row_bytes)
-                data = self._file.read(length)
-            except OSError as error:
-                raise CleanroomError(f"the scratch file could not be read ({error.strerror})") from None
-            if len(data) != length:
-                raise CleanroomError("the scratch file could not be read (it is shorter than what was written)")
-            cipher = self._cipher(number, (start - int(places[0])) * self._row_bytes)
-            cipher.update_into(data, rows[done : done + end - start].reshape(-1).view(np.uint8).data)
+        for number, stretch in enumerate(self._stretches):
+            start, end = int(stretch.places[first]), int(stretch.places[last])
+            out = rows[done : done + end - start]
+            if stretch.rows is not None:
+                out[:] = stretch.rows[start:end]
+            elif self._file is not None:
+                self._read(self._file, number, start, out)
             done += end - start
         return rows
 
+    def _read(self, file: IO[bytes], stretch: int, start: int, out: Words) -> None:
+        """Fills `out` with rows of a stretch, from its row `start` on."""
+        try:
+            file.seek((self._stretches[stretch].start + start) * self._row_bytes)
+            data = file.read(out.nbytes)
+        except OSError as error:
+            raise CleanroomError(f"the scratch file could not be read ({error.strerror})") from None
+        if len(data) != out.nbytes:
+            raise CleanroomError("the scratch file could not be read (it is shorter than what was written)")
+        self._cipher(stretch, start * self._row_bytes).update_into(data, out.reshape(-1).view(np.uint8).data)
+
     def _cipher(self, stretch: int, start: int) -> CipherContext:
-        """Encrypts or decrypts a stretch from byte `start` on: ChaCha20, one nonce a stretch under this spill's key."""
+        """Encrypts or decrypts a stretch from byte `start` on.
+
+        ChaCha20, one nonce a stretch under this spill's key: eight bytes that count blocks, always from zero at a
+        stretch's first byte, then eight that number the stretch. Every stretch is written once.
+        """
         block, within = divmod(start, _BLOCK_BYTES)
         nonce = block.to_bytes(8, "little") + stretch.to_bytes(8, "little")
         cipher = Cipher(ChaCha20(self._key, nonce), mode=None).encryptor()

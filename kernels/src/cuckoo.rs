@@ -5,13 +5,14 @@
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
+use crate::lanes::{compress, digest_of, pad, spread, Block, Digest, BLOCK_BYTES, LANES, START};
 use crate::rows::{bad, in_row_order, matrix};
 
 const LABEL: &[u8; 7] = b"bins/v1";
 const KEY_BYTES: usize = 16;
 const SEED_BYTES: usize = 32;
+const BEFORE_KEY: usize = LABEL.len() + SEED_BYTES;
 const CHOICES: usize = 3;
 const EMPTY: u32 = u32::MAX;
 /// Rows that one task hashes: some tens of microseconds of work.
@@ -30,19 +31,37 @@ pub(crate) fn word_at(digest: &[u8], offset: usize) -> u64 {
 }
 
 /// Three distinct bins: each is uniform among those that the earlier ones left.
-fn bins_of(seed: &[u8], key: &[u8], n_bins: u64) -> [i64; CHOICES] {
-    let mut hash = Sha256::new();
-    hash.update(LABEL);
-    hash.update(seed);
-    hash.update(key);
-    let digest = hash.finalize();
-    let first = reduce(word_at(&digest, 0), n_bins);
-    let mut second = reduce(word_at(&digest, 8), n_bins - 1);
+fn bins_of(digest: &Digest, n_bins: u64) -> [i64; CHOICES] {
+    let first = reduce(word_at(digest, 0), n_bins);
+    let mut second = reduce(word_at(digest, 8), n_bins - 1);
     second += u64::from(second >= first);
-    let mut third = reduce(word_at(&digest, 16), n_bins - 2);
+    let mut third = reduce(word_at(digest, 16), n_bins - 2);
     third += u64::from(third >= first.min(second));
     third += u64::from(third >= first.max(second));
     [first as i64, second as i64, third as i64]
+}
+
+/// A message under a seed, but for the key: label, seed and key are 55 bytes, so that they and their padding are a block.
+fn block_under(seed: &[u8; SEED_BYTES]) -> Block {
+    let mut block = [0; BLOCK_BYTES];
+    block[..LABEL.len()].copy_from_slice(LABEL);
+    block[LABEL.len()..BEFORE_KEY].copy_from_slice(seed);
+    pad(&mut block, BEFORE_KEY + KEY_BYTES, BEFORE_KEY + KEY_BYTES);
+    block
+}
+
+/// The bins of keys, sixteen hashed at once; `blocks` are as `block_under` made them but for their keys.
+fn write_bins(blocks: &mut [Block; LANES], keys: &[u8], n_bins: u64, out: &mut [i64]) {
+    for (keys, out) in keys.chunks(LANES * KEY_BYTES).zip(out.chunks_mut(LANES * CHOICES)) {
+        for (block, key) in blocks.iter_mut().zip(keys.chunks_exact(KEY_BYTES)) {
+            block[BEFORE_KEY..BEFORE_KEY + KEY_BYTES].copy_from_slice(key);
+        }
+        let mut states = spread(&START);
+        compress(&mut states, blocks);
+        for (lane, out) in out.chunks_exact_mut(CHOICES).enumerate() {
+            out.copy_from_slice(&bins_of(&digest_of(&states, lane), n_bins));
+        }
+    }
 }
 
 /// The three bins of each key: keys n × 16 bytes, seed 32 bytes, n_bins >= 3; returns n × 3.
@@ -55,18 +74,17 @@ fn bin_positions<'py>(
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let (rows, width) = keys.as_array().dim();
     let keys = in_row_order(&keys, "keys")?;
-    if width != KEY_BYTES || seed.len() != SEED_BYTES {
-        return Err(bad("keys are n × 16 bytes and the seed is 32 bytes"));
-    }
+    let seed = match seed.try_into() {
+        Ok(seed) if width == KEY_BYTES => seed,
+        _ => return Err(bad("keys are n × 16 bytes and the seed is 32 bytes")),
+    };
     if !(CHOICES as u64..u64::from(EMPTY)).contains(&n_bins) {
         return Err(bad("the number of bins is between 3 and 2^32 - 2"));
     }
-    let mut out = vec![0i64; rows * CHOICES];
+    let (block, mut out) = (block_under(seed), vec![0i64; rows * CHOICES]);
     py.detach(|| {
         out.par_chunks_mut(TASK_ROWS * CHOICES).zip(keys.par_chunks(TASK_ROWS * KEY_BYTES)).for_each(|(out, keys)| {
-            for (out, key) in out.chunks_exact_mut(CHOICES).zip(keys.chunks_exact(KEY_BYTES)) {
-                out.copy_from_slice(&bins_of(seed, key, n_bins));
-            }
+            write_bins(&mut [block; LANES], keys, n_bins, out);
         });
     });
     matrix(py, out, CHOICES)
@@ -167,7 +185,8 @@ mod tests {
     #[test]
     fn positions_are_distinct_even_in_the_smallest_table() {
         for index in 0..200u8 {
-            let mut bins = bins_of(&[7; SEED_BYTES], &[index; KEY_BYTES], 3);
+            let mut bins = [0; CHOICES];
+            write_bins(&mut [block_under(&[7; SEED_BYTES]); LANES], &[index; KEY_BYTES], 3, &mut bins);
             bins.sort_unstable();
             assert_eq!(bins, [0, 1, 2]);
         }

@@ -1,7 +1,7 @@
 //! Rows of 64-bit words: in lexicographic order, grouped by their first byte, or merged where lines are one event; and
 //! keys in their order.
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
@@ -44,33 +44,51 @@ fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult
 
 type Grouped<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<i64>>);
 
-/// Rows n × k of parts, one after the other, grouped by the top byte of their first word, otherwise in their order, and
-/// the 256 counts.
+/// Rows n × k of arrays, one after the other, grouped by part and otherwise in their order, and the 256 counts. A row's
+/// part is given, n bytes for each array, or it is the top byte of its first word.
 #[pyfunction]
-fn group_rows<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) -> PyResult<Grouped<'py>> {
-    let width = parts.first().map_or(0, |part| part.as_array().dim().1);
-    if width == 0 || parts.iter().any(|part| part.as_array().dim().1 != width) {
+fn group_rows<'py>(
+    py: Python<'py>,
+    rows: Vec<PyReadonlyArray2<'py, u64>>,
+    parts: Vec<PyReadonlyArray1<'py, u8>>,
+) -> PyResult<Grouped<'py>> {
+    let width = rows.first().map_or(0, |rows| rows.as_array().dim().1);
+    if width == 0 || rows.iter().any(|rows| rows.as_array().dim().1 != width) {
         return Err(bad("rows have at least one word, and one number of words"));
     }
-    let parts = parts.iter().map(|part| in_row_order(part, "rows")).collect::<PyResult<Vec<_>>>()?;
+    let rows = rows.iter().map(|rows| in_row_order(rows, "rows")).collect::<PyResult<Vec<_>>>()?;
+    let parts = parts.iter().map(|parts| in_row_order(parts, "parts")).collect::<PyResult<Vec<_>>>()?;
+    let counted = rows.iter().map(|rows| rows.len() / width).eq(parts.iter().map(|parts| parts.len()));
+    if !parts.is_empty() && !counted {
+        return Err(bad("each row has one part"));
+    }
     let (out, counts) = py.detach(|| {
-        let rows = || parts.iter().flat_map(|words| words.chunks_exact(width));
-        let part = |row: &[u64]| (row[0] >> 56) as usize;
-        let mut counts = vec![0i64; PARTS];
-        rows().for_each(|row| counts[part(row)] += 1);
-        let mut next = vec![0usize; PARTS];
-        for index in 1..PARTS {
-            next[index] = next[index - 1] + counts[index - 1] as usize * width;
+        let all = || rows.iter().flat_map(|rows| rows.chunks_exact(width));
+        if parts.is_empty() {
+            grouped(|| all().map(|row| (usize::from((row[0] >> 56) as u8), row)), width)
+        } else {
+            grouped(|| parts.iter().flat_map(|parts| parts.iter()).map(|&part| usize::from(part)).zip(all()), width)
         }
-        let mut out = vec![0u64; parts.iter().map(|words| words.len()).sum()];
-        for row in rows() {
-            let at = &mut next[part(row)];
-            out[*at..*at + width].copy_from_slice(row);
-            *at += width;
-        }
-        (out, counts)
     });
     Ok((matrix(py, out, width)?, counts.into_pyarray(py)))
+}
+
+/// Rows of `width` words behind the number of their part, grouped by it, and the counts.
+fn grouped<'a, I: Iterator<Item = (usize, &'a [u64])>>(rows: impl Fn() -> I, width: usize) -> (Vec<u64>, Vec<i64>) {
+    let mut counts = vec![0i64; PARTS];
+    rows().for_each(|(part, _)| counts[part] += 1);
+    let (mut next, mut total) = (vec![0usize; PARTS], 0);
+    for (next, &count) in next.iter_mut().zip(&counts) {
+        *next = total;
+        total += count as usize * width;
+    }
+    let mut out = vec![0u64; total];
+    for (part, row) in rows() {
+        let at = &mut next[part];
+        out[*at..*at + width].copy_from_slice(row);
+        *at += width;
+    }
+    (out, counts)
 }
 
 /// A line of an outcome: person (2 words), event, event id (2), time, value. Zero words are no event id.

@@ -148,9 +148,9 @@ def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pyt
         work.append((0, len(keys)))
         return real_numbers(self, keys)
 
-    def append(self: Spill, rows: NDArray[np.uint64]) -> None:
+    def append(self: Spill, rows: NDArray[np.uint64], parts: NDArray[np.uint8] | None = None) -> None:
         work.append((1, rows.size))
-        real_append(self, rows)
+        real_append(self, rows, parts)
 
     found = []
     for count in (0, 5, ROWS, BOUND):
@@ -164,8 +164,8 @@ def test_a_division_works_on_the_public_bound_whatever_the_rows(monkeypatch: pyt
             found.append([sum(size for kind, size in work if kind == which) for which in (0, 1)])
             work.clear()
             kept.close()
-    assert {tuple(each) for each in found[0::2]} == {(BOUND, BOUND * (3 + COLUMNS))}
-    assert {tuple(each) for each in found[1::2]} == {(BOUND, BOUND * (3 + WIDTH))}
+    assert {tuple(each) for each in found[0::2]} == {(BOUND, BOUND * (2 + COLUMNS))}
+    assert {tuple(each) for each in found[1::2]} == {(BOUND, BOUND * (2 + WIDTH))}
 
 
 def test_an_overflow_and_too_many_rows_are_refused() -> None:
@@ -202,10 +202,14 @@ def test_rows_behind_keys_are_put_in_order_and_split() -> None:
     found = _kernels.split_in_order(rows)
     order = order[real[order]]
     assert np.array_equal(found[0], keys[order]) and np.array_equal(found[1], words[order])
+    found = _kernels.split_as_is(rows)
+    assert np.array_equal(found[0], keys[real]) and np.array_equal(found[1], words[real])
+    assert np.array_equal(_kernels.real_rows(rows), real)
     twice = np.concatenate([rows, rows[real][:1]])
     for kernel in (_kernels.keyed_in_order, _kernels.split_in_order):
         with pytest.raises(ValueError, match="two rows have one key"):
             kernel(twice)
+    for kernel in (_kernels.keyed_in_order, _kernels.split_in_order, _kernels.split_as_is, _kernels.real_rows):
         with pytest.raises(ValueError, match="at least three words"):
             kernel(rows[:, :2].copy())
     for wrong in ((keys[:, :15].copy(), words), (keys[1:], words), (keys, words[:, :0].copy())):

@@ -38,19 +38,32 @@ def test_rows_come_back_sorted(words: int, memory_bytes: int) -> None:
     assert list(spill.parts()) == []
 
 
+@pytest.mark.parametrize("memory_bytes", [1 << 30, 5000])
+def test_rows_go_to_the_parts_that_are_given_with_them(memory_bytes: int) -> None:
+    generator = np.random.default_rng(9)
+    rows = generator.integers(0, 2**64, (6000, 3), dtype=np.uint64)
+    parts = generator.integers(0, 9, 6000, dtype=np.uint8) ** 2
+    spill = Spill(3, memory_bytes=memory_bytes)
+    for start in range(0, 6000, 321):
+        spill.append(rows[start : start + 321], parts[start : start + 321])
+    for part in range(256):
+        assert np.array_equal(spill.part(part), rows[parts == part])
+
+
 def test_disk_holds_no_plain_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     spill = Spill(4, memory_bytes=64)
     row = np.array([[0x4142434445464748] * 4] * 50, dtype=np.uint64)
-    spill.append(row)
+    for _ in range(3):  # as three stretches, none of which repeats another's key stream
+        spill.append(row)
     assert spill._file is not None
     spill._file.seek(0)
     stored = spill._file.read()
-    assert len(stored) == row.nbytes
+    assert len(stored) == 3 * row.nbytes
     assert row.tobytes()[:8] not in stored
-    assert len({stored[index : index + 32] for index in range(0, len(stored), 32)}) == 50
+    assert len({stored[index : index + 32] for index in range(0, len(stored), 32)}) == 150
     assert list(tmp_path.iterdir()) == []
-    assert (next(iter(spill.parts())) == row).all()
+    assert np.array_equal(next(iter(spill.parts())), np.tile(row, (3, 1)))
 
 
 def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +87,12 @@ def test_kernels_refuse_other_shapes() -> None:
     with pytest.raises(ValueError, match="from 2 to 8 words"):
         _kernels.sort_rows(np.zeros((3, 9), dtype=np.uint64))
     with pytest.raises(ValueError, match="at least one word"):
-        _kernels.group_rows([np.zeros((3, 0), dtype=np.uint64)])
-    rows, counts = _kernels.group_rows([np.zeros((0, 2), dtype=np.uint64)])
+        _kernels.group_rows([np.zeros((3, 0), dtype=np.uint64)], [])
+    with pytest.raises(ValueError, match="one number of words"):
+        _kernels.group_rows([np.zeros((3, 2), dtype=np.uint64), np.zeros((3, 1), dtype=np.uint64)], [])
+    with pytest.raises(ValueError, match="one part"):
+        _kernels.group_rows([np.zeros((3, 2), dtype=np.uint64)], [np.zeros(2, dtype=np.uint8)])
+    rows, counts = _kernels.group_rows([np.zeros((0, 2), dtype=np.uint64)], [])
     assert rows.shape == (0, 2)
     assert not counts.any()
     with pytest.raises(ValueError, match="one number of rows"):
