@@ -4,7 +4,8 @@ Functionality: the sender inputs a, the receiver b; they get bits s and r with s
 Security: semi-honest, in the 1-of-16 transfer model, where a receiver has one choice a transfer; either side can make
 an equality come out otherwise. What each learns: nothing; every bit that the receiver gets is masked with a fresh bit
 of the sender's, and that bit is the sender's share.
-Rounds: one exchange a layer (three for 64 bits) for each slice of `SLICE` numbers.
+Rounds: one exchange a layer (three for 64 bits) for each slice of `SLICE` numbers; from layer to layer and slice to
+slice neither side waits for more than the choices depend on.
 Bytes: those of 21 transfers for a number of 64 bits (16 + 4 + 1), which are 378 from `ot`.
 Source: Couteau, ePrint 2016/544; Chandran, Gupta and Shah, "Circuit-PSI with linear complexity", ePrint 2021/034.
 
@@ -19,8 +20,9 @@ Departures: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ from cleanroom.protocols.tables import (
     TransferReceiver,
     TransferSender,
     TransferSource,
-    receive_tables,
+    receive_lots,
     send_tables,
     table_traffic,
 )
@@ -51,6 +53,7 @@ MESSAGES: Final = TableMessages(
 )
 
 Bits = NDArray[np.uint8]
+Chosen: TypeAlias = Callable[[int, int], Bits | None]
 
 
 def layers(width: int) -> list[int]:
@@ -164,16 +167,57 @@ def receiver(ot: TransferReceiver, values: NDArray[np.uint64], *, width: int = W
         This side's share of [a = b], n bits (0 or 1).
     """
     shares = np.empty(values.size, dtype=np.uint8)
-    done, total = 0, values.size * transfers(width)
-    for start, stop in chunks(values.size, SLICE):
-        pieces = _chunks_of_numbers(values[start:stop], width)
-        for count in layers(width):
-            flat = np.ascontiguousarray(pieces).reshape(-1)
-            received = yield from receive_tables(
-                ot, messages=MESSAGES, choices=flat, bits=1, report=_report(done, total)
-            )
-            done += flat.size
-            bits = received.reshape(stop - start, count)
-            pieces = _next_choices(bits)
-        shares[start:stop] = bits[:, 0]
+    lots = _receiver_layers(values, width, shares)
+    yield from receive_lots(ot, messages=MESSAGES, lots=lots, bits=1, report=_report(0, values.size * transfers(width)))
     return shares
+
+
+def _receiver_layers(values: NDArray[np.uint64], width: int, shares: Bits) -> Iterator[_ReceiverLayer]:
+    """All layers of all slices in their order; those of the last layers fill `shares`."""
+    for start, stop in chunks(values.size, SLICE):
+        chosen: Chosen = partial(_chunks_of_rows, values[start:stop], width)
+        for count in layers(width):
+            bits = shares[start:stop] if count == 1 else np.empty((stop - start) * count, dtype=np.uint8)
+            layer = _ReceiverLayer(chosen, count, bits)
+            yield layer
+            chosen = layer.next_choices
+
+
+def _chunks_of_rows(values: NDArray[np.uint64], width: int, first: int, last: int) -> Bits:
+    return _chunks_of_numbers(values[first:last], width)
+
+
+class _ReceiverLayer:
+    """One layer of a slice on the receiver's side: its choices are the numbers' chunks, or come from the layer before.
+
+    Args:
+        chosen: (first, last) -> the choices of these numbers, (last - first) × `count`.
+        count: chunks of a number in this layer.
+        bits: what is received, one a chunk; filled in order.
+    """
+
+    def __init__(self, chosen: Chosen, count: int, bits: Bits) -> None:
+        self._chosen, self._chunks, self._bits = chosen, count, bits
+        self._received = 0
+
+    @property
+    def count(self) -> int:
+        return self._bits.size
+
+    def choices(self, start: int, stop: int) -> Bits | None:
+        first = start // self._chunks
+        choices = self._chosen(first, -(-stop // self._chunks))
+        if choices is None:
+            return None
+        offset = first * self._chunks
+        return choices.reshape(-1)[start - offset : stop - offset]
+
+    def put(self, start: int, stop: int, received: Bits) -> None:
+        self._bits[start:stop] = received[:, 0]
+        self._received = stop
+
+    def next_choices(self, first: int, last: int) -> Bits | None:
+        """The next layer's choices of some numbers; None while not all of their bits are here."""
+        if self._received < last * self._chunks:
+            return None
+        return _next_choices(self._bits[first * self._chunks : last * self._chunks].reshape(-1, self._chunks))

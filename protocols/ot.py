@@ -96,7 +96,7 @@ def correction_bytes(count: int, choice_bits: int) -> int:
 
 
 SOFT_SPOKEN: Final = TransferSource(
-    stock=1 << 62,  # no end: a correction brings all that its transfers need
+    stock=None,
     batch=CHUNK_BYTES // ROW_BYTES,  # 65,536: a correction is about `CHUNK_BYTES`
     ahead=2,
     correction_bytes=lambda count: correction_bytes(count, DEPTH),
@@ -209,6 +209,10 @@ class OtReceiver:
 
     def prepare(self, count: int) -> Protocol[None]:
         """Does nothing: there is nothing to prepare."""
+        yield from ()
+
+    def supply(self, count: int) -> Protocol[None]:
+        """Does nothing: a transfer lacks nothing."""
         yield from ()
 
     def extend(self, choices: Bytes, *, choice_bits: int = DEPTH) -> ReceiverBatch:

@@ -76,23 +76,32 @@ class _Stock:
 
     choices: Bytes = field(default_factory=lambda: _NONE, repr=False)
     rows: Bytes = field(default_factory=lambda: _NONE, repr=False)
+    extension: silent_vole.Extension | None = None  # the receiver's, while it still makes the stock
+    used: int = 0  # of the stock
     number: int = 0  # of the next stock
     transfer: int = 0  # number of the next transfer
 
-    def fill(self, rows: Bytes, choices: Bytes | None = None) -> None:
-        """Puts in a stock; the sender has no choices."""
-        self.rows = rows.reshape(-1)
-        self.choices = _NONE if choices is None else choices
+    def fill(self, rows: Bytes, extension: silent_vole.Extension | None = None) -> None:
+        """Puts in a stock: the sender's rows, or the receiver's with what makes them and its choices by and by."""
+        self.rows, self.extension = rows.reshape(-1), extension
+        self.choices = _NONE if extension is None else extension.choices
+        self.used = 0
         self.number += 1
+
+    def available(self) -> int:
+        """How many transfers may be taken now."""
+        return self.rows.size // ROW_BYTES if self.extension is None else self.extension.done - self.used
 
     def take(self, count: int) -> tuple[int, Bytes, Bytes]:
         """Takes out transfers: the first one's number, their random choices, their rows."""
-        if count * ROW_BYTES > self.rows.size:
+        if count > self.available():
             raise ValueError("more transfers than are prepared")
         first, choices, rows = self.transfer, self.choices[:count], self.rows[: count * ROW_BYTES]
         self.choices, self.rows = self.choices[count:], self.rows[count * ROW_BYTES :]
         if not self.rows.size:
             self.choices = self.rows = _NONE  # an empty view would hold the whole stock
+            self.extension = None
+        self.used += count
         self.transfer += count
         return first, choices, rows
 
@@ -118,17 +127,25 @@ class SilentReceiver:
         return SILENT
 
     def prepare(self, count: int) -> Protocol[None]:
-        """Makes a stock of `count` transfers with the sender.
+        """Begins a stock of `count` transfers; what the sender sends for it is awaited by `supply`.
 
         Raises:
-            PeerError: the sender's messages are malformed.
             ValueError: the stock before is not used up.
         """
         self._stock.check_empty()
-        choices, rows = yield from silent_vole.extend_receiver(
+        extension = yield from silent_vole.extend_receiver(
             self.base, streams=self.streams, label=self.label, batch=self._stock.number, count=count
         )
-        self._stock.fill(rows, choices)
+        self._stock.fill(extension.rows, extension)
+
+    def supply(self, count: int) -> Protocol[None]:
+        """Makes the next `count` transfers of the stock, as far as they are not made.
+
+        Raises:
+            PeerError: the sender's messages are malformed.
+        """
+        if self._stock.extension is not None:
+            yield from self._stock.extension.until(self._stock.used + count)
 
     def extend(self, choices: Bytes) -> ReceiverBatch:
         """Takes the next transfers of the stock.
@@ -138,6 +155,9 @@ class SilentReceiver:
 
         Returns:
             The batch; its correction, a half byte a transfer, goes to the sender.
+
+        Raises:
+            ValueError: there are fewer transfers, or `supply` has not made them yet.
         """
         choices = np.ascontiguousarray(choices)
         first, random, rows = self._stock.take(choices.size)

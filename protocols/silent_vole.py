@@ -39,7 +39,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ from cleanroom.protocols.wire import Message, Progress, Protocol, ProtocolId, Se
 
 __all__ = [
     "AHEAD",
+    "Extension",
     "VoleReceiver",
     "VoleSender",
     "code_key",
@@ -194,8 +195,10 @@ def receiver(*, streams: Streams, label: str, length: int) -> Protocol[VoleRecei
     """
     transfers = yield from ot.receiver_setup(streams=streams, label=label)
     u = np.empty((length, 2), dtype=np.uint64)
-    v = yield from _receive(transfers, _ELEMENTS, u, streams=streams, label=label)
-    return VoleReceiver(u=u, v=v)
+    growth = _Growth(transfers, _ELEMENTS, u, streams=streams, label=label)
+    while growth.done < length:
+        yield from growth.more()
+    return VoleReceiver(u=u, v=growth.v)
 
 
 def sender(*, streams: Streams, label: str, length: int) -> Protocol[VoleSender]:
@@ -215,10 +218,41 @@ def sender(*, streams: Streams, label: str, length: int) -> Protocol[VoleSender]
     return VoleSender(delta=delta, k=k)
 
 
+class Extension:
+    """The receiver's outputs over F16, asked for and then made in order: those before `done` are there."""
+
+    def __init__(self, growth: _Growth) -> None:
+        self._growth = growth
+
+    @property
+    def choices(self) -> Bytes:
+        """u: `count` random elements of F16."""
+        return self._growth.u
+
+    @property
+    def rows(self) -> Bytes:
+        """The rows V, count × 16 bytes."""
+        return _octets(self._growth.v)
+
+    @property
+    def done(self) -> int:
+        """How many outputs are made."""
+        return self._growth.done
+
+    def until(self, count: int) -> Protocol[None]:
+        """Makes outputs until there are `count`, and until all have been asked for: then others may be sent messages.
+
+        Raises:
+            PeerError: a message of the peer is malformed.
+        """
+        while self.done < count or not self._growth.all_asked:
+            yield from self._growth.more()
+
+
 def extend_receiver(
     ot_receiver: OtReceiver, *, streams: Streams, label: str, batch: int, count: int
-) -> Protocol[tuple[Bytes, Bytes]]:
-    """The receiver's side over F16.
+) -> Protocol[Extension]:
+    """The receiver's side over F16: asks, and waits for nothing.
 
     Args:
         ot_receiver: set-up transfers whose receiver this party is; `batch` after batch in the sender's order.
@@ -228,11 +262,12 @@ def extend_receiver(
         count: outputs.
 
     Returns:
-        u, `count` random elements of F16, and the rows V, count × 16 bytes.
+        What makes the outputs. All of them are to be made before anything is received that the sender sends later.
     """
     choices = np.empty(count, dtype=np.uint8)
-    rows = yield from _receive(ot_receiver, _ROWS, choices, streams=streams, label=f"{label} {batch}")
-    return choices, _octets(rows)
+    growth = _Growth(ot_receiver, _ROWS, choices, streams=streams, label=f"{label} {batch}")
+    yield from growth.ask()
+    return Extension(growth)
 
 
 def extend_sender(ot_sender: OtSender, *, streams: Streams, label: str, batch: int, count: int) -> Protocol[Bytes]:
@@ -271,24 +306,47 @@ class _Asked:
         return places
 
 
-def _receive(
-    transfers: OtReceiver, flavour: _Flavour, u: Bytes | Words, *, streams: Streams, label: str
-) -> Protocol[Words]:
-    """Fills u and returns v, asking for some batches ahead."""
-    v = np.empty((len(u), 2), dtype=np.uint64)
-    code = code_key(streams)
-    batches = _batches(flavour, len(u), label)
-    waiting: deque[_Asked] = deque()
-    for number in range(len(batches)):
-        for batch in batches[number + len(waiting) : number + AHEAD]:
-            waiting.append((yield from _ask(transfers, batch, streams)))
-        asked = waiting.popleft()
-        leaves = yield from _rebuild(asked, streams)
+class _Growth:
+    """The receiver's u and v as they are made, batch by batch; some batches are asked for ahead.
+
+    Args:
+        transfers: of `ot`, set up.
+        flavour: over which field.
+        u: n outputs, to be filled.
+        streams: this party's.
+        label: of the outputs.
+    """
+
+    def __init__(
+        self, transfers: OtReceiver, flavour: _Flavour, u: NDArray[Any], *, streams: Streams, label: str
+    ) -> None:
+        self._transfers, self._flavour, self._streams = transfers, flavour, streams
+        self._code = code_key(streams)
+        self._unasked = deque(_batches(flavour, len(u), label))
+        self._waiting: deque[_Asked] = deque()
+        self.u, self.v = u, np.empty((len(u), 2), dtype=np.uint64)
+        self.done = 0
+
+    @property
+    def all_asked(self) -> bool:
+        """Whether this side has nothing more to send."""
+        return not self._unasked
+
+    def ask(self) -> Protocol[None]:
+        """Sends the corrections of as many batches as may be ahead."""
+        while self._unasked and len(self._waiting) < AHEAD:
+            self._waiting.append((yield from _ask(self._transfers, self._unasked.popleft(), self._streams)))
+
+    def more(self) -> Protocol[None]:
+        """Makes the next batch."""
+        yield from self.ask()
+        asked = self._waiting.popleft()
+        leaves = yield from _rebuild(asked, self._streams)
         start, stop = asked.batch.start, asked.batch.stop
-        elements, encoded = flavour.encode(code, asked, leaves)
-        u[start:stop], v[start:stop] = elements[: stop - start], encoded[: stop - start]
-        yield Progress(_STEP, stop, len(u))
-    return v
+        elements, encoded = self._flavour.encode(self._code, asked, leaves)
+        self.u[start:stop], self.v[start:stop] = elements[: stop - start], encoded[: stop - start]
+        self.done = stop
+        yield Progress(_STEP, stop, len(self.u))
 
 
 def _ask(transfers: OtReceiver, batch: _Batch, streams: Streams) -> Protocol[_Asked]:

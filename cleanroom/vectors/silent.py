@@ -42,12 +42,11 @@ def _exposure(streams: Streams, count: int) -> Protocol[Outputs]:
 def _outcome(streams: Streams, count: int) -> Protocol[Outputs]:
     made = yield from silent_vole.sender(streams=streams, label="elements", length=count)
     transfers = yield from ot.receiver_setup(streams=streams, label="rows")
-    choices, rows = yield from silent_vole.extend_receiver(
-        transfers, streams=streams, label="rows", batch=0, count=count
-    )
+    received = yield from silent_vole.extend_receiver(transfers, streams=streams, label="rows", batch=0, count=count)
+    yield from received.until(count)
     return {
         "elements": {"delta": made.delta.hex(), "k": digest_of(made.k)},
-        "rows": {"u": digest_of(choices), "v": digest_of(rows)},
+        "rows": {"u": digest_of(received.choices), "v": digest_of(received.rows)},
     }
 
 

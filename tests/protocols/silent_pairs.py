@@ -41,13 +41,34 @@ def rows_of(elements: Bytes) -> Bytes:
     return packed.reshape(-1)
 
 
-def deal_to_receiver(
-    base: OtReceiver, *, label: str, batch: int, count: int, **_: Any
-) -> Protocol[tuple[Bytes, Bytes]]:
+class Dealt(silent_vole.Extension):
+    """Stands for what makes a receiver's outputs: as many of them are there as were asked for."""
+
+    def __init__(self, choices: Bytes, rows: Bytes) -> None:
+        self._outputs, self._made = (choices, rows), 0
+
+    @property
+    def choices(self) -> Bytes:
+        return self._outputs[0]
+
+    @property
+    def rows(self) -> Bytes:
+        return self._outputs[1]
+
+    @property
+    def done(self) -> int:
+        return self._made
+
+    def until(self, count: int) -> Protocol[None]:
+        yield from ()
+        self._made = max(self._made, count)
+
+
+def deal_to_receiver(base: OtReceiver, *, label: str, batch: int, count: int, **_: Any) -> Protocol[Dealt]:
     """Stands for `silent_vole.extend_receiver`."""
     yield from ()
     choices, elements = dealt(label, batch, count)
-    return choices, rows_of(elements)
+    return Dealt(choices, rows_of(elements))
 
 
 def deal_to_sender(base: OtSender, *, label: str, batch: int, count: int, **_: Any) -> Protocol[Bytes]:
@@ -55,6 +76,21 @@ def deal_to_sender(base: OtSender, *, label: str, batch: int, count: int, **_: A
     yield from ()
     choices, elements = dealt(label, batch, count)
     return rows_of(elements ^ PRODUCTS[choices[:, None], base.delta[None, :]])
+
+
+def extended(
+    base: OtReceiver, *, streams: Streams, label: str, batch: int, count: int
+) -> Protocol[tuple[Bytes, Bytes]]:
+    """The receiver's side of the silent VOLE to its end: u and V."""
+    extension = yield from silent_vole.extend_receiver(base, streams=streams, label=label, batch=batch, count=count)
+    yield from extension.until(count)
+    return extension.choices, extension.rows
+
+
+def supplied(receiver: silent_ot.SilentReceiver, count: int) -> Protocol[None]:
+    """Prepares a stock on the receiver's side to its end."""
+    yield from receiver.prepare(count)
+    yield from receiver.supply(count)
 
 
 def use_dealer(patch: pytest.MonkeyPatch) -> None:

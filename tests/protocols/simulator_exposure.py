@@ -2,7 +2,7 @@
 
 The real exposure side runs against a peer that has no rows. It sends: group elements drawn uniformly (`ecdh`), base
 transfers of uniform elements (`kkrt`) or its half of a vector OLE, which takes no rows (`vole`); a uniform hint;
-corrections of transfers whose choices are all zero; uniform differences; ring-LWE keys and ciphertexts drawn uniformly.
+the corrections of an equality test on zeros; uniform differences; ring-LWE keys and ciphertexts drawn uniformly.
 What ties the view to the output is this side's own tape: its share is the local sum less its masks, so the masks are
 what the local sum and the given share leave.
 """
@@ -33,8 +33,7 @@ from cleanroom.protocols.ot import correction_bytes, receiver_setup, sender_setu
 from cleanroom.protocols.private_join import JoinOutput, JoinParameters, Oprf
 from cleanroom.protocols.profiles import steps_of
 from cleanroom.protocols.seeds import Streams, keystream
-from cleanroom.protocols.tables import receive_tables
-from cleanroom.protocols.wire import Expect, Progress, Protocol, Send, chunks
+from cleanroom.protocols.wire import Expect, Protocol, Send, chunks
 from tests.harness import run_pair
 from tests.protocols.join_views import SESSION, View, Words, exposure_party, hooked, view_of
 from tests.protocols.simulator_parts import own_streams, packed, random_elements, random_ring
@@ -90,16 +89,7 @@ def _peer(parameters: JoinParameters, rng: np.random.Generator) -> Protocol[Join
     receiver = yield from receiver_setup(streams=streams, label="from exposure")
     sender = yield from sender_setup(streams=streams, label="from outcome")
     transfers = steps_of(parameters.oprf).receiver(receiver, streams=streams, label="from exposure")
-    for start, stop in chunks(n_bins, equality.SLICE):
-        for count in equality.layers(equality.WIDTH):
-            choices = np.zeros((stop - start) * count, dtype=np.uint8)
-            yield from receive_tables(
-                transfers,
-                messages=equality.MESSAGES,
-                choices=choices,
-                bits=1,
-                report=lambda more: Progress("", more, 0),
-            )
+    yield from equality.receiver(transfers, np.zeros(n_bins, dtype=np.uint64))
     for start, stop in chunks(n_bins, mux.slice_bins(columns)):
         half = correction_bytes(stop - start, 1)
         choice = receiver.extend(np.zeros(stop - start, dtype=np.uint8), choice_bits=1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cleanroom.protocols import equality, ot
+from cleanroom.protocols import equality, lpn, ot, silent_vole
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES, Expect, Protocol, Send
 from tests.harness import Run, run_pair
 from tests.protocols.ot_pairs import OtPair, ot_pair
 from tests.protocols.silent_pairs import SilentPair, silent_pair, use_dealer, use_sizes
@@ -78,6 +79,78 @@ def test_several_slices_and_batches_agree_with_one(pair: Pair, monkeypatch: pyte
     monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=256))
     use_sizes(monkeypatch, stock=700, batch=256)
     assert wrong(pair, 64, 1000) == 0
+
+
+def test_batches_that_cut_numbers_apart_agree_with_others(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of 50 ends within a number's chunks, in every layer of these widths."""
+    monkeypatch.setattr(equality, "SLICE", 130)
+    monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=50, ahead=3))
+    use_sizes(monkeypatch, stock=200, batch=50)
+    for width in (64, 60, 45, 9):
+        assert wrong(pair, width, 300) == 0
+
+
+def received_before(protocol: Protocol[Any], correction: str, replies: Iterator[bytes]) -> list[int]:
+    """How many messages of the peer a party has awaited before each correction that it sends."""
+    awaited, found, answer = 0, [], None
+    while True:
+        try:
+            event = protocol.send(answer)
+        except StopIteration:
+            return found
+        answer = None
+        if isinstance(event, Expect):
+            answer, awaited = next(replies), awaited + 1
+        elif isinstance(event, Send) and event.message.step == correction:
+            found.append(awaited)
+
+
+def test_corrections_pass_the_ends_of_layers_and_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two ahead, a correction goes as soon as all tables but the last are there, or those that it depends on."""
+    monkeypatch.setattr(equality, "SLICE", 64)
+    monkeypatch.setattr(ot, "SOFT_SPOKEN", replace(ot.SOFT_SPOKEN, batch=64, ahead=2))
+    pair = ot_pair("ahead")
+    numbers = np.arange(128, dtype=np.uint64)
+    tables = (bytes(128) for _ in range(42))
+    counts = received_before(equality.receiver(pair.receiver, numbers), "equality.correction", tables)
+    last = 20  # the single batch of a slice's last layer: it takes all of the layer before
+    assert counts == [number if number % 21 == last else max(0, number - 1) for number in range(42)]
+    assert next(tables, None) is None
+
+
+def test_a_silent_stock_is_begun_before_the_tables_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each correction needs the sums of its own batch of the silent VOLE, and of the stock before only the tables."""
+    monkeypatch.setattr(lpn, "BATCH", lpn.SMALLEST)
+    use_sizes(monkeypatch, stock=2 * lpn.SMALLEST, batch=lpn.SMALLEST)
+    pair = silent_pair("ahead")
+    numbers = np.arange(lpn.SMALLEST // 4, dtype=np.uint64)  # stocks of 2, 2 and 1 batches, and a small one
+    shares = run(pair, numbers, numbers ^ np.uint64(1), 64)
+    assert not (shares.first ^ shares.second).any()
+    own = [step.rpartition(".")[2] for sender, step, _ in shares.frames if sender == 1]
+    begun = ["positions", "values"]
+    full = 2 * begun + 2 * ["correction"]
+    assert own == 2 * full + begun + ["correction"] + begun + ["correction"]
+    pair = silent_pair("ahead")
+    peer = iter([frame[FRAME_HEADER_BYTES:] for sender, *_, frame in shares.frames if sender == 0])
+    receiver = equality.receiver(pair.receiver, numbers ^ np.uint64(1))
+    asked = received_before(receiver, "silent_vole.positions", peer)
+    assert asked == [0, 0, 2, 2, 6, 9]
+
+
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_all_of_a_stock_is_asked_for_and_there_before_what_is_sent_after_it(
+    ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is ahead: a correction may not overtake what begins its stock, nor a stock's tables its sums."""
+    monkeypatch.setattr(lpn, "BATCH", lpn.SMALLEST)
+    monkeypatch.setattr(silent_vole, "AHEAD", ahead)
+    use_sizes(monkeypatch, stock=3 * lpn.SMALLEST, batch=lpn.SMALLEST, ahead=1)
+    pair = silent_pair("behind")
+    numbers = np.arange(lpn.SMALLEST * 3 // 16, dtype=np.uint64)
+    shares = run(pair, numbers, numbers, 64)
+    assert (shares.first ^ shares.second).all()
+    own = [step.rpartition(".")[2] for sender, step, _ in shares.frames if sender == 1]
+    assert own[:9] == 3 * ["positions", "values"] + 3 * ["correction"]
 
 
 @pytest.mark.slow

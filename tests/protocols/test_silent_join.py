@@ -16,7 +16,7 @@ from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import Tamper, run_pair
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
-from tests.protocols.silent_pairs import rows_of, silent_over, silent_pair, use_sizes
+from tests.protocols.silent_pairs import rows_of, silent_over, silent_pair, supplied, use_sizes
 from tests.protocols.slow_transfers import PRODUCTS
 from tests.protocols.test_private_join import PARAMETERS, run_join
 from tests.protocols.test_silent_ot import uniform
@@ -65,7 +65,7 @@ SOURCES = (equality.SOFT_SPOKEN, silent_ot.SILENT)
 def test_the_corrections_of_a_real_stock_look_random(value: int) -> None:
     """Random choices from the code's outputs, not from a dealer."""
     pair = silent_pair("random")
-    run_pair(pair.sender.prepare(60_000), pair.receiver.prepare(60_000))
+    run_pair(pair.sender.prepare(60_000), supplied(pair.receiver, 60_000))
     correction = pair.receiver.extend(np.full(60_000, value, dtype=np.uint8)).correction
     packed = np.frombuffer(correction, dtype=np.uint8)
     assert uniform(packed, 256)
@@ -121,7 +121,7 @@ def right_stock(seed: int, tamper: Tamper) -> bool:
     streams = [Streams(seed=bytes([number]) * 32, session_id=SESSION) for number in (7, seed)]
     sender = silent_ot.sender(base.sender, streams=streams[0], label="hostile")
     receiver = silent_ot.receiver(base.receiver, streams=streams[1], label="hostile")
-    run_pair(sender.prepare(500), receiver.prepare(500), tamper)
+    run_pair(sender.prepare(500), supplied(receiver, 500), tamper)
     offsets = np.stack([rows_of(PRODUCTS[x, BASE.sender.delta][None, :]) for x in range(16)])
     rows, others = sender._stock.rows.reshape(-1, 16), receiver._stock.rows.reshape(-1, 16)
     return np.array_equal(rows, others ^ offsets[receiver._stock.choices])

@@ -18,7 +18,16 @@ from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import run_pair
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair, transfer
-from tests.protocols.silent_pairs import SilentPair, dealt, rows_of, silent_over, silent_pair, use_dealer, use_sizes
+from tests.protocols.silent_pairs import (
+    SilentPair,
+    dealt,
+    rows_of,
+    silent_over,
+    silent_pair,
+    supplied,
+    use_dealer,
+    use_sizes,
+)
 from tests.protocols.slow_transfers import PRODUCTS
 
 Bytes = NDArray[np.uint8]
@@ -46,7 +55,7 @@ def nibbles(seed: int, *shape: int) -> Bytes:
 
 
 def prepare(pair: SilentPair, count: int) -> None:
-    run_pair(pair.sender.prepare(count), pair.receiver.prepare(count))
+    run_pair(pair.sender.prepare(count), supplied(pair.receiver, count))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 4096, 4097, 9001])
@@ -109,17 +118,17 @@ def test_chosen_messages_arrive_across_stocks_and_batches(
 
 
 @pytest.mark.parametrize(
-    ("ahead", "expected"),
+    ("ahead", "expected", "begun"),
     [
-        (1, "c0 t0 c1 t1 c2 t2 c3 t3 c4 t4 c5 t5"),
-        (2, "c0 c1 t0 c2 t1 t2 c3 c4 t3 c5 t4 t5"),
-        (4, "c0 c1 c2 t0 t1 t2 c3 c4 c5 t3 t4 t5"),
+        (1, "c0 t0 c1 t1 c2 t2 c3 t3 c4 t4 c5 t5", 6),
+        (2, "c0 c1 t0 c2 t1 t2 c3 c4 t3 c5 t4 t5", 5),
+        (4, "c0 c1 c2 t0 t1 t2 c3 c4 c5 t3 t4 t5", 3),
     ],
 )
 def test_corrections_go_ahead_within_a_stock_only(
-    ahead: int, expected: str, pair: SilentPair, monkeypatch: pytest.MonkeyPatch
+    ahead: int, expected: str, begun: int, pair: SilentPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two stocks of three batches; the receiver waits for nothing while it prepares."""
+    """Two stocks of three batches; the receiver begins the second one before the tables of the first have arrived."""
     use_sizes(monkeypatch, stock=30, batch=10, ahead=ahead)
     prepared: list[tuple[str, int]] = []
     for name, side in (("s", silent_ot.SilentSender), ("r", silent_ot.SilentReceiver)):
@@ -138,7 +147,17 @@ def test_corrections_go_ahead_within_a_stock_only(
 
     transfer(pair.sender, pair.receiver, np.zeros((60, 1), dtype=np.uint16), nibbles(9, 60), watch)
     assert order == expected.split()
-    assert sorted(place for _, place in prepared) == [0, 0, 6, 6]
+    assert sorted(prepared) == [("r", 0), ("r", begun), ("s", 0), ("s", 6)]
+
+
+def test_transfers_that_are_not_made_yet_are_not_taken() -> None:
+    """Their choices would be whatever memory held, and a correction under them would show what it corrects."""
+    pair = silent_pair("unmade")
+    run_pair(pair.sender.prepare(0), pair.receiver.prepare(0))
+    for _ in pair.receiver.prepare(5000):
+        pass
+    with pytest.raises(ValueError, match="more transfers than are prepared"):
+        pair.receiver.extend(nibbles(1, 1))
 
 
 def test_a_stock_is_used_up_before_the_next_and_never_passed(pair: SilentPair) -> None:

@@ -16,6 +16,7 @@ from cleanroom.protocols.silent_vole import VoleReceiver, VoleSender
 from cleanroom.protocols.traffic import Traffic, messages
 from tests.harness import Run, run_pair
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from tests.protocols.silent_pairs import extended
 from tools.slow import transfers as plain
 
 LENGTHS = [1, 5, SMALLEST - 1, SMALLEST, SMALLEST + 1, 10_000]
@@ -40,7 +41,7 @@ def row_run(pair: OtPair, length: int, batch: int = 0) -> Run[tuple[Rows, Rows],
     """Receiver first."""
     one, other = both_streams()
     return run_pair(
-        silent_vole.extend_receiver(pair.receiver, streams=one, label="x", batch=batch, count=length),
+        extended(pair.receiver, streams=one, label="x", batch=batch, count=length),
         silent_vole.extend_sender(pair.sender, streams=other, label="x", batch=batch, count=length),
     )
 

@@ -18,6 +18,7 @@ from cleanroom.protocols.seeds import Streams
 from cleanroom.protocols.wire import FRAME_HEADER_BYTES
 from tests.harness import Run, Tamper, run_pair
 from tests.protocols.ot_pairs import SESSION, OtPair, ot_pair
+from tests.protocols.silent_pairs import extended
 from tests.protocols.test_silent_vole import offsets
 
 SIZE = Size(field=F16, outputs=SMALLEST)
@@ -30,7 +31,7 @@ def rows(pair: OtPair, *, seed: int = 3, length: int = SMALLEST, tamper: Tamper 
     """Receiver first."""
     one, other = (Streams(seed=bytes([value]) * 32, session_id=SESSION) for value in (seed, seed + 1))
     return run_pair(
-        silent_vole.extend_receiver(pair.receiver, streams=one, label="x", batch=0, count=length),
+        extended(pair.receiver, streams=one, label="x", batch=0, count=length),
         silent_vole.extend_sender(pair.sender, streams=other, label="x", batch=0, count=length),
         tamper,
     )
