@@ -22,7 +22,7 @@ from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import Credited, Impulses, credited
 from cleanroom.attribution.node_counts import NodeCounts, count_looked_up
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups
-from cleanroom.attribution.runs import changes, distinct
+from cleanroom.attribution.runs import changes, distinct, slices
 from cleanroom.attribution.touched import Tally, Touched, Touches, touched
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
@@ -57,16 +57,6 @@ class ExposureSummary:
     bound: int  # the agreed maximum of keys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Some keys with their weights, as `Lookups` but in the order in which they were made."""
-
-    keys: NDArray[np.uint8]
-    per_key: NDArray[np.int64]
-    target: NDArray[np.int32]
-    weight: NDArray[np.int64]
-
-
 def prepare_lookups(
     agreement: Agreement, plan: Plan, batches: Iterable[Touches], *, group_cap_key: bytes
 ) -> tuple[Lookups, ExposureSummary]:
@@ -74,11 +64,23 @@ def prepare_lookups(
 
     Returns:
         The lookups and the local counts.
+
+    Raises:
+        CleanroomError: a person is in two batches.
     """
     held: list[Lookups] = []
     bound = agreement.protocol.max_rows_exposure
     summary = keep_lookups(agreement, plan, batches, group_cap_key=group_cap_key, keep=held.append, at_once=bound + 1)
-    return held[0], summary
+    try:
+        keys, indptr, target, weight = sort_lookups(
+            np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in held)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(np.diff(part.indptr) for part in held)]),
+            np.concatenate([np.zeros(0, dtype=np.int32), *(part.target for part in held)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(part.weight for part in held)]),
+        )
+    except ValueError:
+        raise CleanroomError("one person's touches reached the preparation in two batches") from None
+    return Lookups(keys=keys, indptr=indptr, target=target, weight=weight), summary
 
 
 def keep_lookups(
@@ -95,10 +97,10 @@ def keep_lookups(
     Args:
         agreement: decides clock, tree, anchor, credit, cap on groups and the bound.
         plan: of the same agreement.
-        batches: filtered touches; a person is in one batch only.
+        batches: filtered touches; a person is in one batch only, which who puts the lookups in order finds out.
         group_cap_key: 32 secret bytes that decide which groups of a person over the cap are kept.
-        keep: takes lookups, each time ascending by key.
-        at_once: how many keys are gathered before they are handed over; the last ones are however many there are.
+        keep: takes lookups, in no order; never more than the bound in all.
+        at_once: the most keys that are handed over at a time.
 
     Returns:
         The local counts.
@@ -109,24 +111,18 @@ def keep_lookups(
     bound = agreement.protocol.max_rows_exposure
     horizon = TickClock.of(agreement.time).horizon
     tally = Tally()
-    total = gathered = 0
-    parts: list[_Part] = []
+    total = 0
     for touches in touched(agreement, batches, group_cap_key, tally):
         for part in _parts(agreement, plan, touches, horizon, tally):
-            total += len(part.keys)
-            if total > bound:
-                continue
-            parts.append(part)
-            gathered += len(part.keys)
-            if gathered >= at_once:
-                keep(_assemble(parts))
-                parts, gathered = [], 0
+            total += len(part)
+            if total <= bound:
+                for low, high in slices(np.arange(1, len(part) + 1), at_once):
+                    keep(_between(part, low, high))
     if total > bound:
         raise DataError(
             f"exposure lookups: at most {bound} agreed (protocol.max_rows.exposure), {total} needed; "
             "agree on a larger bound, a smaller tree or fewer groups"
         )
-    keep(_assemble(parts))
     return ExposureSummary(
         touches=tally.touches,
         off_instant=tally.off_instant,
@@ -174,15 +170,15 @@ def event_positions(agreement: Agreement, via: tuple[str, ...] | None) -> tuple[
     return None if via is None else tuple(agreement.exposure.events.index(event) for event in via)
 
 
-def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[_Part]:
-    """The keys of one batch: members, then a level of the tree at a time."""
+def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Lookups]:
+    """The lookups of some persons, in no order: members, then a level of the tree at a time."""
     if plan.has(FamilyKind.MEMBER):
         owner, group = _members(touches)
         first = np.flatnonzero(changes(owner)) if len(owner) else owner
         nothing = np.zeros(len(first), dtype=np.int64)
-        yield _Part(
+        yield Lookups(
             keys=row_keys(touches.person[owner[first]], MEMBER_DOMAIN, nothing.astype(np.uint8), nothing),
-            per_key=np.diff(np.append(first, len(owner))),
+            indptr=np.append(first, len(owner)),
             target=group.astype(np.int32),
             weight=np.ones(len(owner), dtype=np.int64),
         )
@@ -191,14 +187,14 @@ def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tal
         for level, size in enumerate(tree):
             merged = _merged(impulses, size)
             first = np.flatnonzero(changes(merged.owner, merged.tick)) if len(merged.owner) else merged.owner
-            yield _Part(
+            yield Lookups(
                 keys=row_keys(
                     touches.person[merged.owner[first]],
                     TREE_DOMAIN,
                     np.full(len(first), level, dtype=np.uint8),
                     merged.tick[first],
                 ),
-                per_key=np.diff(np.append(first, len(merged.owner))),
+                indptr=np.append(first, len(merged.owner)),
                 target=merged.group.astype(np.int32),
                 weight=merged.weight,
             )
@@ -288,14 +284,12 @@ def _merged(impulses: Impulses, size: int) -> Impulses:
     return Impulses(owner=owner, tick=node, group=group, weight=weight)
 
 
-def _assemble(parts: list[_Part]) -> Lookups:
-    try:
-        keys, indptr, target, weight = sort_lookups(
-            np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(part.keys for part in parts)]),
-            np.concatenate([np.zeros(0, dtype=np.int64), *(part.per_key for part in parts)]),
-            np.concatenate([np.zeros(0, dtype=np.int32), *(part.target for part in parts)]),
-            np.concatenate([np.zeros(0, dtype=np.int64), *(part.weight for part in parts)]),
-        )
-    except ValueError:
-        raise CleanroomError("one person's touches reached the preparation in two batches") from None
-    return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
+def _between(lookups: Lookups, low: int, high: int) -> Lookups:
+    indptr = lookups.indptr[low : high + 1]
+    entries = slice(int(indptr[0]), int(indptr[-1]))
+    return Lookups(
+        keys=lookups.keys[low:high],
+        indptr=indptr - indptr[0],
+        target=lookups.target[entries],
+        weight=lookups.weight[entries],
+    )

@@ -19,7 +19,7 @@ from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.attribution.functions import Done, StepFunctions
 from cleanroom.attribution.node_counts import NodeCounts, count_whole
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows
-from cleanroom.attribution.runs import person_starts
+from cleanroom.attribution.runs import person_starts, slices
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import FamilyKind, Plan
@@ -155,7 +155,7 @@ def keep_rows(
         total += int(sizes.sum())
         if total > bound:
             return
-        for low, high in _slices(ends, at_once):
+        for low, high in slices(ends, at_once):
             part = slice(low, high)
             keys, values = rows_of_pieces(
                 pieces.person,
@@ -245,7 +245,7 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
         edges = np.append(np.flatnonzero(person_starts(batch.person)), len(tick))
         tally.outcomes += len(tick)
         tally.people += len(edges) - 1
-        for low, high in _slices(edges[1:], most):
+        for low, high in slices(edges[1:], most):
             part = slice(edges[low], edges[high])
             done = Done(
                 tick=tick[part],
@@ -258,12 +258,3 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
             owner, first, last, vector = functions.pieces(person, done)
             tally.pieces += len(first)
             yield _Pieces(domain=TREE_DOMAIN, person=person, owner=owner, first=first, last=last, vector=vector)
-
-
-def _slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Cuts things, each with where it ends, into runs no longer than `most`, or of one thing: low and high."""
-    low = start = 0
-    while low < len(ends):
-        high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))
-        yield low, high
-        low, start = high, int(ends[high - 1])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["changes", "distinct", "expand", "person_starts"]
+__all__ = ["changes", "distinct", "expand", "person_starts", "slices"]
 
 
 def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
@@ -50,3 +51,20 @@ def expand(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.in
     """
     before = np.cumsum(length) - length
     return np.repeat(start - before, length) + np.arange(int(length.sum()), dtype=np.int64)
+
+
+def slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """Cuts things that lie one after the other into runs no longer than `most`, or of one thing.
+
+    Args:
+        ends: (k,) int64, ascending: where each thing ends; the first begins at 0.
+        most: how long a run may be, in the same unit.
+
+    Yields:
+        Of each run the first thing, and the one past the last.
+    """
+    low = start = 0
+    while low < len(ends):
+        high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))
+        yield low, high
+        low, start = high, int(ends[high - 1])

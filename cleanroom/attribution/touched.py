@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import TickClock, microseconds
-from cleanroom.attribution.runs import changes, distinct, person_starts
+from cleanroom.attribution.runs import changes, distinct, person_starts, slices
 from cleanroom.errors import CleanroomError
 from cleanroom.texts import Texts
 
 __all__ = ["Tally", "Touched", "Touches", "group_mark", "instant_ticks", "touched"]
 
 NO_BAND = -1
+_SLICE: Final = 1 << 16
+"""Touches worked on at once (whole persons): with credit their weights are some tens of megabytes."""
 
 
 class Touches(Protocol):
@@ -77,7 +79,7 @@ class Tally:
 
 
 def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: bytes, tally: Tally) -> Iterator[Touched]:
-    """Yields the touches that count, a batch at a time.
+    """Yields the touches that count, some persons at a time.
 
     Args:
         agreement: decides clock, instants, the cap on groups and the bands.
@@ -94,32 +96,19 @@ def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: byt
     instants = instant_ticks(agreement, clock)
     groups = len(exposure.groups)
     for batch in batches:
-        person, group, tick = batch.person, batch.group.astype(np.int64), clock.ticks(batch.time_us)
-        if ((tick < first_tick) | (tick >= last_tick) | (group < 0) | (group >= groups)).any():
-            raise CleanroomError("touches outside the agreed period or groups reached the preparation")
-        event = batch.event.astype(np.int64)
-        tally.touches += len(tick)
-        if instants is not None:
-            on = np.isin(tick, instants)
-            person, group, tick, event = person[on], group[on], tick[on], event[on]
-            tally.off_instant += len(on) - len(tick)
-        starts = person_starts(person)
-        people = person[starts]
-        owner = np.cumsum(starts) - 1
-        member, joined, _, _, count, pair = _kernels.memberships(owner, group)
-        kept = _kept_pairs(agreement, people, member, joined, group_cap_key, tally)
-        released = _bands(agreement, joined, count)
-        tally.people += len(people)
-        tally.memberships += int(kept.sum())
-        tally.bandless_memberships += int((kept & (released == NO_BAND)).sum())
-        counts = slice(None) if kept.all() else kept[pair]
-        yield Touched(
-            person=people,
-            owner=owner[counts],
-            tick=tick[counts],
-            event=event[counts],
-            group=released[pair][counts],
-        )
+        edges = np.append(np.flatnonzero(person_starts(batch.person)), len(batch.time_us))
+        for low, high in slices(edges[1:], _SLICE):
+            part = slice(edges[low], edges[high])
+            person, tick = batch.person[part], clock.ticks(batch.time_us[part])
+            group, event = batch.group[part].astype(np.int64), batch.event[part].astype(np.int64)
+            if ((tick < first_tick) | (tick >= last_tick) | (group < 0) | (group >= groups)).any():
+                raise CleanroomError("touches outside the agreed period or groups reached the preparation")
+            tally.touches += len(tick)
+            if instants is not None:
+                on = np.isin(tick, instants)
+                person, group, tick, event = person[on], group[on], tick[on], event[on]
+                tally.off_instant += len(on) - len(tick)
+            yield _settled(agreement, person, tick, event, group, group_cap_key, tally)
 
 
 def group_mark(key: bytes, person: bytes, label: str) -> bytes:
@@ -143,6 +132,30 @@ def instant_ticks(agreement: Agreement, clock: TickClock) -> NDArray[np.int64] |
         return None
     inside = [microseconds(at) for at in instants if agreement.exposure.start <= at < agreement.exposure.end]
     return distinct(clock.ticks(np.array(inside, dtype=np.int64)))
+
+
+def _settled(
+    agreement: Agreement,
+    person: NDArray[np.uint8],
+    tick: NDArray[np.int64],
+    event: NDArray[np.int64],
+    group: NDArray[np.int64],
+    key: bytes,
+    tally: Tally,
+) -> Touched:
+    """Touches of some persons in memberships that count, by the groups that are released."""
+    starts = person_starts(person)
+    people, owner = person[starts], np.cumsum(starts) - 1
+    member, joined, _, _, count, pair = _kernels.memberships(owner, group)
+    kept = _kept_pairs(agreement, people, member, joined, key, tally)
+    released = _bands(agreement, joined, count)
+    tally.people += len(people)
+    tally.memberships += int(kept.sum())
+    tally.bandless_memberships += int((kept & (released == NO_BAND)).sum())
+    counts = slice(None) if kept.all() else kept[pair]
+    return Touched(
+        person=people, owner=owner[counts], tick=tick[counts], event=event[counts], group=released[pair][counts]
+    )
 
 
 def _bands(agreement: Agreement, group: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:

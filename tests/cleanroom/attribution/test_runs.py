@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanroom.attribution.runs import changes, distinct, expand, person_starts
+from cleanroom.attribution.runs import changes, distinct, expand, person_starts, slices
 
 small = st.integers(-3, 3)
 
@@ -34,3 +35,19 @@ def test_person_starts_looks_at_all_sixteen_bytes() -> None:
 def test_expand_writes_out_every_run(runs: list[tuple[int, int]]) -> None:
     start, length = (np.array([run[side] for run in runs], dtype=np.int64) for side in (0, 1))
     assert expand(start, length).tolist() == [at + step for at, count in runs for step in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "expected"),
+    [
+        ([], 3, []),
+        ([1, 1, 1, 1], 2, [(0, 2), (2, 4)]),
+        ([1, 2, 3, 1], 3, [(0, 2), (2, 3), (3, 4)]),
+        ([5, 1, 9, 1, 1], 3, [(0, 1), (1, 2), (2, 3), (3, 5)]),
+        ([0, 0, 2], 1, [(0, 2), (2, 3)]),
+    ],
+)
+def test_slices_are_no_longer_than_asked_or_one_thing(
+    sizes: list[int], most: int, expected: list[tuple[int, int]]
+) -> None:
+    assert list(slices(np.cumsum(np.array(sizes, dtype=np.int64)), most)) == expected
