@@ -34,7 +34,6 @@ from cleanroom.data.rows import (
     column_of,
     differs,
     keys_of,
-    signed_of,
     signed_word,
     zone_of,
 )
@@ -94,16 +93,9 @@ class OutcomeData:
     def batches(self) -> Iterator[OutcomeBatch]:
         """Yields all outcomes, people in the order of their keys, about a million at a time; may be called again."""
         for rows in self._outcomes.parts():
-            has_id = (rows[:, 3] | rows[:, 4]) != 0
-            event, label = _unpacked(rows[:, 2], self._labels)
-            yield OutcomeBatch(
-                person=keys_of(rows),
-                time_us=signed_of(rows[:, 5]),
-                event=event,
-                value=rows[:, 6].astype(np.int64),
-                event_key=np.where(has_id, (rows[:, 3] >> np.uint64(1)).astype(np.int64), -1),
-                label=label,
-            )
+            person, what, event_key, time, value = _kernels.outcome_columns(rows)
+            event, label = _unpacked(what, self._labels)
+            yield OutcomeBatch(person=person, time_us=time, event=event, value=value, event_key=event_key, label=label)
 
     def members(self) -> Iterator[NDArray[np.uint8]]:
         """Yields k × 16 bytes: all people with a valid identifier, whatever their rows' event and period, in order."""
@@ -165,15 +157,15 @@ def read_outcome(
     pending.close()
     outcomes = Spill(_WORDS, memory_bytes=memory_bytes)
     people_seen = Spill(2, memory_bytes=memory_bytes)
-    start, end = microseconds(agreement.time.start), microseconds(agreement.time.end)
+    period = np.array([microseconds(agreement.time.start), microseconds(agreement.time.end)], dtype=np.int64)
+    start, end = signed_word(period)
     out_of_period = 0
-    for unordered in lines.parts():
+    for unordered in lines.runs():
         merged = _merge(unordered, binding)
         if reader.labels:
             _share_times(merged)
-        names = merged[:, :2]
-        people_seen.append(names[differs(names)])
-        time = signed_of(merged[:, 5])
+        people_seen.append(_kernels.leading_pairs(merged))
+        time = merged[:, 5]
         inside = (time >= start) & (time < end)
         out_of_period += len(merged) - int(np.count_nonzero(inside))
         outcomes.append(merged if inside.all() else merged[inside])
@@ -203,8 +195,7 @@ def _sort_out(words: Words, fate: NDArray[np.int64], lines: Spill, others: Spill
         lines.append(words)
         return
     lines.append(words[kept])
-    bystanders = _kernels.sort_rows(np.ascontiguousarray(words[fate == Fate.OTHER_EVENT, :2]))
-    others.append(bystanders[differs(bystanders)])
+    others.append(_kernels.sort_rows([np.ascontiguousarray(words[fate == Fate.OTHER_EVENT, :2])], unique=True))
 
 
 def _under_identifiers(
@@ -233,9 +224,9 @@ def _under_identifiers(
         keyed.append(_spread(ordered))
     together.close()
     final = Spill(_WORDS, memory_bytes=memory_bytes)
-    for rows in keyed.parts():
+    for pieces in keyed.runs():
         # nothing is left to merge: an event id comes once an account, and a key has one account; this puts in order
-        final.append(_kernels.merge_lines(rows))
+        final.append(_kernels.merge_lines(pieces))
     keyed.close()
     return OutcomeData(final, members, replace(summary, shared_identifiers=shared), labels)
 
@@ -332,10 +323,10 @@ def _event_ids(column: Field) -> Words:
     return text_keys_of(column, "event_id")
 
 
-def _merge(lines: Words, binding: Binding) -> Words:
+def _merge(pieces: list[Words], binding: Binding) -> Words:
     """Merges lines with one event id; returns outcomes in their final order."""
     try:
-        return _kernels.merge_lines(lines)
+        return _kernels.merge_lines(pieces)
     except ValueError:
         expected = "expected the lines of one event to add up to less than 2^63 units"
         raise DataError(f"{binding.name}: columns.event_id: {expected}") from None
@@ -349,7 +340,7 @@ def _union(people: Spill, others: Spill, memory_bytes: int) -> Spill:
         others.append(rows)
     people.close()
     union = Spill(2, memory_bytes=memory_bytes)
-    for ordered in others.sorted_parts():
-        union.append(np.ascontiguousarray(ordered[differs(ordered)]))
+    for ordered in others.sorted_parts(unique=True):
+        union.append(ordered)
     others.close()
     return union

@@ -24,7 +24,6 @@ __all__ = [
     "column_of",
     "differs",
     "keys_of",
-    "signed_of",
     "signed_word",
     "words_of",
     "zone_of",
@@ -94,18 +93,13 @@ def words_of(keys: NDArray[np.uint8]) -> Words:
 
 
 def keys_of(words: Words) -> NDArray[np.uint8]:
-    """The inverse of `words_of`."""
-    return np.ascontiguousarray(words[:, :2].astype(">u8")).view(np.uint8).reshape(len(words), 16)
+    """The inverse of `words_of`; of n rows of more words the first two."""
+    return _kernels.leading_keys(np.ascontiguousarray(words))
 
 
 def signed_word(values: NDArray[np.int64]) -> Words:
     """Signed integers as words of the same order."""
     return values.view(np.uint64) ^ _SIGN
-
-
-def signed_of(words: Words) -> NDArray[np.int64]:
-    """The inverse of `signed_word`."""
-    return (words ^ _SIGN).view(np.int64)
 
 
 def differs(rows: Words) -> NDArray[np.bool_]:

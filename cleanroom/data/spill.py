@@ -98,7 +98,7 @@ class Spill:
             self._held_parts.append(parts)
         self._held_rows += len(rows)
         self._rows += len(rows)
-        if self._held_rows >= self._stretch_rows:
+        if self._rows > self._memory_rows and self._held_rows >= self._stretch_rows:
             self._gather()
 
     def parts(self) -> Iterator[Words]:
@@ -109,9 +109,18 @@ class Spill:
         Raises:
             CleanroomError: the scratch file cannot be read or written.
         """
+        for pieces in self.runs():
+            yield pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def runs(self) -> Iterator[list[Words]]:
+        """As `parts`, with the rows of each run in one piece or several.
+
+        Raises:
+            CleanroomError: the scratch file cannot be read or written.
+        """
         if not self._stretches and self._rows <= self._run_rows:
             if self._held:
-                yield self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+                yield list(self._held)
             return
         self._gather()
         first = 0
@@ -121,7 +130,7 @@ class Spill:
                 count += int(self._counts[last])
                 last += 1
             if count:
-                yield self._load(first, last, count)
+                yield self._pieces(first, last) if self._file is None else [self._load(first, last, count)]
             first = last
 
     def part(self, number: int) -> Words:
@@ -133,10 +142,14 @@ class Spill:
         self._gather()
         return self._load(number, number + 1, int(self._counts[number]))
 
-    def sorted_parts(self) -> Iterator[Words]:
-        """As `parts`, with the rows of each run in lexicographic order of their words."""
-        for rows in self.parts():
-            yield _kernels.sort_rows(rows)
+    def sorted_parts(self, *, unique: bool = False) -> Iterator[Words]:
+        """As `parts`, with the rows of each run in lexicographic order of their words.
+
+        Args:
+            unique: leave one of equal rows.
+        """
+        for pieces in self.runs():
+            yield _kernels.sort_rows([np.ascontiguousarray(rows) for rows in pieces], unique=unique)
 
     def close(self) -> None:
         """Forgets the rows and closes the scratch file."""
@@ -148,16 +161,25 @@ class Spill:
             self._file = None
 
     def _gather(self) -> None:
-        """Makes a stretch of what is held; past the bound every stretch goes to the scratch file."""
-        if not self._held:
-            return
-        rows, counts = _kernels.group_rows([np.ascontiguousarray(rows) for rows in self._held], self._held_parts)
+        """Makes stretches of what is held; past the bound every stretch goes to the scratch file."""
+        held, parts = self._held[::-1], self._held_parts[::-1]
+        start = self._rows - self._held_rows
         self._held, self._held_parts, self._held_rows = [], [], 0
-        self._counts += counts
-        places = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-        self._stretches.append(_Stretch(places=places, start=self._rows - len(rows), rows=rows))
-        if self._rows <= self._memory_rows:
-            return
+        while held:
+            pieces, pieces_parts, count = [], [], 0
+            while held and count < self._stretch_rows:
+                pieces.append(np.ascontiguousarray(held.pop()))
+                pieces_parts.extend([parts.pop()] if parts else [])
+                count += len(pieces[-1])
+            rows, counts = _kernels.group_rows(pieces, pieces_parts)
+            self._counts += counts
+            places = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+            self._stretches.append(_Stretch(places=places, start=start, rows=rows))
+            start += count
+            if self._rows > self._memory_rows:
+                self._write_out()
+
+    def _write_out(self) -> None:
         try:
             if self._file is None:
                 # named, so that a folder which cannot be used is an error and no reason to take another one
@@ -178,6 +200,11 @@ class Spill:
             data = hidden[: cipher.update_into(plain[first : first + _PIECE_BYTES], hidden)]
             while data:
                 data = data[file.write(data) :]
+
+    def _pieces(self, first: int, last: int) -> list[Words]:
+        """Rows of some parts where all stretches are in memory."""
+        found = [(stretch.rows, stretch.places[first], stretch.places[last]) for stretch in self._stretches]
+        return [rows[start:end] for rows, start, end in found if rows is not None and start < end]
 
     def _load(self, first: int, last: int, count: int) -> Words:
         rows = np.empty((count, self._words), dtype=np.uint64)

@@ -28,9 +28,6 @@ from cleanroom.data.rows import (
     check_invalid,
     check_names,
     column_of,
-    differs,
-    keys_of,
-    signed_of,
     signed_word,
     zone_of,
 )
@@ -44,7 +41,6 @@ __all__ = ["ExposureData", "TouchBatch", "read_exposure"]
 # person (2), time, group and event in one word
 _WORDS: Final = 4
 _HALF: Final = np.uint64(32)
-_LOW: Final = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -76,12 +72,8 @@ class ExposureData:
     def batches(self) -> Iterator[TouchBatch]:
         """Yields all touches, people in the order of their keys, about a million at a time; may be called again."""
         for rows in self._touches.parts():
-            yield TouchBatch(
-                person=keys_of(rows),
-                time_us=signed_of(rows[:, 2]),
-                event=(rows[:, 3] & _LOW).astype(np.int32),
-                group=(rows[:, 3] >> _HALF).astype(np.int32),
-            )
+            person, time, event, group = _kernels.touch_columns(rows)
+            yield TouchBatch(person=person, time_us=time, event=event, group=group)
 
     def close(self) -> None:
         """Forgets the touches."""
@@ -151,9 +143,8 @@ def read_exposure(
         found.append(np.concatenate([key, part.words[:, 2:]], axis=1)[part.fate == Fate.KEPT])
     pending.close()
     touches = Spill(_WORDS, memory_bytes=memory_bytes)
-    for ordered in found.sorted_parts():
-        fresh = differs(ordered)
-        touches.append(ordered if fresh.all() else ordered[fresh])
+    for ordered in found.sorted_parts(unique=True):
+        touches.append(ordered)
     summary = FilterSummary(
         rows=rows,
         null_identifiers=int(fates[Fate.NULL]),

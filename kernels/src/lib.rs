@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 mod base_ot;
 mod block_cipher;
+mod columns;
 mod cuckoo;
 mod digest;
 mod expand_convolute;
@@ -23,6 +24,7 @@ mod normalise;
 mod okvs;
 mod oprf;
 mod oprf_vole;
+mod order;
 mod ot;
 mod parse;
 mod pieces;
@@ -59,6 +61,8 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     text::register(module)?;
     parse::register(module)?;
     sort::register(module)?;
+    order::register(module)?;
+    columns::register(module)?;
     keyed::register(module)?;
     threads::register(module)?;
     lookups::register(module)?;

@@ -1,5 +1,4 @@
-//! Rows of 64-bit words: in lexicographic order, grouped by their first byte, or merged where lines are one event; and
-//! keys in their order.
+//! Rows of 64-bit words: grouped by their first byte, put together, compared; and keys in their order.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
@@ -8,39 +7,8 @@ use rayon::prelude::*;
 use crate::rows::{bad, in_row_order, matrix};
 
 const PARTS: usize = 256;
-
-fn rows_of<const WORDS: usize>(words: &[u64]) -> Vec<[u64; WORDS]> {
-    let mut rows = vec![[0u64; WORDS]; words.len() / WORDS];
-    for (row, words) in rows.iter_mut().zip(words.chunks_exact(WORDS)) {
-        row.copy_from_slice(words);
-    }
-    rows
-}
-
-fn sorted<const WORDS: usize>(words: &[u64]) -> Vec<u64> {
-    let mut rows = rows_of::<WORDS>(words);
-    rows.par_sort_unstable();
-    rows.into_flattened()
-}
-
-/// Rows n × k (k from 2 to 8), sorted by their words from the first to the last.
-#[pyfunction]
-fn sort_rows<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    let shape = rows.as_array().dim();
-    let words = in_row_order(&rows, "rows")?;
-    let sort = match shape.1 {
-        2 => sorted::<2>,
-        3 => sorted::<3>,
-        4 => sorted::<4>,
-        5 => sorted::<5>,
-        6 => sorted::<6>,
-        7 => sorted::<7>,
-        8 => sorted::<8>,
-        _ => return Err(bad("rows have from 2 to 8 words")),
-    };
-    let out = py.detach(|| sort(words));
-    matrix(py, out, shape.1)
-}
+/// Rows that are put together at once, part by part, while they are in a near cache.
+const SIDE_ROWS: usize = 256;
 
 type Grouped<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<i64>>);
 
@@ -89,60 +57,6 @@ fn grouped<'a, I: Iterator<Item = (usize, &'a [u64])>>(rows: impl Fn() -> I, wid
         *at += width;
     }
     (out, counts)
-}
-
-/// A line of an outcome: person (2 words), event, event id (2), time, value. Zero words are no event id.
-type Line = [u64; 7];
-
-fn same_event(one: &Line, other: &Line) -> bool {
-    one[..5] == other[..5] && (one[3] | one[4]) != 0
-}
-
-/// Lines of one person, in any order, to outcomes sorted by (event, time, event id, value); None where a sum overflows.
-fn merge_person(lines: &mut Vec<Line>, out: &mut Vec<Line>) -> Option<()> {
-    lines.sort_unstable();
-    let start = out.len();
-    for line in lines.drain(..) {
-        match out[start..].last_mut() {
-            // The first line of an event is its earliest: time comes right after the event id.
-            Some(last) if same_event(last, &line) => last[6] = last[6].checked_add(line[6])?,
-            _ => out.push(line),
-        }
-    }
-    let own = &mut out[start..];
-    own.sort_unstable_by_key(|row| (row[2], row[5], row[3], row[4], row[6]));
-    own.iter().all(|row| row[6] <= i64::MAX as u64).then_some(())
-}
-
-/// Lines in any order to outcomes sorted by (person, event, time, event id, value).
-fn merged(words: &[u64]) -> Option<Vec<Line>> {
-    let (lines, rest) = words.as_chunks::<7>();
-    debug_assert!(rest.is_empty());
-    let entries = lines.iter().enumerate().map(|(item, line)| Keyed { high: line[0], low: line[1], item: item as u32 });
-    let ordered = by_key(entries.collect());
-    let (mut out, mut own) = (Vec::with_capacity(lines.len()), Vec::new());
-    for person in ordered.chunk_by(|one, other| (one.high, one.low) == (other.high, other.low)) {
-        own.extend(person.iter().map(|entry| lines[entry.item as usize]));
-        merge_person(&mut own, &mut out)?;
-    }
-    Some(out)
-}
-
-/// Lines n × 7 words (person, event, event id, time, value) to outcomes in the order person, event, time, event id.
-#[pyfunction]
-fn merge_lines<'py>(py: Python<'py>, lines: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    const WORDS: usize = 7;
-    let words = in_row_order(&lines, "lines")?;
-    if lines.as_array().dim().1 != WORDS {
-        return Err(bad("a line has 7 words"));
-    }
-    if words.len() / WORDS > u32::MAX as usize {
-        return Err(bad("fewer than 2^32 lines at once"));
-    }
-    match py.detach(|| merged(words)) {
-        None => Err(bad("the values of one event add up to 2^63 or more")),
-        Some(rows) => matrix(py, rows.into_flattened(), WORDS),
-    }
 }
 
 /// A key of 16 bytes as two words, and whose it is.
@@ -242,10 +156,21 @@ fn side_by_side<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) ->
         return Err(bad("rows have at least one word"));
     }
     let rows = py.detach(|| {
-        let mut rows = Vec::with_capacity(count * width);
-        for at in 0..count {
-            for (part, &width) in parts.iter().zip(&widths) {
-                rows.extend_from_slice(&part[at * width..(at + 1) * width]);
+        let mut rows = vec![0u64; count * width];
+        for (at, rows) in rows.chunks_mut(SIDE_ROWS * width).enumerate() {
+            let mut first = 0;
+            for (part, &own) in parts.iter().zip(&widths) {
+                let own_rows = part[at * SIDE_ROWS * own..].chunks_exact(own.max(1));
+                match own {
+                    1 => rows.chunks_exact_mut(width).zip(own_rows).for_each(|(row, own)| row[first] = own[0]),
+                    2 => rows.chunks_exact_mut(width).zip(own_rows).for_each(|(row, own)| {
+                        (row[first], row[first + 1]) = (own[0], own[1]);
+                    }),
+                    _ => rows.chunks_exact_mut(width).zip(own_rows).for_each(|(row, words)| {
+                        row[first..first + own].copy_from_slice(words);
+                    }),
+                }
+                first += own;
             }
         }
         rows
@@ -254,9 +179,7 @@ fn side_by_side<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) ->
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(sort_rows, module)?)?;
     module.add_function(wrap_pyfunction!(group_rows, module)?)?;
     module.add_function(wrap_pyfunction!(row_changes, module)?)?;
-    module.add_function(wrap_pyfunction!(side_by_side, module)?)?;
-    module.add_function(wrap_pyfunction!(merge_lines, module)?)
+    module.add_function(wrap_pyfunction!(side_by_side, module)?)
 }

@@ -131,11 +131,14 @@ def test_random_files_agree_with_plain_python(tmp_path: Path) -> None:
 
 def test_merged_values_that_do_not_fit() -> None:
     line = np.array([[1, 2, 0, 3, 4, 5, 2**62]], dtype=np.uint64)
-    assert _kernels.merge_lines(line)[0, 6] == 2**62
+    assert _kernels.merge_lines([line])[0, 6] == 2**62
     with pytest.raises(ValueError, match="add up"):
-        _kernels.merge_lines(np.repeat(line, 2, axis=0))
+        _kernels.merge_lines([line, line])
+    unnamed = np.array([[1, 2, 0, 0, 0, 5, 2**63]], dtype=np.uint64)
+    with pytest.raises(ValueError, match="add up"):
+        _kernels.merge_lines([line, unnamed])
     with pytest.raises(ValueError, match="7 words"):
-        _kernels.merge_lines(line[:, :6].copy())
+        _kernels.merge_lines([line[:, :6].copy()])
 
 
 LABELLED = OUTCOME_COLUMNS + '\ntier = "tier"\nkind = "kind"\ncolour = "tier"'

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.data.spill import Spill
@@ -85,7 +87,11 @@ def test_a_folder_that_cannot_be_used_is_no_reason_to_take_another(
 
 def test_kernels_refuse_other_shapes() -> None:
     with pytest.raises(ValueError, match="from 2 to 8 words"):
-        _kernels.sort_rows(np.zeros((3, 9), dtype=np.uint64))
+        _kernels.sort_rows([np.zeros((3, 9), dtype=np.uint64)])
+    with pytest.raises(ValueError, match="from 2 to 8 words"):
+        _kernels.sort_rows([])
+    with pytest.raises(ValueError, match="one number of words"):
+        _kernels.sort_rows([np.zeros((3, 2), dtype=np.uint64), np.zeros((3, 3), dtype=np.uint64)])
     with pytest.raises(ValueError, match="at least one word"):
         _kernels.group_rows([np.zeros((3, 0), dtype=np.uint64)], [])
     with pytest.raises(ValueError, match="one number of words"):
@@ -112,15 +118,45 @@ def test_rows_side_by_side_and_where_they_change(count: int) -> None:
     assert _kernels.row_changes(rows).tolist() == expected
 
 
-@pytest.mark.parametrize("count", [0, 1, 20, 4000])
-def test_lines_merge_as_in_plain_python(count: int) -> None:
+@pytest.mark.parametrize("unique", [False, True])
+@pytest.mark.parametrize("words", [2, 4, 8])
+@pytest.mark.parametrize(
+    "firsts",
+    [
+        lambda random, count: random.integers(0, 2**64, count, dtype=np.uint64),
+        lambda random, count: random.integers(0, 40, count, dtype=np.uint64) << np.uint64(58),
+        lambda random, count: np.array([0, 5, 2**63, 2**64 - 1], np.uint64)[random.integers(0, 4, count)],
+        lambda random, count: np.full(count, random.integers(0, 2**64, dtype=np.uint64)),
+        lambda random, count: random.integers(2**64 - 9, 2**64, count, dtype=np.uint64),
+    ],
+    ids=["digests", "few", "ends", "one", "neighbours"],
+)
+def test_rows_of_several_pieces_are_sorted(
+    firsts: Callable[[np.random.Generator, int], NDArray[np.uint64]], words: int, unique: bool
+) -> None:
+    random = np.random.default_rng(words)
+    for count in (0, 1, 2, 100, 20_000):
+        others = [random.integers(0, 3, count, dtype=np.uint64) for _ in range(words - 1)]
+        rows = np.stack([firsts(random, count), *others], axis=1)
+        rows = np.concatenate([rows, rows[: count // 3]])
+        pieces = [rows[: count // 2], rows[count // 2 : count // 2], rows[count // 2 :]]
+        expected = sorted(map(tuple, rows.tolist()))
+        found = list(map(tuple, _kernels.sort_rows(pieces, unique=unique).tolist()))
+        assert found == (list(dict.fromkeys(expected)) if unique else expected)
+
+
+@pytest.mark.parametrize("shift", [0, 60])
+@pytest.mark.parametrize("count", [0, 1, 20, 4000, 30_000])
+def test_lines_merge_as_in_plain_python(count: int, shift: int) -> None:
     generator = np.random.default_rng(count)
-    lines = np.stack([generator.integers(0, most, count) for most in (9, 3, 2, 2, 3, 5, 99)], axis=1).astype(np.uint64)
-    lines[:, 0] <<= np.uint64(60)
+    most = (9, max(3, count // 20), 2, 2, 3, 5, 99)
+    lines = np.stack([generator.integers(0, end, count) for end in most], axis=1).astype(np.uint64)
+    lines[:, 0] <<= np.uint64(shift)
     events: dict[tuple[int, ...], list[list[int]]] = {}
     for place, line in enumerate(lines.tolist()):
         alone = (place,) if line[3:5] == [0, 0] else ()
         events.setdefault((*line[:5], *alone), []).append(line)
     merged = [[*key[:5], min(one[5] for one in own), sum(one[6] for one in own)] for key, own in events.items()]
     merged.sort(key=lambda line: (*line[:3], line[5], line[3], line[4], line[6]))
-    assert _kernels.merge_lines(lines).tolist() == merged
+    assert _kernels.merge_lines([lines]).tolist() == merged
+    assert _kernels.merge_lines([lines[: count // 3], lines[count // 3 :], lines[:0]]).tolist() == merged

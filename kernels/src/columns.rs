@@ -1,0 +1,117 @@
+//! Rows of words that are in order, as the columns that attribution takes.
+
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
+use pyo3::prelude::*;
+
+use crate::digest::KEY_BYTES;
+use crate::rows::{bad, in_row_order, matrix};
+
+/// Rows that are taken apart at once, column by column, while they are in a near cache.
+const TAKEN_ROWS: usize = 512;
+
+fn rows_of<'a, const WORDS: usize>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyResult<&'a [[u64; WORDS]]> {
+    if rows.as_array().dim().1 != WORDS {
+        return Err(bad("rows of another number of words expected"));
+    }
+    Ok(in_row_order(rows, "rows")?.as_chunks().0)
+}
+
+fn key_of<const WORDS: usize>(row: &[u64; WORDS]) -> [u8; KEY_BYTES] {
+    (u128::from(row[0]) << 64 | u128::from(row[1])).to_be_bytes()
+}
+
+/// A word whose order is that of signed integers, as the integer.
+fn signed(word: u64) -> i64 {
+    (word ^ 1 << 63) as i64
+}
+
+type Touches<'py> =
+    (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
+
+/// Touches n × 4 words (person, time, group and event in one): person n × 16 bytes, time n, event n, group n.
+#[pyfunction]
+fn touch_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Touches<'py>> {
+    let rows = rows_of::<4>(&rows)?;
+    let count = rows.len();
+    let (mut person, mut time) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut event, mut group) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    py.detach(|| {
+        for rows in rows.chunks(TAKEN_ROWS) {
+            person.extend(rows.iter().map(key_of));
+            time.extend(rows.iter().map(|row| signed(row[2])));
+            event.extend(rows.iter().map(|row| row[3] as i32));
+            group.extend(rows.iter().map(|row| (row[3] >> 32) as i32));
+        }
+    });
+    let person = matrix(py, person.into_flattened(), KEY_BYTES)?;
+    Ok((person, time.into_pyarray(py), event.into_pyarray(py), group.into_pyarray(py)))
+}
+
+type Outcomes<'py> = (
+    Bound<'py, PyArray2<u8>>,
+    Bound<'py, PyArray1<u64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+);
+
+/// Outcomes n × 7 words (person, event, event id, time, value): person n × 16 bytes, event n as it is, the upper 63 bits
+/// of the event id n or -1 where it is zero, time n, value n.
+#[pyfunction]
+fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Outcomes<'py>> {
+    let rows = rows_of::<7>(&rows)?;
+    let count = rows.len();
+    let (mut person, mut event) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut id, mut time, mut value) =
+        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
+    py.detach(|| {
+        for rows in rows.chunks(TAKEN_ROWS) {
+            person.extend(rows.iter().map(key_of));
+            event.extend(rows.iter().map(|row| row[2]));
+            id.extend(rows.iter().map(|row| if row[3] | row[4] == 0 { -1 } else { (row[3] >> 1) as i64 }));
+            time.extend(rows.iter().map(|row| signed(row[5])));
+            value.extend(rows.iter().map(|row| row[6] as i64));
+        }
+    });
+    let person = matrix(py, person.into_flattened(), KEY_BYTES)?;
+    Ok((person, event.into_pyarray(py), id.into_pyarray(py), time.into_pyarray(py), value.into_pyarray(py)))
+}
+
+/// The first two words of rows n × k (k at least two), those of neighbours that share them once: m × 2.
+#[pyfunction]
+fn leading_pairs<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let width = rows.as_array().dim().1;
+    if width < 2 {
+        return Err(bad("rows of at least two words expected"));
+    }
+    let words = in_row_order(&rows, "rows")?;
+    let pairs = py.detach(|| {
+        let mut pairs: Vec<[u64; 2]> = Vec::new();
+        for row in words.chunks_exact(width) {
+            if pairs.last().is_none_or(|last| last != &row[..2]) {
+                pairs.push([row[0], row[1]]);
+            }
+        }
+        pairs
+    });
+    matrix(py, pairs.into_flattened(), 2)
+}
+
+/// Keys of rows n × k words (k at least two) whose first two are the key: n × 16 bytes.
+#[pyfunction]
+fn leading_keys<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u8>>> {
+    let width = rows.as_array().dim().1;
+    if width < 2 {
+        return Err(bad("rows of at least two words expected"));
+    }
+    let words = in_row_order(&rows, "rows")?;
+    let keys: Vec<_> = py.detach(|| words.chunks_exact(width).map(|row| key_of(&[row[0], row[1]])).collect());
+    matrix(py, keys.into_flattened(), KEY_BYTES)
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(touch_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(outcome_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(leading_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(leading_keys, module)?)
+}
