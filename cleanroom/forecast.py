@@ -197,9 +197,13 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
     table = int(3.3 * rows_outcome) * words
     if role is Role.EXPOSURE:
         targets = shape.targets * _TARGET_BYTES  # held from the first bucket's sums on
-        hint = n_bins * (26 + 32 + 3 * words) + table + targets * (parameters.division.count > 1)
+        several = parameters.division.count > 1
+        hint = n_bins * (26 + 32 + 3 * words) + table + targets * several
         padded = min(n_bins * shape.entries_per_bin, max(1 << 20, DEGREE * shape.entries_per_bin))
         sums = n_bins * 3 * words + targets + padded * _PADDED_BYTES
+        if several:  # the next bucket waits in its bins
+            ahead = n_bins * (26 + 9) + parameters.division.exposure * (24 + 12 * shape.entries_per_bin)
+            hint, sums = hint + ahead, sums + ahead
     else:
         hint = n_bins * words + 3 * rows_outcome * (26 + words) + table
         hint += n_bins * _ROW_BYTES[parameters.oprf]

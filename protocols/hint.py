@@ -24,6 +24,7 @@ two positions of a row met; payloads are masked additively mod 2^64, not by XOR,
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from typing import Final
 from typing import Protocol as Structural
 
@@ -36,7 +37,7 @@ from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.traffic import NOTHING, Traffic, in_chunks, messages
 from cleanroom.protocols.wire import CHUNK_BYTES, Expect, Message, Progress, Protocol, ProtocolId, Send, chunks
 
-__all__ = ["Evaluator", "output_bytes", "receiver", "sender", "traffic"]
+__all__ = ["Evaluator", "Prepared", "output_bytes", "prepare", "receiver", "sender", "traffic"]
 
 STEP: Final = "hint"
 SEED: Final = Message(protocol=ProtocolId.HINT, type=1, step="hint.seed")
@@ -71,18 +72,22 @@ def traffic(*, rows_outcome: int, columns: int) -> Traffic:
     return messages(SEED_MESSAGE_BYTES) + table, NOTHING
 
 
-def sender(
-    *,
-    streams: Streams,
-    keys: Bytes,
-    values: Words,
-    rows_outcome: int,
-    n_bins: int,
-    bin_seed: bytes,
-    evaluator: Evaluator,
-    bucket: int = 0,
-) -> Protocol[tuple[Words, Words]]:
-    """The outcome side's half.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """What the sender makes of one bucket's rows before it has heard anything of the receiver."""
+
+    bucket: int
+    keys: Bytes = field(repr=False)  # n_B × 16 bytes, those of padding rows last
+    values: Words = field(repr=False)  # n_B × m words
+    points: Bytes = field(repr=False)  # 3·n_B × 26 bytes
+    targets: Words = field(repr=False)  # T, N words
+    masks: Words = field(repr=False)  # r, N × m words
+
+
+def prepare(
+    *, streams: Streams, keys: Bytes, values: Words, rows_outcome: int, n_bins: int, bucket: int = 0
+) -> Prepared:
+    """The outcome side's work that needs nothing of the other side: padding rows, the points, targets and masks.
 
     Args:
         streams: this party's.
@@ -90,27 +95,44 @@ def sender(
         values: k × m words.
         rows_outcome: the public bound n_B on k, at least 1.
         n_bins: N.
-        bin_seed: 32 bytes, from `cuckoo.bin_seed`.
-        evaluator: F with one key a bin, `output_bytes(m)` bytes an answer.
         bucket: which bucket this is.
-
-    Returns:
-        T, N words, and r, N × m words, in the order of bins.
 
     Raises:
         ValueError: an argument is malformed, or there are more rows than the bound.
-        CleanroomError: no seed gave a solution, which equal keys would cause.
     """
     if values.ndim != 2 or keys.shape != (len(values), cuckoo.KEY_BYTES) or not 0 < rows_outcome >= len(keys):
         raise ValueError("keys k × 16 bytes and values k × m words, with k at most rows_outcome, expected")
     columns = values.shape[1]
     targets, masks = _fresh_output(streams, n_bins, columns, bucket)
-    padding = _padding_keys(streams, rows_outcome - len(keys), bucket)
+    padding = _padding_keys(streams, rows_outcome, bucket)[: rows_outcome - len(keys)]
     keys = np.concatenate([keys, padding])
     values = np.concatenate([values, np.zeros((len(padding), columns), dtype=np.uint64)])
     domains = np.full(rows_outcome, cuckoo.REAL_DOMAIN, dtype=np.uint8)
     domains[rows_outcome - len(padding) :] = cuckoo.PADDING_DOMAIN
     points = cuckoo.row_inputs(keys, domains)
+    return Prepared(bucket=bucket, keys=keys, values=values, points=points, targets=targets, masks=masks)
+
+
+def sender(
+    *, streams: Streams, prepared: Prepared, bin_seed: bytes, evaluator: Evaluator
+) -> Protocol[tuple[Words, Words]]:
+    """The outcome side's half.
+
+    Args:
+        streams: this party's.
+        prepared: its rows, from `prepare`.
+        bin_seed: 32 bytes, from `cuckoo.bin_seed`.
+        evaluator: F with one key a bin, `output_bytes(m)` bytes an answer.
+
+    Returns:
+        T, N words, and r, N × m words, in the order of bins.
+
+    Raises:
+        CleanroomError: no seed gave a solution, which equal keys would cause.
+    """
+    keys, values, points = prepared.keys, prepared.values, prepared.points
+    targets, masks = prepared.targets, prepared.masks
+    (n_bins, columns), rows_outcome = masks.shape, len(keys)
     encoded = np.empty((len(points), 1 + columns), dtype=np.uint64)
     for start, stop in chunks(rows_outcome, SLICE_ROWS):
         part = slice(cuckoo.CHOICES * start, cuckoo.CHOICES * stop)
@@ -121,8 +143,8 @@ def sender(
         np.subtract(values[start:stop, None], payloads, out=payloads)
         encoded[part, 1:] ^= payloads.reshape(-1, columns)
         yield Progress(STEP, stop, rows_outcome)
-    fresh, table = _encode(streams, points, encoded, bucket)
-    del points, encoded
+    fresh, table = _encode(streams, points, encoded, prepared.bucket)
+    del encoded
     yield Send(SEED, fresh)
     for start, stop in chunks(len(table), _rows_per_chunk(1 + columns)):
         yield Send(TABLE, table[start:stop].astype("<u8", copy=False).tobytes())
@@ -183,7 +205,10 @@ def _fresh_output(streams: Streams, n_bins: int, columns: int, bucket: int) -> t
 
 
 def _padding_keys(streams: Streams, count: int, bucket: int) -> Bytes:
-    """Keys of rows that nobody holds: 128 random bits each, told from rows by their domain."""
+    """Keys of rows that nobody holds: 128 random bits each, told from rows by their domain.
+
+    As many as there may be are drawn, however many are used: the peer may see how long that takes.
+    """
     data = keystream(streams.key(step=STEP, purpose="padding", bucket=bucket), cuckoo.KEY_BYTES * count)
     return np.frombuffer(data, dtype=np.uint8).reshape(count, cuckoo.KEY_BYTES)
 

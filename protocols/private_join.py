@@ -20,6 +20,7 @@ Departures: the grouped sum replaces a generic circuit; the OPRF input is (key, 
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -133,10 +134,24 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
         )
     )
     local = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
+    waiting = deque([_Placed(parameters, bucket_lookups(0), streams, 0)])
     for bucket in range(division.count):
         if division.count > 1:
             yield Progress(_BUCKET, bucket, division.count)
-        weights, t, z = yield from _decoded(parameters, bucket_lookups(bucket), streams, bucket)
+        placed = waiting.popleft()
+        answers = yield from _answered(parameters, placed, streams)
+        if bucket + 1 < division.count:  # while the peer makes its hint, which takes longer
+            waiting.append(_Placed(parameters, bucket_lookups(bucket + 1), streams, bucket + 1))
+            waiting[0].queries()
+        t, z = yield from hint.receiver(
+            streams=streams,
+            queries=placed.queries(),
+            answers=answers,
+            rows_outcome=division.outcome,
+            bucket=bucket,
+        )
+        weights = placed.weights()
+        del placed, answers
         if bucket == 0:
             ot_sender = yield from sender_setup(streams=streams, label=_FROM_EXPOSURE)
             ot_receiver = yield from receiver_setup(streams=streams, label=_FROM_OUTCOME)
@@ -156,40 +171,48 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
     return JoinOutput(shares=shares + local, ot_sender=ot_sender, ot_receiver=ot_receiver)
 
 
-def _decoded(
-    parameters: JoinParameters, lookups: Lookups, streams: Streams, bucket: int
-) -> Protocol[tuple[grouped_sum.Weights, NDArray[np.uint64], NDArray[np.uint64]]]:
-    """Bins, OPRF and hint of one bucket: the weights in their bins, and what the bins decode to, t and z."""
-    table, attempt = cuckoo.place(
-        lookups.keys,
-        rows=parameters.division.exposure,
-        padding_key=streams.key(step="bins", purpose="padding", bucket=bucket),
-        n_bins=parameters.n_bins,
-        session_id=streams.session_id,
-        bucket=bucket,
-    )
-    yield Send(_ATTEMPT_MESSAGE, _ATTEMPT.pack(attempt))
-    queries = cuckoo.queries(table, lookups.keys, streams.key(step="bins", purpose="dummies", bucket=bucket))
-    steps = steps_of(parameters.oprf).oprf
-    answers = yield from steps.receiver(
-        queries=queries, output_bytes=parameters.prf_bytes, streams=streams, bucket=bucket
-    )
-    t, z = yield from hint.receiver(
-        streams=streams,
-        queries=queries,
-        answers=answers,
-        rows_outcome=parameters.division.outcome,
-        bucket=bucket,
-    )
-    return _weights_of_bins(table, lookups), t, z
+class _Placed:
+    """One bucket's lookups in their bins."""
+
+    def __init__(self, parameters: JoinParameters, lookups: Lookups, streams: Streams, bucket: int) -> None:
+        self.bucket = bucket
+        self._table, self.attempt = cuckoo.place(
+            lookups.keys,
+            rows=parameters.division.exposure,
+            padding_key=streams.key(step="bins", purpose="padding", bucket=bucket),
+            n_bins=parameters.n_bins,
+            session_id=streams.session_id,
+            bucket=bucket,
+        )
+        self._lookups = lookups
+        self._dummy_key = streams.key(step="bins", purpose="dummies", bucket=bucket)
+        self._queries: NDArray[np.uint8] | None = None
+
+    def queries(self) -> NDArray[np.uint8]:
+        """The one query of each bin, made when first asked for."""
+        if self._queries is None:
+            self._queries = cuckoo.queries(self._table, self._lookups.keys, self._dummy_key)
+        return self._queries
+
+    def weights(self) -> grouped_sum.Weights:
+        """The lookups' weights, moved to the bins that the rows landed in."""
+        lookups, row = self._lookups, self._table.row
+        occupied = np.flatnonzero(row >= 0)
+        bin_of_row = np.empty(len(lookups), dtype=np.int64)
+        bin_of_row[row[occupied]] = occupied
+        return grouped_sum.Weights(
+            bins=bin_of_row, indptr=lookups.indptr, targets=lookups.target, weights=lookups.weight
+        )
 
 
-def _weights_of_bins(table: cuckoo.Table, lookups: Lookups) -> grouped_sum.Weights:
-    """Moves the weights of rows to the bins that the rows landed in."""
-    occupied = np.flatnonzero(table.row >= 0)
-    bin_of_row = np.empty(len(lookups), dtype=np.int64)
-    bin_of_row[table.row[occupied]] = occupied
-    return grouped_sum.Weights(bins=bin_of_row, indptr=lookups.indptr, targets=lookups.target, weights=lookups.weight)
+def _answered(parameters: JoinParameters, placed: _Placed, streams: Streams) -> Protocol[NDArray[np.uint8]]:
+    """Bins and OPRF of one bucket: the answers to its queries."""
+    yield Send(_ATTEMPT_MESSAGE, _ATTEMPT.pack(placed.attempt))
+    return (
+        yield from steps_of(parameters.oprf).oprf.receiver(
+            queries=placed.queries(), output_bytes=parameters.prf_bytes, streams=streams, bucket=placed.bucket
+        )
+    )
 
 
 def outcome(*, parameters: JoinParameters, rows: Source[Rows], streams: Streams) -> Protocol[JoinOutput]:
@@ -242,26 +265,24 @@ def _encoded(
     parameters: JoinParameters, bucket_rows: Callable[[int], Rows], streams: Streams, bucket: int
 ) -> Protocol[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
     """Bins, OPRF and hint of one bucket: the targets and masks of its bins."""
+    rows = bucket_rows(bucket)
+    prepared = hint.prepare(  # while the peer places its own rows
+        streams=streams,
+        keys=rows.keys,
+        values=rows.values.view(np.uint64),
+        rows_outcome=parameters.division.outcome,
+        n_bins=parameters.n_bins,
+        bucket=bucket,
+    )
+    del rows
     (attempt,) = _ATTEMPT.unpack((yield from expect(_ATTEMPT_MESSAGE, _ATTEMPT.size)))
     if attempt >= cuckoo.MAX_ATTEMPTS:
         raise PeerError(f"bins: at most {cuckoo.MAX_ATTEMPTS} attempts are allowed, number {attempt} announced")
-    steps = steps_of(parameters.oprf).oprf
-    evaluator = yield from steps.sender(
+    evaluator = yield from steps_of(parameters.oprf).oprf.sender(
         n_bins=parameters.n_bins, output_bytes=parameters.prf_bytes, streams=streams, bucket=bucket
     )
-    rows = bucket_rows(bucket)
-    return (
-        yield from hint.sender(
-            streams=streams,
-            keys=rows.keys,
-            values=rows.values.view(np.uint64),
-            rows_outcome=parameters.division.outcome,
-            n_bins=parameters.n_bins,
-            bin_seed=cuckoo.bin_seed(session_id=streams.session_id, bucket=bucket, attempt=attempt),
-            evaluator=evaluator,
-            bucket=bucket,
-        )
-    )
+    bin_seed = cuckoo.bin_seed(session_id=streams.session_id, bucket=bucket, attempt=attempt)
+    return (yield from hint.sender(streams=streams, prepared=prepared, bin_seed=bin_seed, evaluator=evaluator))
 
 
 def traffic(parameters: JoinParameters) -> dict[str, Traffic]:

@@ -173,11 +173,14 @@ def hint_scene(content: Any) -> Scene[tuple[Words, Words], tuple[Words, Words]]:
         ),
         lambda: Side(
             protocol=hint.sender(
+                prepared=hint.prepare(
+                    streams=streams_of(content, "outcome"),
+                    keys=_rows([row["key"] for row in content["outcome"]]),
+                    values=words([row["values"] for row in content["outcome"]]),
+                    rows_outcome=bound,
+                    n_bins=n_bins,
+                ),
                 streams=streams_of(content, "outcome"),
-                keys=_rows([row["key"] for row in content["outcome"]]),
-                values=words([row["values"] for row in content["outcome"]]),
-                rows_outcome=bound,
-                n_bins=n_bins,
                 bin_seed=bytes.fromhex(content["bin_seed"]),
                 evaluator=_ShakePrf(),
             )

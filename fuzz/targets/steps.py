@@ -140,11 +140,14 @@ def _queries() -> mux.Bits:
 def _hint_sender() -> Protocol[Any]:
     rng = _rng()
     return hint.sender(
+        prepared=hint.prepare(
+            streams=_streams(1),
+            keys=rng.integers(0, 256, (_ROWS, cuckoo.KEY_BYTES), dtype=np.uint8),
+            values=rng.integers(0, 1 << 64, (_ROWS, _WORDS), dtype=np.uint64),
+            rows_outcome=_ROWS,
+            n_bins=_BINS,
+        ),
         streams=_streams(1),
-        keys=rng.integers(0, 256, (_ROWS, cuckoo.KEY_BYTES), dtype=np.uint8),
-        values=rng.integers(0, 1 << 64, (_ROWS, _WORDS), dtype=np.uint64),
-        rows_outcome=_ROWS,
-        n_bins=_BINS,
         bin_seed=bytes(32),
         evaluator=oprf_ecdh.Evaluator(n_bins=_BINS, output_bytes=_OUTPUT, session_id=_SESSION, seed=bytes(32)),
     )

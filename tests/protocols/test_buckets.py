@@ -169,6 +169,30 @@ def test_every_bucket_has_bins_queries_targets_and_masks_of_its_own(
     assert sum(int((table.row >= 0).sum()) for table in tables) == 64
 
 
+def test_each_side_works_ahead_of_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outcome side's rows are ready before the bins arrive, the next bucket's bins before a hint does."""
+    done: list[str] = []
+
+    def noted(module: Any, function: str) -> None:
+        real = getattr(module, function)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            done.append(function)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(module, function, call)
+
+    for module, function in ((private_join.hint, "prepare"), (cuckoo, "place"), (cuckoo, "queries")):
+        noted(module, function)
+    noted(private_join.hint, "receiver")
+    noted(private_join, "expect")
+    run_join(parameters=replace(SMALL, oprf=Oprf.KKRT), own=64, other=128, common=40, seed=8)
+    exposure = [name for name in done if name in ("place", "queries", "receiver")]
+    outcome = [name for name in done if name in ("prepare", "expect")]
+    assert exposure == ["place", "queries", *3 * ["place", "queries", "receiver"], "receiver"]
+    assert outcome == 4 * ["prepare", "expect"]
+
+
 def test_a_row_is_hashed_by_its_key_under_the_session() -> None:
     keys = random_keys(np.random.default_rng(1), 4096)
     numbers = [

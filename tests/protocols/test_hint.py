@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cleanroom.errors import CleanroomError, PeerError
 from cleanroom.protocols import cuckoo, hint, okvs, oprf_ecdh
-from cleanroom.protocols.seeds import Streams
+from cleanroom.protocols.seeds import Streams, keystream
 from cleanroom.protocols.traffic import NOTHING
 from cleanroom.protocols.wire import CHUNK_BYTES, FRAME_HEADER_BYTES, Progress, Protocol, Send
 from tests.harness import Run, run_pair
@@ -100,11 +100,10 @@ def make_world(
     answers = evaluator.evaluate(queries, np.arange(n_bins, dtype=np.int64))
     evaluator.asked.clear()
     sender = hint.sender(
+        prepared=hint.prepare(
+            streams=streams("sender", run), keys=outcome_keys, values=values, rows_outcome=rows_outcome, n_bins=n_bins
+        ),
         streams=streams("sender", run),
-        keys=outcome_keys,
-        values=values,
-        rows_outcome=rows_outcome,
-        n_bins=n_bins,
         bin_seed=seed,
         evaluator=evaluator,
     )
@@ -233,11 +232,14 @@ class Opened:
 
 def open_hint(keys: Bytes, evaluator: KeyedHash, n_bins: int) -> Opened:
     generator: Protocol[tuple[Words, Words]] = hint.sender(
+        prepared=hint.prepare(
+            streams=streams("sender"),
+            keys=keys,
+            values=np.ones((len(keys), evaluator.columns), dtype=np.uint64),
+            rows_outcome=len(keys),
+            n_bins=n_bins,
+        ),
         streams=streams("sender"),
-        keys=keys,
-        values=np.ones((len(keys), evaluator.columns), dtype=np.uint64),
-        rows_outcome=len(keys),
-        n_bins=n_bins,
         bin_seed=cuckoo.bin_seed(session_id=SESSION),
         evaluator=evaluator,
     )
@@ -340,17 +342,24 @@ def test_equal_keys_end_in_one_readable_line() -> None:
     ],
 )
 def test_the_sender_refuses_malformed_arguments(keys: Bytes, values: Words, rows_outcome: int) -> None:
-    generator = hint.sender(
-        streams=streams("sender"),
-        keys=keys,
-        values=values,
-        rows_outcome=rows_outcome,
-        n_bins=60,
-        bin_seed=bytes(32),
-        evaluator=KeyedHash(1),
-    )
     with pytest.raises(ValueError, match="expected"):
-        next(generator)
+        hint.prepare(streams=streams("sender"), keys=keys, values=values, rows_outcome=rows_outcome, n_bins=60)
+
+
+@pytest.mark.parametrize("rows", [0, 3, 40])
+def test_what_is_drawn_follows_from_the_bound(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer sees how long it takes."""
+    drawn: list[int] = []
+
+    def noted(key: bytes, length: int) -> bytes:
+        drawn.append(length)
+        return keystream(key, length)
+
+    monkeypatch.setattr(hint, "keystream", noted)
+    values = np.ones((rows, 2), np.uint64)
+    prepared = hint.prepare(streams=streams("sender"), keys=make_rows(rows), values=values, rows_outcome=40, n_bins=60)
+    assert drawn == [8 * 60, 8 * 60 * 2, 16 * 40]
+    assert prepared.points.shape == (120, 26) and prepared.values.shape == (40, 2)
 
 
 def test_the_receiver_refuses_malformed_arguments() -> None:
@@ -371,14 +380,17 @@ def test_a_bucket_opens_each_stream_once() -> None:
 
     def targets(bucket: int) -> Words:
         generator = hint.sender(
+            prepared=hint.prepare(
+                streams=shared,
+                keys=make_rows(2),
+                values=np.ones((2, 1), np.uint64),
+                rows_outcome=2,
+                n_bins=60,
+                bucket=bucket,
+            ),
             streams=shared,
-            keys=make_rows(2),
-            values=np.ones((2, 1), np.uint64),
-            rows_outcome=2,
-            n_bins=60,
             bin_seed=cuckoo.bin_seed(session_id=SESSION, bucket=bucket),
             evaluator=KeyedHash(1),
-            bucket=bucket,
         )
         while True:
             try:
@@ -406,11 +418,10 @@ def test_a_frame_of_another_length_is_the_peer_s_fault(change: Callable[[bytes],
 def tampered(change: Callable[[bytes], bytes]) -> None:
     evaluator = KeyedHash(1)
     sender = hint.sender(
+        prepared=hint.prepare(
+            streams=streams("sender"), keys=make_rows(2), values=np.ones((2, 1), np.uint64), rows_outcome=2, n_bins=60
+        ),
         streams=streams("sender"),
-        keys=make_rows(2),
-        values=np.ones((2, 1), np.uint64),
-        rows_outcome=2,
-        n_bins=60,
         bin_seed=bytes(32),
         evaluator=evaluator,
     )
@@ -422,11 +433,14 @@ def tampered(change: Callable[[bytes], bytes]) -> None:
 
 def test_progress_is_reported_in_rows() -> None:
     generator = hint.sender(
+        prepared=hint.prepare(
+            streams=streams("sender"),
+            keys=make_rows(0),
+            values=np.zeros((0, 1), np.uint64),
+            rows_outcome=2500,
+            n_bins=60,
+        ),
         streams=streams("sender"),
-        keys=make_rows(0),
-        values=np.zeros((0, 1), np.uint64),
-        rows_outcome=2500,
-        n_bins=60,
         bin_seed=bytes(32),
         evaluator=KeyedHash(1),
     )
@@ -448,11 +462,8 @@ def test_the_hint_works_on_the_real_oprf() -> None:
         evaluator = yield from oprf_ecdh.sender(n_bins=n_bins, output_bytes=size, streams=other)
         return (
             yield from hint.sender(
+                prepared=hint.prepare(streams=other, keys=outcome, values=values, rows_outcome=8, n_bins=n_bins),
                 streams=other,
-                keys=outcome,
-                values=values,
-                rows_outcome=8,
-                n_bins=n_bins,
                 bin_seed=cuckoo.bin_seed(session_id=SESSION, attempt=attempt),
                 evaluator=evaluator,
             )

@@ -213,11 +213,14 @@ def test_free_positions_are_filled_from_a_secret_stream(monkeypatch: pytest.Monk
     sent = []
     for seed in (b"a" * 32, b"b" * 32):
         sender = hint.sender(
+            prepared=hint.prepare(
+                streams=Streams(seed=seed, session_id=SESSION),
+                keys=keys_of(0, 4),
+                values=np.ones((4, 1), dtype=np.uint64),
+                rows_outcome=8,
+                n_bins=24,
+            ),
             streams=Streams(seed=seed, session_id=SESSION),
-            keys=keys_of(0, 4),
-            values=np.ones((4, 1), dtype=np.uint64),
-            rows_outcome=8,
-            n_bins=24,
             bin_seed=cuckoo.bin_seed(session_id=SESSION),
             evaluator=NoEvaluator(),
         )
