@@ -125,6 +125,16 @@ def okvs_decode(
     keys: NDArray[np.uint8], table: NDArray[np.uint64], seed: bytes, starts: int, band: int
 ) -> NDArray[np.uint64]: ...
 
+# --- hint.rs
+def hint_mask(
+    out: NDArray[np.uint64],
+    answers: NDArray[np.uint8],
+    bins: NDArray[np.int64],
+    values: NDArray[np.uint64],
+    targets: NDArray[np.uint64],
+    masks: NDArray[np.uint64],
+) -> None: ...
+
 # --- oprf_vole.rs
 def oprf_vole_points(prefix: bytes, inputs: NDArray[np.uint8]) -> NDArray[np.uint64]: ...
 def oprf_vole_outputs(

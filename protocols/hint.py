@@ -31,6 +31,7 @@ from typing import Protocol as Structural
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom import _kernels
 from cleanroom.errors import CleanroomError
 from cleanroom.protocols import cuckoo, okvs
 from cleanroom.protocols.seeds import Streams, keystream
@@ -106,7 +107,7 @@ def prepare(
     targets, masks = _fresh_output(streams, n_bins, columns, bucket)
     padding = _padding_keys(streams, rows_outcome, bucket)[: rows_outcome - len(keys)]
     keys = np.concatenate([keys, padding])
-    values = np.concatenate([values, np.zeros((len(padding), columns), dtype=np.uint64)])
+    values = np.ascontiguousarray(np.concatenate([values, np.zeros((len(padding), columns), dtype=np.uint64)]))
     domains = np.full(rows_outcome, cuckoo.REAL_DOMAIN, dtype=np.uint8)
     domains[rows_outcome - len(padding) :] = cuckoo.PADDING_DOMAIN
     points = cuckoo.row_inputs(keys, domains)
@@ -137,11 +138,8 @@ def sender(
     for start, stop in chunks(rows_outcome, SLICE_ROWS):
         part = slice(cuckoo.CHOICES * start, cuckoo.CHOICES * stop)
         bins = cuckoo.positions(keys[start:stop], bin_seed, n_bins).reshape(-1)
-        encoded[part] = np.ascontiguousarray(evaluator.evaluate(points[part], bins)).view("<u8")
-        encoded[part, 0] ^= np.take(targets, bins)
-        payloads = np.take(masks, bins, axis=0).reshape(stop - start, cuckoo.CHOICES, columns)
-        np.subtract(values[start:stop, None], payloads, out=payloads)
-        encoded[part, 1:] ^= payloads.reshape(-1, columns)
+        answers = np.ascontiguousarray(evaluator.evaluate(points[part], bins))
+        _kernels.hint_mask(encoded[part], answers, bins, values[start:stop], targets, masks)
         yield Progress(STEP, stop, rows_outcome)
     fresh, table = _encode(streams, points, encoded, prepared.bucket)
     del encoded

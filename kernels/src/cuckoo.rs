@@ -13,7 +13,7 @@ const LABEL: &[u8; 7] = b"bins/v1";
 const KEY_BYTES: usize = 16;
 const SEED_BYTES: usize = 32;
 const BEFORE_KEY: usize = LABEL.len() + SEED_BYTES;
-const CHOICES: usize = 3;
+pub(crate) const CHOICES: usize = 3;
 const EMPTY: u32 = u32::MAX;
 /// Rows that one task hashes: some tens of microseconds of work.
 const TASK_ROWS: usize = 1024;

@@ -12,6 +12,7 @@ mod cuckoo;
 mod digest;
 mod expand_convolute;
 mod gf128;
+mod hint;
 mod hmac;
 mod instructions;
 mod keyed;
@@ -54,6 +55,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pprf::register(module)?;
     expand_convolute::register(module)?;
     okvs::register(module)?;
+    hint::register(module)?;
     oprf_vole::register(module)?;
     cuckoo::register(module)?;
     rlwe::register(module)?;
