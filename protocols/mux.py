@@ -6,8 +6,9 @@ and then z + r is the row's values; otherwise both shares are random and add up 
 Security: semi-honest, in the 1-of-2 transfer model of `ot`, which holds both receivers to one choice a bin; a sender
 can add a multiple of the other's bit to the sum. What each learns: nothing; all that arrives is masked by transfer
 keys.
-Rounds: three messages a slice of bins, the first of the next slice beside the last. Bytes a bin: 2·(4 + 8·m),
-and 5,152 a slice for the checks.
+Rounds: three messages a slice of bins, the first of the next slice beside the last. While a side's message is made the
+other adds up the shares of the slice before and makes its own transfers of the next. Bytes a bin: 2·(4 + 8·m), and
+5,152 a slice for the checks.
 Source: Pinkas, Schneider, Tkachenko and Yanai, EUROCRYPT 2019; Asharov, Lindell, Schneider and Zohner, CCS 2013
 (correlated transfer).
 
@@ -23,6 +24,8 @@ Departures: none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -74,6 +77,41 @@ def _select(batch: ReceiverBatch, difference: bytes, words: int) -> Words:
     return selected
 
 
+def _signed(bits: Bits, words: Words) -> Words:
+    """Returns the correlation (1 - 2·bit)·words, n × m words."""
+    sign = np.uint64(1) - np.uint64(2) * bits.astype(np.uint64)
+    signed: Words = sign[:, None] * words
+    return signed
+
+
+def _slices(words: Words) -> list[tuple[int, int]]:
+    return list(chunks(len(words), slice_bins(words.shape[1])))
+
+
+def _choices(ot: OtReceiver, bits: Bits, slices: list[tuple[int, int]]) -> Iterator[ReceiverBatch]:
+    """Makes the transfers of slice after slice, each when it is asked for."""
+    return (ot.extend(bits[start:stop], choice_bits=1) for start, stop in slices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Slice:
+    """A slice of which all messages are through, and the shares are not added up yet: the peer need not wait for it."""
+
+    start: int
+    total: int  # bins of all slices
+    choice: ReceiverBatch
+    mine: Words = field(repr=False)  # z or r
+    own: Words = field(repr=False)  # s
+    received: bytes = field(repr=False)  # d
+
+    def finish(self, shares: Words) -> Progress:
+        """Writes the slice's shares, b·mine - s + q."""
+        stop = self.start + len(self.mine)
+        selected = _select(self.choice, self.received, self.mine.shape[1])
+        shares[self.start : stop] = self.choice.choices[:, None] * self.mine - self.own + selected
+        return Progress("mux", stop, self.total)
+
+
 def _check(bits: Bits, words: Words) -> None:
     if words.ndim != 2 or bits.shape != (words.shape[0],):
         raise ValueError("one bit a bin, and n x m words")
@@ -95,20 +133,25 @@ def exposure(ot_sender: OtSender, ot_receiver: OtReceiver, bits: Bits, z: Words)
         This side's additive shares, n × m words.
     """
     _check(bits, z)
-    count, words = z.shape
-    shares = np.empty_like(z)
-    for start, stop in chunks(count, slice_bins(words)):
-        bit, mine = bits[start:stop], z[start:stop]
-        choice = ot_receiver.extend(bit, choice_bits=1)
+    slices, shares, before = _slices(z), np.empty_like(z), None
+    choices = _choices(ot_receiver, bits, slices)
+    choice = next(choices, None)
+    for start, stop in slices:
+        assert choice is not None
         yield Send(CHOICE, choice.correction)
-        half = correction_bytes(stop - start, 1)
+        coming, mine, size = next(choices, None), z[start:stop], stop - start
+        if before is not None:
+            yield before.finish(shares)
+        half = correction_bytes(size, 1)
         reply = yield Expect(REPLY, half + 8 * mine.size)
         assert reply is not None
-        sign = np.uint64(1) - np.uint64(2) * bit.astype(np.uint64)
-        own, difference = _correlate(ot_sender.extend(reply[:half], stop - start, choice_bits=1), sign[:, None] * mine)
+        sent = ot_sender.extend(reply[:half], size, choice_bits=1)
+        own, difference = _correlate(sent, _signed(bits[start:stop], mine))
         yield Send(LAST, difference)
-        shares[start:stop] = bit[:, None] * mine - own + _select(choice, reply[half:], words)
-        yield Progress("mux", stop, count)
+        before = _Slice(start=start, total=len(z), choice=choice, mine=mine, own=own, received=reply[half:])
+        choice = coming
+    if before is not None:
+        yield before.finish(shares)
     return shares
 
 
@@ -128,18 +171,24 @@ def outcome(ot_sender: OtSender, ot_receiver: OtReceiver, bits: Bits, r: Words) 
         This side's additive shares, n × m words.
     """
     _check(bits, r)
-    count, words = r.shape
-    shares = np.empty_like(r)
-    for start, stop in chunks(count, slice_bins(words)):
-        bit, mine = bits[start:stop], r[start:stop]
-        choice = ot_receiver.extend(bit, choice_bits=1)
-        correction = yield Expect(CHOICE, correction_bytes(stop - start, 1))
+    slices, shares, before = _slices(r), np.empty_like(r), None
+    choices = _choices(ot_receiver, bits, slices)
+    choice = next(choices, None)
+    for start, stop in slices:
+        assert choice is not None
+        mine, size = r[start:stop], stop - start
+        correction = yield Expect(CHOICE, correction_bytes(size, 1))
         assert correction is not None
-        sign = np.uint64(1) - np.uint64(2) * bit.astype(np.uint64)
-        own, difference = _correlate(ot_sender.extend(correction, stop - start, choice_bits=1), sign[:, None] * mine)
+        sent = ot_sender.extend(correction, size, choice_bits=1)
+        own, difference = _correlate(sent, _signed(bits[start:stop], mine))
         yield Send(REPLY, choice.correction + difference)
+        coming = next(choices, None)
+        if before is not None:
+            yield before.finish(shares)
         last = yield Expect(LAST, 8 * mine.size)
         assert last is not None
-        shares[start:stop] = bit[:, None] * mine - own + _select(choice, last, words)
-        yield Progress("mux", stop, count)
+        before = _Slice(start=start, total=len(r), choice=choice, mine=mine, own=own, received=last)
+        choice = coming
+    if before is not None:
+        yield before.finish(shares)
     return shares

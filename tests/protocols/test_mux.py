@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from cleanroom.errors import PeerError
 from cleanroom.protocols import mux
-from cleanroom.protocols.wire import FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES
+from cleanroom.protocols.ot import OtReceiver
+from cleanroom.protocols.wire import FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, Progress, Protocol, Send
 from tests.harness import Run, run_pair
 from tests.protocols.ot_pairs import OtPair, ot_pair
 
@@ -74,6 +76,56 @@ def test_several_slices_agree_with_one(pairs: tuple[OtPair, OtPair], monkeypatch
     shares = run(pairs, case)
     assert np.array_equal(total(shares), case.expected)
     assert len(shares.frames) == 3 * 6
+
+
+def watched(protocol: Protocol[Any], log: list[str], running: list[list[str]]) -> Protocol[Any]:
+    """Notes what a side sends and awaits, and lends its log to whoever notes what it computes between."""
+    answer = None
+    while True:
+        running.append(log)
+        try:
+            event = protocol.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            running.pop()
+        if not isinstance(event, Progress):
+            log.append(("send " if isinstance(event, Send) else "await ") + event.message.step.split("_")[-1])
+        answer = yield event
+
+
+def test_a_message_is_awaited_with_all_work_done_that_does_not_need_it(
+    pairs: tuple[OtPair, OtPair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each side adds up the slice before and makes its own transfers of the next while the other makes a message."""
+    running: list[list[str]] = []
+    monkeypatch.setattr(mux, "slice_bins", lambda _: 128)
+    for owner, name in ((OtReceiver, "extend"), (mux, "_select")):
+        real = getattr(owner, name)
+
+        def noted(*arguments: Any, name: str = name, real: Any = real, **named: Any) -> Any:
+            running[-1].append(name)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, noted)
+    forth, back = pairs
+    case, exposure, outcome = inputs(300, 1), list[str](), list[str]()
+    shares = run_pair(
+        watched(mux.exposure(forth.sender, back.receiver, case.a, case.z), exposure, running),
+        watched(mux.outcome(back.sender, forth.receiver, case.b, case.r), outcome, running),
+    )
+    assert np.array_equal(total(shares), case.expected)
+    choice, reply, last = "correction", "difference", "difference"
+    assert exposure == [
+        *["extend", f"send {choice}", "extend", f"await {reply}", f"send {last}"],
+        *[f"send {choice}", "extend", "_select", f"await {reply}", f"send {last}"],
+        *[f"send {choice}", "_select", f"await {reply}", f"send {last}", "_select"],
+    ]
+    assert outcome == [
+        *["extend", f"await {choice}", f"send {reply}", "extend", f"await {last}"],
+        *[f"await {choice}", f"send {reply}", "extend", "_select", f"await {last}"],
+        *[f"await {choice}", f"send {reply}", "_select", f"await {last}", "_select"],
+    ]
 
 
 def test_sizes_are_a_function_of_bins_and_words(pairs: tuple[OtPair, OtPair]) -> None:
