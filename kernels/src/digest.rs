@@ -1,89 +1,21 @@
 //! Keyless digests of people and rows: SHA-256 under a label of its own, cut to 16 bytes.
 //!
-//! `row_keys` names a row: (weight class, tree level, node, person). `person_keys` names a person: (identifier type,
-//! shared form). `text_keys` names any other text, such as an event id.
+//! `person_keys` names a person: (identifier type, shared form). `text_keys` names any other text, such as an event id.
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::lanes::{compress, pad, spread, BLOCK_BYTES, LANES, START};
 use crate::messages::Messages;
 use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
 use crate::rows::{bad, in_row_order, matrix};
-use crate::sort::Keyed;
 use crate::text::Texts;
 
 pub const KEY_BYTES: usize = 16;
-const ROW_LABEL: &[u8] = b"cleanroom/row/v1";
 const TEXT_LABEL: &[u8] = b"cleanroom/text/v1";
 /// Rows that one task digests: some tens of microseconds of work.
 const TASK_ROWS: usize = 1024;
-
-/// What a row's key names.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Node<'a> {
-    pub class: u8,
-    pub level: u8,
-    pub node: i64,
-    pub person: &'a [u8],
-}
-
-/// SHA-256(label ‖ class ‖ level ‖ node i64 little endian ‖ person), the first 16 bytes as two words, for up to
-/// sixteen rows.
-pub(crate) fn row_key_words(rows: &[Node<'_>]) -> [[u64; 2]; LANES] {
-    const AT: usize = ROW_LABEL.len();
-    const LENGTH: usize = AT + 10 + KEY_BYTES;
-    let mut blocks = [[0; BLOCK_BYTES]; LANES];
-    for (block, row) in blocks.iter_mut().zip(rows) {
-        block[..AT].copy_from_slice(ROW_LABEL);
-        block[AT..AT + 2].copy_from_slice(&[row.class, row.level]);
-        block[AT + 2..AT + 10].copy_from_slice(&row.node.to_le_bytes());
-        block[AT + 10..LENGTH].copy_from_slice(row.person);
-        pad(block, LENGTH, LENGTH);
-    }
-    let mut states = spread(&START);
-    compress(&mut states, &blocks);
-    let word = |at: usize, lane: usize| u64::from(states[at][lane]) << 32 | u64::from(states[at + 1][lane]);
-    std::array::from_fn(|lane| [word(0, lane), word(2, lane)])
-}
-
-/// Keys of rows: person n × 16 bytes, level n, node n; returns n × 16 bytes.
-#[pyfunction]
-fn row_keys<'py>(
-    py: Python<'py>,
-    person: PyReadonlyArray2<'py, u8>,
-    weight_class: u8,
-    level: PyReadonlyArray1<'py, u8>,
-    node: PyReadonlyArray1<'py, i64>,
-) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    let shape = person.as_array().dim();
-    let (person, level, node) =
-        (in_row_order(&person, "person")?, in_row_order(&level, "level")?, in_row_order(&node, "node")?);
-    if shape.1 != KEY_BYTES || level.len() != shape.0 || node.len() != shape.0 {
-        return Err(bad("person is n × 16 bytes, level and node have n entries"));
-    }
-    let mut out = vec![0u8; person.len()];
-    py.detach(|| {
-        out.par_chunks_mut(TASK_ROWS * KEY_BYTES)
-            .zip(person.par_chunks(TASK_ROWS * KEY_BYTES))
-            .zip(level.par_chunks(TASK_ROWS).zip(node.par_chunks(TASK_ROWS)))
-            .for_each(|((out, person), (level, node))| {
-                for (at, out) in out.chunks_mut(LANES * KEY_BYTES).enumerate() {
-                    let rows: [Node; LANES] = std::array::from_fn(|lane| {
-                        let index = (at * LANES + lane).min(level.len() - 1);
-                        let person = &person[index * KEY_BYTES..(index + 1) * KEY_BYTES];
-                        Node { class: weight_class, level: level[index], node: node[index], person }
-                    });
-                    for (out, [high, low]) in out.chunks_exact_mut(KEY_BYTES).zip(row_key_words(&rows)) {
-                        Keyed { high, low, item: 0 }.write(out);
-                    }
-                }
-            });
-    });
-    matrix(py, out, KEY_BYTES)
-}
 
 const VALID: u8 = 0;
 const NULL: u8 = 1;
@@ -248,7 +180,6 @@ fn number_keys<'py>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(row_keys, module)?)?;
     module.add_function(wrap_pyfunction!(person_keys, module)?)?;
     module.add_function(wrap_pyfunction!(number_keys, module)?)?;
     module.add_function(wrap_pyfunction!(text_keys, module)?)

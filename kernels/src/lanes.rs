@@ -53,6 +53,42 @@ pub(crate) fn compress(states: &mut States, blocks: &[Block; LANES]) {
     compress_portable(states, blocks);
 }
 
+/// Messages of one block that have a length and the first sixteen bytes in common.
+pub(crate) trait Framed {
+    /// The first four words.
+    const HEAD: [u32; 4];
+    /// Bytes of a message: from 40 to 43, so that the last of its words ends in padding.
+    const BYTES: usize;
+}
+
+/// The seven words behind the head, the byte 0x80 and zeros behind the message in the last: word × lane.
+pub(crate) type Framing = [[u32; LANES]; 7];
+
+/// Hashes a message in every lane. What all have in common is computed once, by the compiler.
+pub(crate) fn hash_framed<F: Framed>(own: &Framing) -> States {
+    #[cfg(target_arch = "x86_64")]
+    if crate::instructions::instructions().avx512 {
+        // SAFETY: the processor has what the function was compiled for.
+        return unsafe { wide::hash_framed::<F>(own) };
+    }
+    hash_framed_portable::<F>(own)
+}
+
+fn hash_framed_portable<F: Framed>(own: &Framing) -> States {
+    let mut states = spread(&START);
+    let block = |lane: usize| {
+        let mut block = [0; BLOCK_BYTES];
+        let words = F::HEAD.into_iter().chain(own.iter().map(|words| words[lane]));
+        for (bytes, word) in block.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        block[BLOCK_BYTES - 8..].copy_from_slice(&(8 * F::BYTES as u64).to_be_bytes());
+        block
+    };
+    compress_portable(&mut states, &std::array::from_fn(block));
+    states
+}
+
 fn compress_portable(states: &mut States, blocks: &[Block; LANES]) {
     for (lane, block) in blocks.iter().enumerate() {
         let mut state = states.each_ref().map(|words| words[lane]);
@@ -100,7 +136,7 @@ pub(crate) fn digests(state: &State, before: usize, messages: &[&[u8]]) -> [Dige
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
-    use super::{Block, States, LANES};
+    use super::{Block, Framed, Framing, States, LANES, START};
     use std::arch::x86_64::*;
 
     /// FIPS 180-4, section 4.2.2.
@@ -203,6 +239,33 @@ mod wide {
             unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), _mm512_add_epi32(before, after)) };
         }
     }
+
+    /// One message in every lane.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn hash_framed<F: Framed>(own: &Framing) -> States {
+        let mut words = [_mm512_setzero_si512(); 16];
+        words[..4].copy_from_slice(&F::HEAD.map(|word| _mm512_set1_epi32(word as i32)));
+        for (word, own) in words[4..11].iter_mut().zip(own) {
+            // SAFETY: a row of words is 64 bytes, and the load needs no alignment.
+            *word = unsafe { _mm512_loadu_si512(own.as_ptr().cast()) };
+        }
+        words[15] = _mm512_set1_epi32(8 * F::BYTES as i32);
+        let before = START.map(|word| _mm512_set1_epi32(word as i32));
+        let mut state = before;
+        rounds!(state, words, 0; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        schedule!(words; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        rounds!(state, words, 16; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        schedule!(words; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        rounds!(state, words, 32; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        schedule!(words; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        rounds!(state, words, 48; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        let mut states = [[0; LANES]; 8];
+        for (row, (before, after)) in states.iter_mut().zip(before.into_iter().zip(state)) {
+            // SAFETY: as above, for a store.
+            unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), _mm512_add_epi32(before, after)) };
+        }
+        states
+    }
 }
 
 #[cfg(test)]
@@ -239,6 +302,29 @@ mod tests {
             compress(&mut native, &blocks);
             compress_portable(&mut portable, &blocks);
             assert_eq!(native, portable);
+        }
+    }
+
+    struct Common;
+
+    impl Framed for Common {
+        const HEAD: [u32; 4] = [0x0102_0304, 0x0506_0708, 0x090a_0b0c, 0x0d0e_0f10];
+        const BYTES: usize = 42;
+    }
+
+    #[test]
+    fn framed_messages_are_hashed_as_any() {
+        let head: Vec<u8> = (1..=16).collect();
+        let messages: Vec<Vec<u8>> = (0..LANES).map(|lane| [head.clone(), bytes(26, lane as u64)].concat()).collect();
+        let padded = |lane: usize| [&messages[lane][16..], &[0x80, 0]].concat();
+        let word = |at: usize, lane: usize| {
+            padded(lane)[4 * at..4 * at + 4].iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
+        };
+        let own: Framing = std::array::from_fn(|at| std::array::from_fn(|lane| word(at, lane)));
+        for states in [hash_framed::<Common>(&own), hash_framed_portable::<Common>(&own)] {
+            for (lane, message) in messages.iter().enumerate() {
+                assert_eq!(digest_of(&states, lane), <Digest>::from(Sha256::digest(message)));
+            }
         }
     }
 

@@ -32,6 +32,7 @@ mod pieces;
 mod pprf;
 mod ristretto;
 mod rlwe;
+mod row_keys;
 mod rows;
 mod silent_ot;
 mod sort;
@@ -60,6 +61,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     cuckoo::register(module)?;
     rlwe::register(module)?;
     digest::register(module)?;
+    row_keys::register(module)?;
     text::register(module)?;
     parse::register(module)?;
     sort::register(module)?;

@@ -4,10 +4,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::digest::{row_key_words, Node, KEY_BYTES};
-use crate::lanes::LANES;
+use crate::digest::KEY_BYTES;
+use crate::row_keys::RowKeys;
 use crate::rows::{bad, in_row_order, matrix};
-use crate::sort::Keyed;
 
 /// Pieces that one task works on.
 const TASK: usize = 1 << 12;
@@ -63,38 +62,6 @@ fn ratios_of(tree: &[i64]) -> Option<Vec<i64>> {
     let chain = tree.windows(2).map(|pair| (pair[0] > 0 && pair[1] % pair[0] == 0).then(|| pair[1] / pair[0]));
     let ratios = chain.collect::<Option<Vec<_>>>()?;
     (!tree.is_empty() && tree.len() < 64 && ratios.iter().all(|&ratio| ratio > 0)).then_some(ratios)
-}
-
-/// Rows in the making: keys and vectors of some pieces, one row after the other.
-struct Rows<'a> {
-    keys: std::slice::ChunksMut<'a, [u8; KEY_BYTES]>,
-    nodes: [Node<'a>; LANES],
-    held: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn new(keys: &'a mut [[u8; KEY_BYTES]]) -> Self {
-        Rows { keys: keys.chunks_mut(LANES), nodes: [Node::default(); LANES], held: 0 }
-    }
-
-    fn add(&mut self, node: Node<'a>) {
-        self.nodes[self.held] = node;
-        self.held += 1;
-        if self.held == LANES {
-            self.write();
-        }
-    }
-
-    /// Writes the keys of the nodes that wait.
-    fn write(&mut self) {
-        if self.held > 0 {
-            let out = self.keys.next().unwrap_or_default();
-            for (out, [high, low]) in out.iter_mut().zip(row_key_words(&self.nodes[..self.held])) {
-                Keyed { high, low, item: 0 }.write(out);
-            }
-            self.held = 0;
-        }
-    }
 }
 
 /// How many nodes cover each of k pieces [first, last): k numbers.
@@ -157,18 +124,18 @@ fn rows_of_pieces<'py>(
             (keys_left, values_left) = (after, rest);
         }
         tasks.into_par_iter().for_each(|(own, keys, values)| {
-            let (mut rows, mut values) = (Rows::new(keys), values.chunks_exact_mut(columns));
+            let (mut keys, mut values) = (RowKeys::new(domain, keys), values.chunks_exact_mut(columns));
             for piece in own {
                 let person = &person[owner[piece] as usize];
                 let vector = &vector[piece * columns..(piece + 1) * columns];
                 pieces.nodes(piece, |(level, first, last)| {
                     for (node, value) in (first..last).zip(&mut values) {
-                        rows.add(Node { class: domain, level, node, person });
+                        keys.add(level, node, person);
                         value.copy_from_slice(vector);
                     }
                 });
             }
-            rows.write();
+            keys.finish();
         });
         Ok((keys.into_flattened(), values))
     });
