@@ -234,13 +234,8 @@ def amounts_of(
         floats = _numbers(values.cast(pa.float64()))
         amounts, status = _kernels.round_amounts(floats, not_null(values), places=units.places, limit=AMOUNT_LIMIT)
     elif pa.types.is_decimal128(kind) and 0 <= kind.scale <= units.places and len(values):
-        whole, beyond = _decimals(values)
         unit = 10 ** (units.places - kind.scale)
-        status = np.zeros(len(values), dtype=np.uint8)
-        status[(whole > AMOUNT_LIMIT // unit) | (beyond > 0)] = 6
-        status[(beyond < 0) | ((whole < 0) & (beyond == 0))] = 4
-        status[~not_null(values)] = _NULL
-        amounts = np.where(status == 0, whole, 0) * unit
+        amounts, status = _kernels.decimal_amounts(_halves(values), not_null(values), unit=unit, limit=AMOUNT_LIMIT)
     else:
         texts = Texts.of(_number_text(column, values, _AMOUNT_FAULTS[_MALFORMED]))
         amounts, status = _kernels.parse_amounts(
@@ -260,12 +255,10 @@ def _numbers(values: pa.Array) -> NDArray[Any]:  # any integer or float type, th
     return np.asarray(values.to_numpy(zero_copy_only=False))
 
 
-def _decimals(values: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-    """Decimals as whole numbers of their last place, and 1, 0 or -1 for those above, inside and below 64 bits."""
-    halves = np.frombuffer(values.buffers()[1], dtype="<i8").reshape(-1, 2)[values.offset : values.offset + len(values)]
-    low, high = halves[:, 0], halves[:, 1]
-    beyond = np.where(high == low >> 63, 0, np.sign(2 * np.sign(high) + 1))
-    return low, beyond.astype(np.int8)
+def _halves(values: pa.Array) -> NDArray[np.int64]:
+    """Decimals as whole numbers of their last place, n × 2: the lower and the upper 64 bits."""
+    halves = np.frombuffer(values.buffers()[1], dtype=np.int64)
+    return halves.reshape(-1, 2)[values.offset : values.offset + len(values)]
 
 
 def _scaled(column: Field, values: pa.Array, micros: int) -> NDArray[np.int64]:

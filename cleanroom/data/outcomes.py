@@ -29,6 +29,7 @@ from cleanroom.data.rows import (
     ReadProgress,
     RowCount,
     Words,
+    by_people,
     check_invalid,
     check_names,
     column_of,
@@ -91,11 +92,14 @@ class OutcomeData:
         return self._members.rows
 
     def batches(self) -> Iterator[OutcomeBatch]:
-        """Yields all outcomes, people in the order of their keys, about a million at a time; may be called again."""
-        for rows in self._outcomes.parts():
-            person, what, event_key, time, value = _kernels.outcome_columns(rows)
-            event, label = _unpacked(what, self._labels)
-            yield OutcomeBatch(person=person, time_us=time, event=event, value=value, event_key=event_key, label=label)
+        """Yields all outcomes, people in the order of their keys, each in one batch; may be called again."""
+        for part in self._outcomes.parts():
+            for rows in by_people(part):
+                person, what, event_key, time, value = _kernels.outcome_columns(rows)
+                event, label = _unpacked(what, self._labels)
+                yield OutcomeBatch(
+                    person=person, time_us=time, event=event, value=value, event_key=event_key, label=label
+                )
 
     def members(self) -> Iterator[NDArray[np.uint8]]:
         """Yields k × 16 bytes: all people with a valid identifier, whatever their rows' event and period, in order."""

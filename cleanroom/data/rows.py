@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -16,9 +16,11 @@ from cleanroom.errors import DataError
 from cleanroom.match_keys.rules import RULES
 
 __all__ = [
+    "BATCH_ROWS",
     "ReadProgress",
     "RowCount",
     "Words",
+    "by_people",
     "check_invalid",
     "check_names",
     "column_of",
@@ -36,6 +38,9 @@ RowCount = Callable[[NDArray[np.int64], NDArray[np.int32]], None]
 """(times in microseconds UTC, positions of events): told of every row that is read, before any filter."""
 
 Words = NDArray[np.uint64]
+
+BATCH_ROWS: Final = 1 << 16
+"""Rows of a batch for attribution, about: their columns are taken where the last batch's were."""
 
 _SIGN: Final = np.uint64(1 << 63)
 
@@ -100,6 +105,14 @@ def keys_of(words: Words) -> NDArray[np.uint8]:
 def signed_word(values: NDArray[np.int64]) -> Words:
     """Signed integers as words of the same order."""
     return values.view(np.uint64) ^ _SIGN
+
+
+def by_people(rows: Words) -> Iterator[Words]:
+    """Cuts n × w rows that begin with their person, in order, into stretches of whole people."""
+    start = 0
+    for end in _kernels.whole_people(rows, BATCH_ROWS):
+        yield rows[start:end]
+        start = end
 
 
 def differs(rows: Words) -> NDArray[np.bool_]:

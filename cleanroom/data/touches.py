@@ -25,6 +25,7 @@ from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
     RowCount,
+    by_people,
     check_invalid,
     check_names,
     column_of,
@@ -70,10 +71,11 @@ class ExposureData:
         return f"ExposureData({self.summary})"
 
     def batches(self) -> Iterator[TouchBatch]:
-        """Yields all touches, people in the order of their keys, about a million at a time; may be called again."""
-        for rows in self._touches.parts():
-            person, time, event, group = _kernels.touch_columns(rows)
-            yield TouchBatch(person=person, time_us=time, event=event, group=group)
+        """Yields all touches, people in the order of their keys, each in one batch; may be called again."""
+        for part in self._touches.parts():
+            for rows in by_people(part):
+                person, time, event, group = _kernels.touch_columns(rows)
+                yield TouchBatch(person=person, time_us=time, event=event, group=group)
 
     def close(self) -> None:
         """Forgets the touches."""

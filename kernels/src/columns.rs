@@ -97,6 +97,28 @@ fn leading_pairs<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyRe
     matrix(py, pairs.into_flattened(), 2)
 }
 
+/// Where rows n × k (k at least two) in order can be cut, about every `most` rows, so that no neighbours that share their
+/// first two words are apart: ascending ends, n the last.
+#[pyfunction]
+fn whole_people(rows: PyReadonlyArray2<'_, u64>, most: usize) -> PyResult<Vec<usize>> {
+    let (count, width) = rows.as_array().dim();
+    if width < 2 || most == 0 {
+        return Err(bad("rows of at least two words, and at least one at once, expected"));
+    }
+    let words = in_row_order(&rows, "rows")?;
+    let key = |row: usize| &words[row * width..row * width + 2];
+    let (mut ends, mut start) = (Vec::new(), 0usize);
+    while start < count {
+        let mut end = start.saturating_add(most).min(count);
+        while end < count && key(end) == key(end - 1) {
+            end += 1;
+        }
+        ends.push(end);
+        start = end;
+    }
+    Ok(ends)
+}
+
 /// Keys of rows n × k words (k at least two) whose first two are the key: n × 16 bytes.
 #[pyfunction]
 fn leading_keys<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u8>>> {
@@ -113,5 +135,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(touch_columns, module)?)?;
     module.add_function(wrap_pyfunction!(outcome_columns, module)?)?;
     module.add_function(wrap_pyfunction!(leading_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(whole_people, module)?)?;
     module.add_function(wrap_pyfunction!(leading_keys, module)?)
 }

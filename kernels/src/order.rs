@@ -21,22 +21,28 @@ const FEW_LINES: usize = 24;
 /// Copies rows to `to`, dealt out by leading bits of their first words and otherwise in their order; returns where each
 /// place ends.
 fn dealt<const WORDS: usize>(from: &[&[[u64; WORDS]]], to: &mut [[u64; WORDS]], each: usize, most: u32) -> Vec<usize> {
-    let firsts = || from.iter().copied().flatten().map(|row| row[0]);
-    let (lowest, highest) = firsts().fold((u64::MAX, 0), |(low, high), first| (low.min(first), high.max(first)));
+    let (mut lowest, mut highest) = (u64::MAX, 0);
+    for rows in from {
+        (lowest, highest) = rows.iter().fold((lowest, highest), |(low, high), row| (low.min(row[0]), high.max(row[0])));
+    }
     let range = highest.saturating_sub(lowest);
     let bits = (to.len() / each).max(2).ilog2().min(most);
     let shift = (u64::BITS - range.leading_zeros()).saturating_sub(bits);
-    let place = |first: u64| ((first - lowest) >> shift) as usize;
+    let place = |row: &[u64; WORDS]| ((row[0] - lowest) >> shift) as usize;
     let mut ends = vec![0usize; (range >> shift) as usize + 1];
-    firsts().for_each(|first| ends[place(first)] += 1);
+    for rows in from {
+        rows.iter().for_each(|row| ends[place(row)] += 1);
+    }
     let mut sum = 0;
     for end in &mut ends {
         sum += std::mem::replace(end, sum);
     }
-    for row in from.iter().copied().flatten() {
-        let at = &mut ends[place(row[0])];
-        to[*at] = *row;
-        *at += 1;
+    for rows in from {
+        for row in *rows {
+            let at = &mut ends[place(row)];
+            to[*at] = *row;
+            *at += 1;
+        }
     }
     ends
 }

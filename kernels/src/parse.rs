@@ -1,11 +1,12 @@
 //! Times and amounts of money from text and floats, exactly; a value that does not fit is a status, never a guess.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
 use crate::normalise::trim;
+use crate::rows::{bad, in_row_order};
 use crate::text::Texts;
 
 const TASK_ROWS: usize = 4096;
@@ -232,6 +233,35 @@ fn parse_amounts<'py>(
     Ok(parsed(py, texts.len(), |index| Ok((amount(text_of(&texts, index)?, places, limit)?, VALID))))
 }
 
+/// Amounts of decimals (n × 2 words: whole numbers of 128 bits, the lower half first) that stand for `unit` each, and a
+/// status each as `parse_amounts`.
+#[pyfunction]
+#[pyo3(signature = (halves, valid, *, unit, limit))]
+fn decimal_amounts<'py>(
+    py: Python<'py>,
+    halves: PyReadonlyArray2<'py, i64>,
+    valid: PyReadonlyArray1<'py, bool>,
+    unit: i64,
+    limit: i64,
+) -> PyResult<Parsed<'py>> {
+    let shape = halves.as_array().dim();
+    let (halves, valid) = (in_row_order(&halves, "halves")?, in_row_order(&valid, "valid")?);
+    if shape != (valid.len(), 2) || unit <= 0 || limit < 0 {
+        return Err(bad("two halves for each value, a unit above zero and a limit that is not negative expected"));
+    }
+    Ok(parsed(py, valid.len(), |index| {
+        if !valid[index] {
+            return Err(NULL);
+        }
+        let value = i128::from(halves[2 * index + 1]) << 64 | i128::from(halves[2 * index] as u64);
+        match value {
+            ..0 => Err(NEGATIVE),
+            value if value > i128::from(limit / unit) => Err(TOO_LARGE),
+            value => Ok((value as i64 * unit, VALID)),
+        }
+    }))
+}
+
 /// The float's exact value times an exact power of ten, to the nearest integer, half to even.
 fn nearest(value: f64, scale: f64, limit: i64) -> Result<i64, u8> {
     if value.is_nan() {
@@ -288,5 +318,6 @@ fn round_amounts<'py>(
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_times, module)?)?;
     module.add_function(wrap_pyfunction!(parse_amounts, module)?)?;
+    module.add_function(wrap_pyfunction!(decimal_amounts, module)?)?;
     module.add_function(wrap_pyfunction!(round_amounts, module)?)
 }

@@ -96,6 +96,8 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
     ("rows and padding", rows(9, 3, np.uint64), lambda a: _kernels.real_rows(a)),
     ("touches", rows(9, 4, np.uint64), lambda a: _kernels.touch_columns(a)),
     ("outcomes", rows(9, 7, np.uint64), lambda a: _kernels.outcome_columns(a)),
+    ("people of rows", rows(9, 4, np.uint64), lambda a: _kernels.whole_people(a, 2)),
+    ("halves", rows(9, 2, np.int64), lambda a: _kernels.decimal_amounts(a, np.ones(9, np.bool_), unit=1, limit=1)),
     ("leading keys", rows(9, 4, np.uint64), lambda a: _kernels.leading_keys(a)),
     ("leading pairs", rows(9, 4, np.uint64), lambda a: _kernels.leading_pairs(a)),
     ("lines", rows(9, 7, np.uint64), lambda a: _kernels.merge_lines([a])),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from cleanroom import _kernels
 from cleanroom.data import TouchBatch, read_exposure
 from tests.cleanroom.data.worlds import agreement, touches
 from tests.cleanroom.match_keys.slow_forms import person_key
@@ -53,6 +55,24 @@ def test_filters_in_their_order(tmp_path: Path) -> None:
 def test_batches_may_be_read_again(tmp_path: Path) -> None:
     data = read_exposure(agreement(max_invalid="1"), touches(tmp_path, ROWS))
     assert rows_of(list(data.batches())) == rows_of(list(data.batches()))
+
+
+def test_batches_are_of_whole_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut by cut: nobody is in two batches, whatever the bound, and a person of more rows than it is in one."""
+    generator = np.random.default_rng(4)
+    people = [*generator.integers(0, 40, 300), *[99] * 70]
+    lines = [f"{person},{1488326400 + second},mail,1" for second, person in enumerate(people)]
+    data = read_exposure(agreement(), touches(tmp_path, "\n".join(lines)))
+    (whole,) = data.batches()
+    for bound in (1, 10, 64, 369, 370, 2**40):
+        monkeypatch.setattr("cleanroom.data.rows.BATCH_ROWS", bound)
+        batches = list(data.batches())
+        assert rows_of(batches) == rows_of([whole])
+        named = [{key.tobytes() for key in batch.person} for batch in batches]
+        assert sum(map(len, named)) == len(set().union(*named)) == 41
+        assert all(len(batch) >= bound for batch in batches[:-1])
+    with pytest.raises(ValueError, match="at least one at once"):
+        _kernels.whole_people(np.zeros((3, 2), np.uint64), 0)
 
 
 def test_scratch_file_changes_nothing(tmp_path: Path) -> None:
