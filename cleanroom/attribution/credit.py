@@ -92,17 +92,19 @@ def credited(agreement: Agreement, touches: Touched, *, window: int, horizon: in
         horizon: ticks; nothing is earned from it on.
         tally: counts what the bounds on windows and touches drop.
     """
-    order = np.lexsort((touches.tick, touches.owner))  # stable: the order of time within a tick
-    owner, tick = touches.owner[order], touches.tick[order]
-    group, event = touches.group[order], touches.event[order]
-    kept = _in_windows(owner, tick, window, agreement.release.max_windows, horizon)
+    columns = (touches.owner, touches.tick, touches.group, touches.event)
+    code = touches.owner * (horizon + 1) + touches.tick
+    if (code[1:] < code[:-1]).any():  # a date can go back where a zone's clocks do
+        columns = _chosen(columns, np.argsort(code, kind="stable"))  # the order of time within a tick
+    kept = _in_windows(columns[0], columns[1], window, agreement.release.max_windows, horizon)
     tally.over_windows[window] = tally.over_windows.get(window, 0) + int((~kept).sum())
-    owner, tick, group, event = owner[kept], tick[kept], group[kept], event[kept]
+    columns = _chosen(columns, kept)
     limit = agreement.exposure.max_touches
     if limit is not None:
-        kept = _first_and_latest(owner, limit)
+        kept = _first_and_latest(columns[0], limit)
         tally.over_touches[window] = tally.over_touches.get(window, 0) + int((~kept).sum())
-        owner, tick, group, event = owner[kept], tick[kept], group[kept], event[kept]
+        columns = _chosen(columns, kept)
+    owner, tick, group, event = columns
     offsets = _offsets(agreement, window)
     per_touch = len(offsets) * (1 if limit is None or not _shared(agreement) else limit)
     edges = np.append(np.flatnonzero(changes(owner)), len(owner)) if len(owner) else np.zeros(1, dtype=np.int64)
@@ -113,6 +115,13 @@ def credited(agreement: Agreement, touches: Touched, *, window: int, horizon: in
         part = slice(low, high)
         yield _segments(agreement, owner[part], tick[part], group[part], event[part], window, horizon, offsets)
         low = high
+
+
+def _chosen(columns: tuple[Ints, Ints, Ints, Ints], which: Ints | NDArray[np.bool_]) -> tuple[Ints, Ints, Ints, Ints]:
+    if which.dtype == np.bool_ and which.all():
+        return columns
+    owner, tick, group, event = columns
+    return owner[which], tick[which], group[which], event[which]
 
 
 def breakpoints(agreement: Agreement, instants: Ints, windows: set[int], horizon: int) -> Ints:
@@ -214,7 +223,7 @@ def _single(
     base = holder * stride
     earliest, latest = base + np.maximum(start - window + 1, 0), base + start
     chosen = np.full(len(holder), -1, dtype=np.int64)
-    for level in np.unique(rank).tolist():
+    for level in np.flatnonzero(np.bincount(rank)).tolist():
         places = np.flatnonzero(rank == level)
         at = code[places]
         if agreement.exposure.credit == "first_touch":

@@ -29,6 +29,8 @@ __all__ = ["OutcomeSummary", "Outcomes", "keep_rows", "prepare_rows", "row_count
 _SLICE_WORDS: Final = 1 << 19
 """Events worked on at once (whole persons) times their values: keeps the pieces of a slice within tens of megabytes."""
 _LEAST_SLICE: Final = 1 << 10
+_MOST_WORDS: Final = 1 << 16
+"""Rows made at once times their values: half a megabyte stays in a cache."""
 
 
 class Outcomes(Protocol):
@@ -147,6 +149,7 @@ def keep_rows(
     tree = list(tree_of(agreement))
     tally = _Tally()
     total = 0
+    most = min(at_once, max(_LEAST_SLICE, _MOST_WORDS // len(plan.row_values)))
 
     def hand_over(pieces: _Pieces) -> None:
         nonlocal total
@@ -155,7 +158,7 @@ def keep_rows(
         total += int(sizes.sum())
         if total > bound:
             return
-        for low, high in slices(ends, at_once):
+        for low, high in slices(ends, most):
             part = slice(low, high)
             keys, values = rows_of_pieces(
                 pieces.person,

@@ -64,6 +64,28 @@ fn ratios_of(tree: &[i64]) -> Option<Vec<i64>> {
     (!tree.is_empty() && tree.len() < 64 && ratios.iter().all(|&ratio| ratio > 0)).then_some(ratios)
 }
 
+/// Fills rows with one vector.
+fn fill(rows: &mut [i64], vector: &[i64]) {
+    /// Of a width that the compiler knows, which few copies of few words need.
+    fn known<const WIDTH: usize>(rows: &mut [i64], vector: &[i64]) {
+        if let Ok(vector) = <[i64; WIDTH]>::try_from(vector) {
+            rows.as_chunks_mut::<WIDTH>().0.fill(vector);
+        }
+    }
+    match vector.len() {
+        1 => known::<1>(rows, vector),
+        2 => known::<2>(rows, vector),
+        3 => known::<3>(rows, vector),
+        4 => known::<4>(rows, vector),
+        5 => known::<5>(rows, vector),
+        6 => known::<6>(rows, vector),
+        7 => known::<7>(rows, vector),
+        8 => known::<8>(rows, vector),
+        9 => known::<9>(rows, vector),
+        width => rows.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(vector)),
+    }
+}
+
 /// How many nodes cover each of k pieces [first, last): k numbers.
 #[pyfunction]
 fn cover_sizes<'py>(
@@ -124,15 +146,15 @@ fn rows_of_pieces<'py>(
             (keys_left, values_left) = (after, rest);
         }
         tasks.into_par_iter().for_each(|(own, keys, values)| {
-            let (mut keys, mut values) = (RowKeys::new(domain, keys), values.chunks_exact_mut(columns));
+            let (mut keys, mut values) = (RowKeys::new(domain, keys), values);
             for piece in own {
                 let person = &person[owner[piece] as usize];
                 let vector = &vector[piece * columns..(piece + 1) * columns];
                 pieces.nodes(piece, |(level, first, last)| {
-                    for (node, value) in (first..last).zip(&mut values) {
-                        keys.add(level, node, person);
-                        value.copy_from_slice(vector);
-                    }
+                    let (rows, after) = std::mem::take(&mut values).split_at_mut((last - first) as usize * columns);
+                    fill(rows, vector);
+                    values = after;
+                    (first..last).for_each(|node| keys.add(level, node, person));
                 });
             }
             keys.finish();
