@@ -137,9 +137,10 @@ def distinct_texts_of(column: Field) -> tuple[pa.StringArray, NDArray[np.int64] 
         texts = texts_of(replace(column, values=values.dictionary))
     except DataError:
         return texts_of(column), None  # a fault is one of the rows that have the value, if any has
-    nothing = len(texts)
-    rows = values.indices.cast(pa.int64()).fill_null(nothing)
-    return pa.concat_arrays([texts, pa.nulls(1, pa.string())]), _numbers(rows)
+    rows = values.indices
+    if rows.null_count:
+        rows = rows.cast(pa.int64()).fill_null(len(texts))  # the null behind them
+    return pa.concat_arrays([texts, pa.nulls(1, pa.string())]), _numbers(rows).astype(np.int64, copy=False)
 
 
 def integers_of(column: Field) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
