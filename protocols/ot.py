@@ -98,7 +98,7 @@ def correction_bytes(count: int, choice_bits: int) -> int:
 SOFT_SPOKEN: Final = TransferSource(
     stock=None,
     batch=CHUNK_BYTES // ROW_BYTES,  # 65,536: a correction is about `CHUNK_BYTES`
-    ahead=2,
+    ahead=4,  # an answer's way there and back takes longer than one batch's work
     correction_bytes=lambda count: correction_bytes(count, DEPTH),
     preparation=lambda count: (NOTHING, NOTHING),
 )
