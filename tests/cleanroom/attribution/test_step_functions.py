@@ -28,7 +28,6 @@ def squared_columns(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class Part:
     """An outcome, or what of it has the same labels."""
 
-    place: int
     tick: int
     event: int
     value: int
@@ -36,7 +35,7 @@ class Part:
     labels: tuple[int, ...]
 
 
-def figure(funnel: Funnel, value: RowValue, parts: list[Part], tick: int, horizon: int) -> int:
+def figure(funnel: Funnel, value: RowValue, parts: list[Part], tick: int) -> int:
     """One value of a person as seen from a tick."""
     if value.event is None:
         return 0
@@ -80,13 +79,13 @@ def open_at(value: RowValue, ticks: list[int], tick: int) -> bool:
 
 def by_definition(funnel: Funnel, plan: Plan, functions: StepFunctions, parts: list[Part]) -> list[tuple[int, ...]]:
     """(first, last, *vector) of one person."""
-    frame, horizon = functions.frame, functions.frame.horizon
+    frame = functions.frame
     touch_only = [plan.families[value.family].kind is FamilyKind.WINDOW for value in plan.row_values]
     found: list[tuple[int, ...]] = []
     if frame.points is None or frame.instants is None:
         for tick in range(frame.start, frame.end):
             vector = tuple(
-                0 if only and tick >= frame.touch_end else figure(funnel, value, parts, tick, horizon)
+                0 if only and tick >= frame.touch_end else figure(funnel, value, parts, tick)
                 for value, only in zip(plan.row_values, touch_only, strict=True)
             )
             if found and found[-1][1] == tick and found[-1][2:] == vector:
@@ -101,7 +100,7 @@ def by_definition(funnel: Funnel, plan: Plan, functions: StepFunctions, parts: l
                 if value.event is not None and (not only or tick in frame.instants)
             ]
             if any(open_at(value, [part.tick for part in looked_at(funnel, value, parts)], tick) for value in here):
-                vector = tuple(figure(funnel, value, parts, tick, horizon) for value in plan.row_values)
+                vector = tuple(figure(funnel, value, parts, tick) for value in plan.row_values)
                 found.append((tick, tick + 1, *vector))
     return [row for row in found if any(row[2:])]
 
@@ -123,7 +122,6 @@ def check(funnel: Funnel) -> tuple[int, bool]:
             named = (int(batch.event[row]), key) if key >= 0 and functions.labelled else -1 - row
             everybody.setdefault(who.tobytes(), []).append(
                 Part(
-                    place=row,
                     tick=int(tick[row]),
                     event=int(batch.event[row]),
                     value=int(batch.value[row]),
