@@ -40,7 +40,14 @@ class TranscriptFile:
 
     def digest(self, lines: int) -> bytes:
         """The digest that the first lines give, by their steps, lengths and SHA-256 alone."""
-        return _again(self.role, self.entries[:lines]).digest()
+        return self.again(lines).digest()
+
+    def again(self, lines: int | None = None) -> Transcript:
+        """The transcript of the first lines, of all if None, by their steps, lengths and SHA-256 alone."""
+        again = Transcript(from_exposure=Direction.SENT if self.role is Role.EXPOSURE else Direction.RECEIVED)
+        for entry in self.entries[:lines]:
+            again.append(entry.step, entry.direction, length=entry.length, sha256=entry.sha256)
+        return again
 
 
 def read_transcript(name: str, data: bytes, role: Role, report: AuditReport) -> TranscriptFile | None:
@@ -140,13 +147,6 @@ def _sound(key: str, value: object) -> bool:
         return value in (Direction.SENT.value, Direction.RECEIVED.value)
     size = _SIGNATURE_BYTES if key == "signature" else _HASH_BYTES
     return len(value) == 2 * size and not set(value) - set("0123456789abcdef")
-
-
-def _again(role: Role, entries: tuple[TranscriptEntry, ...]) -> Transcript:
-    again = Transcript(from_exposure=Direction.SENT if role is Role.EXPOSURE else Direction.RECEIVED)
-    for entry in entries:
-        again.append(entry.step, entry.direction, length=entry.length, sha256=entry.sha256)
-    return again
 
 
 def _check_chains(name: str, role: Role, entries: tuple[TranscriptEntry, ...], report: AuditReport) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,12 +129,12 @@ def replay(
     if recorded[0] is None or recorded[1] is None:
         return report
     with ExitStack() as kept:
-        inputs = [
-            _inputs(run, side, known, kept.enter_context(closing(_prepare(run, side, known, bindings[side.role]))))
+        prepared = [
+            kept.enter_context(closing(_prepare(run, side, known, bindings[side.role])))
             for side, known in ((first, recorded[0]), (second, recorded[1]))
         ]
-        if all(one.prepared.input_root == handshake.side(one.prepared.role).input_root for one in inputs):
-            _replay(run, _Side(first, inputs[0]), _Side(second, inputs[1]))
+        if all(rows.input_root == handshake.side(rows.role).input_root for rows in prepared):
+            _replay(run, _Side(run, first, recorded[0], prepared[0]), _Side(run, second, recorded[1], prepared[1]))
     return report
 
 
@@ -198,38 +198,46 @@ def _declared_signature(handshake: Handshake, role: Role) -> bytes:
 
 
 class _Compared(Transcript):
-    """A transcript that is compared with a recorded one, line by line, as it grows."""
+    """A transcript that is compared with a recorded one as it grows: each direction with the file's lines of it.
+
+    Which of two messages that pass each other a side sees first may change from one build to another: it is no
+    deviation, and `read_transcript` has checked that the file's own order is chained.
+    """
 
     def __init__(self, *, role: Role, recorded: TranscriptFile, report: AuditReport) -> None:
         super().__init__(from_exposure=Direction.SENT if role is Role.EXPOSURE else Direction.RECEIVED)
-        self._recorded = recorded
+        self._name = recorded.name
         self._report = report
-        self._lines = 0
+        self._coming: dict[Direction, deque[tuple[int, TranscriptEntry]]] = {way: deque() for way in Direction}
+        for number, entry in enumerate(recorded.entries, start=1):
+            self._coming[entry.direction].append((number, entry))
+
+    @property
+    def next_line(self) -> int:
+        """The first line of the file that has not come, or the one behind its end."""
+        return min((lines[0][0] for lines in self._coming.values() if lines), default=len(self.entries) + 1)
 
     def append(self, step: str, direction: Direction, *, length: int, sha256: bytes) -> TranscriptEntry:
         entry = super().append(step, direction, length=length, sha256=sha256)
-        where = f"line {self._lines + 1}"
-        if self._lines >= len(self._recorded.entries):
-            self._differs(where, f"step: the replay has {step} ({direction.value}), the file ends before it")
-        found = self._recorded.entries[self._lines]
-        if found.step != step or found.direction is not direction:
-            what = f"the replay has {step} ({direction.value}), the file {found.step} ({found.direction.value})"
-            self._differs(where, f"step: {what}")
-        for name in ("length", "sha256", "chain"):
+        message = f"{step} ({direction.value})"
+        if not self._coming[direction]:
+            self._differs(len(self.entries), f"step: the replay has {message}, the file ends before it")
+        line, found = self._coming[direction].popleft()
+        if found.step != step:
+            self._differs(line, f"step: the replay has {message}, the file {found.step} ({direction.value})")
+        for name in ("length", "sha256"):
             if getattr(found, name) != getattr(entry, name):
-                self._differs(where, f"{name}: the replay's {step} ({direction.value}) has another one")
-        self._lines += 1
+                self._differs(line, f"{name}: the replay's {message} has another one")
         return entry
 
-    def _differs(self, where: str, what: str) -> None:
-        self._report.add(self._recorded.name, where, what)
+    def _differs(self, line: int, what: str) -> NoReturn:
+        self._report.add(self._name, f"line {line}", what)
         raise _DifferenceError
 
 
-def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepared) -> RunInputs:
+def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepared, compared: _Compared) -> RunInputs:
     """What a side brought to the run: its data prepared again, all else as it was recorded."""
-    transcript = _transcript(folder)
-    own, seal = run.handshake.side(folder.role), transcript.seal
+    own, seal = run.handshake.side(folder.role), _transcript(folder).seal
     peer = run.agreement.parties[1] if folder.role is Role.EXPOSURE else run.agreement.parties[0]
     signatures = iter(recorded.signatures)
     return RunInputs(
@@ -242,7 +250,7 @@ def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepare
         noise=recorded.noise,
         build=str(folder.local.get("build")),
         stored=lambda _root: own.claim if any(own.claim) else None,
-        transcript=_Compared(role=folder.role, recorded=transcript, report=run.report),
+        transcript=compared,
         sign=lambda _statement: next(signatures, b""),
         sign_declaration=lambda _digest: _declared_signature(run.handshake, folder.role),
         sign_transcript=lambda _digest: seal.exposure if folder.role is Role.EXPOSURE else seal.outcome,
@@ -254,17 +262,18 @@ def _inputs(run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepare
 class _Side:
     """One side of a replay: its party, and the frames that wait for it."""
 
-    def __init__(self, folder: RunFolder, inputs: RunInputs) -> None:
+    def __init__(self, run: _Run, folder: RunFolder, recorded: _Recorded, prepared: Prepared) -> None:
         self.folder = folder
-        self.recorded = _transcript(folder)
-        self.transcript = inputs.transcript
+        self.file = _transcript(folder)
+        self.transcript = _Compared(role=folder.role, recorded=self.file, report=run.report)
         self.waiting: deque[bytes] = deque()
-        self.party: Party[Executed] = Party(execute(inputs), inputs.transcript)
+        inputs = _inputs(run, folder, recorded, prepared, self.transcript)
+        self.party: Party[Executed] = Party(execute(inputs), self.transcript)
 
     @property
-    def lines(self) -> int:
-        """Messages so far, all as recorded."""
-        return len(self.transcript.entries)
+    def next_line(self) -> str:
+        """Where the file goes on."""
+        return f"line {self.transcript.next_line}"
 
     @property
     def done(self) -> bool:
@@ -273,6 +282,9 @@ class _Side:
 
 def _replay(run: _Run, first: _Side, second: _Side) -> None:
     report = run.report
+    for side in (first, second):
+        if side.folder.local.get("build") != BUILD:
+            report.note(f"{side.folder.name(LOCAL_FILE)}: build: another one ran then; here is {BUILD}")
     active = first
     try:
         while not (first.done and second.done):
@@ -280,22 +292,21 @@ def _replay(run: _Run, first: _Side, second: _Side) -> None:
             for active, other in ((first, second), (second, first)):
                 moved = _step(run, active, other) or moved
             if not moved:
-                report.add(active.recorded.name, f"line {active.lines + 1}", "the replay stands still here")
+                report.add(active.file.name, active.next_line, "the replay stands still here")
                 return
     except _DifferenceError:
         return
     except CleanroomError as error:
-        where = f"line {active.lines + 1}"
-        report.add(active.recorded.name, where, f"the replay fails: {' '.join(str(error).split())}")
+        report.add(active.file.name, active.next_line, f"the replay fails: {' '.join(str(error).split())}")
         return
     for side in (first, second):
-        if side.lines != len(side.recorded.entries):
-            report.add(side.recorded.name, f"line {side.lines + 1}", "the replay has ended before it")
+        if len(side.transcript.entries) != len(side.file.entries):
+            report.add(side.file.name, side.next_line, "the replay has ended before it")
         _check_files(run, side)
-        if side.folder.local.get("build") != BUILD:
-            report.note(f"{side.folder.name(LOCAL_FILE)}: build: another one ran then; here is {BUILD}")
     report.checked.append("both inputs give the committed roots, both seeds the commitments")
-    report.checked.append(f"{first.lines} messages replayed to the last byte, and the files of both sides")
+    report.checked.append(
+        f"{len(first.transcript.entries)} messages replayed to the last byte, and the files of both sides"
+    )
 
 
 def _step(run: _Run, side: _Side, other: _Side) -> bool:
@@ -323,7 +334,8 @@ def _check_files(run: _Run, side: _Side) -> None:
         run.report.add(folder.name(LOCAL_FILE), "", "the replay ends with a stored release: nothing was executed")
         return
     files = dict(executed.signed.files)
-    files["transcript.jsonl"] = transcript_lines(side.transcript, executed.seal, exposure=folder.role is Role.EXPOSURE)
+    in_order = side.file.again()  # the same messages, in the order in which the side saw them then
+    files["transcript.jsonl"] = transcript_lines(in_order, executed.seal, exposure=folder.role is Role.EXPOSURE)
     for name, data in files.items():
         if folder.files.get(name) != data:
             run.report.add(folder.name(name), "", "is not what the replay writes")

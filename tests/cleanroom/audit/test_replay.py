@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -14,9 +16,13 @@ import pytest
 
 import cleanroom
 from cleanroom.account import account_bytes
+from cleanroom.agreement import load_agreement
 from cleanroom.audit import AuditReport
+from cleanroom.audit.lines import read_transcript
 from cleanroom.errors import AgreementError, DataError
-from tests.cleanroom.audit.runs import PARTIES, SOURCES, AuditedRun
+from cleanroom.protocols import ot
+from cleanroom.protocols.transcript import Direction, Transcript
+from tests.cleanroom.audit.runs import PARTIES, SOURCES, AuditedRun, finish_run
 
 REPLAY = importlib.import_module("cleanroom.audit.replay")
 
@@ -157,6 +163,57 @@ def test_another_build_is_a_note(run: AuditedRun, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(REPLAY, "BUILD", "cleanroom-toolkit 9.9.9")
     report = run.replay()
     assert report.verified and len(report.notes) == 2
+
+
+def test_a_side_may_have_seen_the_two_directions_in_another_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that asks fewer batches ahead sends the same messages and waits earlier: that is no deviation."""
+    small = dataclasses.replace(ot.SOFT_SPOKEN, batch=256)
+    with monkeypatch.context() as before:
+        before.setattr(ot, "SOFT_SPOKEN", dataclasses.replace(small, ahead=1))
+        run = finish_run(tmp_path / "run", "gaussian", '["media", "shop"]', "kkrt")
+    monkeypatch.setattr(ot, "SOFT_SPOKEN", small)
+    orders: dict[int, list[tuple[str, str]]] = {}
+    append = REPLAY._Compared.append
+
+    def watched(self: Transcript, step: str, direction: Direction, *, length: int, sha256: bytes) -> object:
+        orders.setdefault(id(self), []).append((step, direction.value))
+        return append(self, step, direction, length=length, sha256=sha256)
+
+    monkeypatch.setattr(REPLAY._Compared, "append", watched)
+    report = run.replay()
+    assert report.verified, texts(report)
+    lines = map(json.loads, (run.out("shop") / "transcript.jsonl").read_text().splitlines())
+    then = [(line["step"], line["direction"]) for line in lines]
+    assert then not in orders.values(), "or nothing is tested"
+    assert sorted(then) in [sorted(now) for now in orders.values()]
+
+
+def test_each_direction_has_its_own_order(run: AuditedRun) -> None:
+    report = AuditReport()
+    agreement = load_agreement(run.agreement)
+    data = (run.out("media") / "transcript.jsonl").read_bytes()
+    recorded = read_transcript("t", data, agreement.parties[0].role, report)
+    assert recorded is not None
+    sent = [number for number, entry in enumerate(recorded.entries) if entry.direction is Direction.SENT]
+
+    def again(order: list[int]) -> tuple[list[str], int]:
+        found = AuditReport()
+        compared = REPLAY._Compared(role=agreement.parties[0].role, recorded=recorded, report=found)
+        with contextlib.suppress(REPLAY._DifferenceError):
+            for number in order:
+                entry = recorded.entries[number]
+                compared.append(entry.step, entry.direction, length=entry.length, sha256=entry.sha256)
+        return [str(fault) for fault in found.faults], compared.next_line
+
+    received = [number for number in range(len(recorded.entries)) if number not in sent]
+    assert again([*received, *sent]) == ([], len(recorded.entries) + 1)
+    assert again(received) == ([], sent[0] + 1)
+    (fault,), _ = again([sent[0], sent[2], sent[1]])
+    assert f"t: line {sent[1] + 1}: " in fault
+    (fault,), _ = again([*sent, sent[0]])
+    assert "the file ends before it" in fault
 
 
 def test_a_replay_needs_both_private_files_and_the_right_sides(run: AuditedRun) -> None:
