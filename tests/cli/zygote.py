@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -155,7 +156,7 @@ class Points:
 
         for name in ("reserve", "charge", "store"):
             self.around(Ledger, name, f"ledger.{name}")
-        self.around(Spill, "_flush", "spill")
+        self.around(Spill, "_write_out", "spill")
         self._plant_frames(Link)
         write, replace = files._write, Path.replace
 
@@ -260,6 +261,8 @@ def _serve() -> None:
         if pid == 0:
             try:
                 _child(order)
+            except Exception:
+                traceback.print_exc()
             finally:
                 os._exit(70)
         print(pid, flush=True)
