@@ -187,10 +187,12 @@ def rlwe_encrypt_zeros(
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
 def rlwe_switch(sums: NDArray[np.uint64], zeros: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
 
-# --- digest.rs
+# --- row_keys.rs
 def row_keys(
     person: NDArray[np.uint8], weight_class: int, level: NDArray[np.uint8], node: NDArray[np.int64]
 ) -> NDArray[np.uint8]: ...
+
+# --- digest.rs
 def person_keys(
     offsets: NDArray[np.int32],
     data: NDArray[np.uint8],
@@ -300,6 +302,8 @@ def rows_of_pieces(
     tree: list[int],
     rows: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+
+# --- step_functions.rs
 def step_pieces(
     person: NDArray[np.uint8],
     tick: NDArray[np.int64],

@@ -330,7 +330,7 @@ def _event_ids(column: Field) -> Words:
 def _merge(pieces: list[Words], binding: Binding) -> Words:
     """Merges lines with one event id; returns outcomes in their final order."""
     try:
-        return _kernels.merge_lines(pieces)
+        return _kernels.merge_lines([np.ascontiguousarray(rows) for rows in pieces])
     except ValueError:
         expected = "expected the lines of one event to add up to less than 2^63 units"
         raise DataError(f"{binding.name}: columns.event_id: {expected}") from None

@@ -30,8 +30,13 @@ BATCH_ROWS: Final = 1 << 17
 """Rows of one stretch of Parquet or of a table."""
 
 _CODED_BYTES: Final = 1 << 16
-"""The longest dictionary of a Parquet column, as compressed, that is read as one: writers give up longer ones."""
-_CODED_GROUP_ROWS: Final = BATCH_ROWS // 2
+"""The longest dictionary of a Parquet column, as compressed, that is read as one."""
+_CODED_VALUE_BYTES: Final = 2.5
+"""The most that a value takes then, without compression: numbers of entries take two bytes, texts four and more."""
+_CODED_SPARE_BYTES: Final = 1 << 20
+"""And a column of a group beside them: the dictionary, and what is no text in some layouts."""
+_CODED_GROUP_ROWS: Final = (BATCH_ROWS // 2, 1 << 22)
+"""The fewest rows of a group on average, and the most: Arrow holds all distinct texts of a group that it has met."""
 _CSV_BLOCK_BYTES: Final = 8 << 20  # also the longest row
 _HEADER_BYTES: Final = 1 << 20
 _PARQUET_MAGIC: Final = b"PAR1"
@@ -177,22 +182,29 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
 def _coded(parquet: pq.ParquetFile, wanted: list[str]) -> list[str]:
     """The text columns of few values: those are read as the file holds them, each value once and numbers of them.
 
-    Arrow ends a batch of such columns with the row group, so there are none where groups are small. What the first
-    group says of a column decides the speed, not what is read.
+    Arrow ends a batch of such columns with the row group, so there are none where groups are small.
     """
-    whole = parquet.metadata
-    if whole.num_row_groups == 0 or whole.num_rows < _CODED_GROUP_ROWS * whole.num_row_groups:
+    whole, schema = parquet.metadata, parquet.schema_arrow
+    groups = [whole.row_group(number) for number in range(whole.num_row_groups)]
+    fewest, most = _CODED_GROUP_ROWS
+    if not groups or whole.num_rows < fewest * len(groups) or any(group.num_rows > most for group in groups):
         return []
-    group, schema = whole.row_group(0), parquet.schema_arrow
-    coded = []
-    for at in range(group.num_columns):
-        column = group.column(at)
-        name = column.path_in_schema
-        if name in wanted and is_text(schema.field(name).type) and column.has_dictionary_page:
-            dictionary_bytes = column.data_page_offset - column.dictionary_page_offset
-            if 0 < dictionary_bytes <= _CODED_BYTES:
-                coded.append(name)
-    return coded
+    names = [groups[0].column(at).path_in_schema for at in range(whole.num_columns)]
+    return [
+        name
+        for at, name in enumerate(names)
+        if name in wanted and is_text(schema.field(name).type) and all(_is_coded(group.column(at)) for group in groups)
+    ]
+
+
+def _is_coded(column: pq.ColumnChunkMetaData) -> bool:
+    """Whether a group's column is numbers of a short dictionary: where a writer gives it up, the texts follow."""
+    if not column.has_dictionary_page or column.dictionary_page_offset is None:
+        return False
+    dictionary_bytes: int = column.data_page_offset - column.dictionary_page_offset
+    whole_bytes: int = column.total_uncompressed_size
+    most_bytes = _CODED_VALUE_BYTES * column.num_values + _CODED_SPARE_BYTES
+    return 0 < dictionary_bytes <= _CODED_BYTES and whole_bytes <= most_bytes
 
 
 def _from_csv(file: Path, origin: str, binding: Binding, names: tuple[str, ...], *, packed: bool) -> Iterator[Stretch]:

@@ -19,6 +19,8 @@ use crate::rows::{bad, in_row_order, matrix};
 const TASK: usize = 1 << 12;
 /// A tick that no cursor passes: no tick, offset or sum of both comes near it.
 const NEVER: i64 = i64::MAX / 2;
+/// The cap of a figure that has none.
+const NO_CAP: u64 = i64::MAX as u64;
 const TOO_LARGE: &str = "a value needs more than 63 bits";
 
 /// Outcomes of one event, or of these the ones with a label: (its column, its position among the values).
@@ -48,7 +50,7 @@ struct Span {
     low: usize,
 }
 
-/// One value: a total over `plus` less that over `minus`, both at most `cap`; then its square.
+/// One value: a total over `plus` less that over `minus`, both at most `cap` unless that is `NO_CAP`; then its square.
 struct Figure {
     column: usize,
     total: usize,
@@ -199,18 +201,21 @@ impl<'a, 'b> Walk<'a, 'b> {
         next
     }
 
-    fn over(&self, total: &[u128], span: Span, cap: u64) -> u64 {
-        (total[self.passed[span.high]] - total[self.passed[span.low]]).min(cap.into()) as u64
+    /// What a total grew by over a span, at most the cap; None where nothing caps it and it is too large.
+    fn over(&self, total: &[u128], span: Span, cap: u64) -> Option<i64> {
+        let sum = total[self.passed[span.high]] - total[self.passed[span.low]];
+        let kept = if cap == NO_CAP { sum } else { sum.min(cap.into()) };
+        i64::try_from(kept).ok()
     }
 
     /// The vector where the cursors are, of all figures or of those for credit alone; None where one is too large.
     fn look(&mut self, touches: bool) -> Option<()> {
         for figure in &self.program.figures {
             let total = &self.totals[figure.total];
-            let plus = self.over(total, figure.plus, figure.cap) as i64;
+            let plus = self.over(total, figure.plus, figure.cap)?;
             let value = match figure.minus {
                 Span { high, low } if high == low => plus,
-                span => plus - self.over(total, span, figure.cap) as i64,
+                span => plus - self.over(total, span, figure.cap)?,
             };
             let value = if figure.squared { value.checked_mul(value)? } else { value };
             self.vector[figure.column] = if touches || !figure.touch_only { value } else { 0 };

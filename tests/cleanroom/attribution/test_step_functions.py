@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cleanroom.plan as plan_module
+from cleanroom import _kernels
 from cleanroom.agreement.model import Measure, Period
 from cleanroom.attribution.functions import Done, StepFunctions
 from cleanroom.errors import CleanroomError
@@ -170,3 +171,31 @@ def test_a_square_that_no_row_can_hold_is_an_error() -> None:
     done = Done(tick=tick, event=batch.event, value=value, label=batch.label, event_key=batch.event_key)
     with pytest.raises(CleanroomError, match="63 bits"):
         wide.pieces(batch.person, done)
+
+
+def test_a_sum_that_no_row_can_hold_is_an_error() -> None:
+    """What has no cap of its own, as values for credit, is no smaller than it is."""
+    horizon, largest = 1000, (1 << 63) - 1
+
+    def of_total(*amounts: int) -> list[int]:
+        table = [np.array(rows, dtype=np.int64) for rows in (
+            [[0, -1, 0]], [[0, 1, 1 << 62, 5]], [[0, 1], [0, -horizon]], [[0, 0, 1, 0, 0, 0, largest, 0, 0]]
+        )]  # fmt: skip
+        sources, totals, cursors, figures = table
+        count = len(amounts)
+        *_, vector = _kernels.step_pieces(
+            np.zeros((count, 16), dtype=np.uint8),
+            np.arange(1, count + 1, dtype=np.int64) * 10,
+            np.zeros(count, dtype=np.int32),
+            np.array(amounts, dtype=np.int64),
+            None,
+            (sources, totals, cursors, figures, np.zeros((0, 3), dtype=np.int64)),
+            (0, horizon, horizon),
+            None,
+            1,
+        )
+        return [int(value) for value in vector[:, 0]]
+
+    assert of_total(1 << 62, (1 << 62) - 1) == [largest, (1 << 62) - 1]
+    with pytest.raises(OverflowError, match="63 bits"):
+        of_total(1 << 62, 1 << 62)

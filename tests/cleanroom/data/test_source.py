@@ -102,6 +102,29 @@ def test_few_values_are_read_as_dictionaries_of_parquet(tmp_path: Path, kind: pa
     assert found[True][1].out_of_scope > 0 < found[True][1].null_identifiers
 
 
+def test_a_column_whose_dictionary_the_writer_gave_up_is_read_as_texts(tmp_path: Path) -> None:
+    """A short dictionary in front says little: Arrow would hold every text of the group, and refuse 2 GiB of them."""
+    count = 300_000
+    few = pa.array(["spring", "summer"] * (count // 2))
+    many = pa.array([f"W{row:012d}" for row in range(count)])
+    path = tmp_path / "rows.parquet"
+    schema = pa.schema([("few", pa.string()), ("many", pa.string())])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        writer.write_table(pa.table([few, few], schema=schema))
+        writer.write_table(pa.table([few, many], schema=schema), row_group_size=count)
+    groups = pq.ParquetFile(path).metadata
+    given_up = groups.row_group(1).column(1)
+    assert 0 < given_up.data_page_offset - given_up.dictionary_page_offset < 1 << 16, "or nothing is tested"
+    columns = "id = 'many'\ntime = 'few'\nevent = \"'mail'\"\ncampaign_id = 'few'"
+    binding = bind(tmp_path, path.name, columns)
+    rows = 0
+    for stretch in stretches(binding, ("id", "campaign_id")):
+        assert not pa.types.is_dictionary(stretch.fields["id"].values.type)
+        assert pa.types.is_dictionary(stretch.fields["campaign_id"].values.type)
+        rows += stretch.rows
+    assert rows == 2 * count
+
+
 def test_glob_reads_files_in_order(tmp_path: Path) -> None:
     folder = tmp_path / "day [1]"
     (folder / "parts").mkdir(parents=True)
