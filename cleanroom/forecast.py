@@ -201,9 +201,12 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
         hint = n_bins * (26 + 32 + 3 * words) + table + targets * several
         padded = min(n_bins * shape.entries_per_bin, max(1 << 20, DEGREE * shape.entries_per_bin))
         sums = n_bins * 3 * words + targets + padded * _PADDED_BYTES
-        if several:  # the next bucket waits in its bins
-            ahead = n_bins * (26 + 9) + parameters.division.exposure * (24 + 12 * shape.entries_per_bin)
-            hint, sums = hint + ahead, sums + ahead
+        if several:  # a bucket's lookups are read for their keys, and for their weights; the next one waits in its bins
+            rows = parameters.division.exposure
+            read, weights = 8 * (2 + shape.entries_per_bin) * rows, (24 + 12 * shape.entries_per_bin) * rows
+            ahead = n_bins * (26 + 9) + 16 * rows
+            hint = max(hint, n_bins * (26 + 32) + targets + read + weights) + ahead
+            sums = max(sums, n_bins * words + targets + read) + weights + ahead
     else:
         hint = n_bins * words + 3 * rows_outcome * (26 + words) + table
         hint += n_bins * _ROW_BYTES[parameters.oprf]

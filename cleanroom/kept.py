@@ -211,14 +211,14 @@ class KeptLookups(Kept[Lookups]):
         return words
 
     def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> Lookups:
-        used = words != 0
-        flat = words[used]
-        return Lookups(
-            keys=keys,
-            indptr=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(used.sum(axis=1))]),
-            target=(flat >> _HALF).astype(np.int32),
-            weight=(flat & _LOW_HALF).astype(np.uint32).view(np.int32).astype(np.int64),
-        )
+        indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.count_nonzero(words, axis=1))])
+        target, weight = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.int64)
+        for start, stop in chunks(len(words), _LEAST_RUN):  # what is only needed on the way stays small
+            part, entries = words[start:stop], slice(indptr[start], indptr[stop])
+            flat = part[part != 0]
+            target[entries] = flat >> _HALF
+            weight[entries] = (flat & _LOW_HALF).astype(np.uint32).view(np.int32)
+        return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
 
 
 def _in_order(kernel: Callable[[Words], U], run: Words) -> U:

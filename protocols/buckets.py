@@ -169,7 +169,7 @@ class Source(Structural[T_co]):
             Progress in rows, where there is more than one bucket.
 
         Returns:
-            Bucket number -> its rows; to be called once for each, ascending.
+            Bucket number -> its rows, the same each time.
 
         Raises:
             BucketOverflowError: a bucket has more rows than its capacity.

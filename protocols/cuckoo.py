@@ -164,8 +164,9 @@ def place(
     """
     if len(keys) > rows:
         raise ValueError("there are more rows than the public bound")
-    padding = np.frombuffer(keystream(padding_key, KEY_BYTES * (rows - len(keys))), dtype=np.uint8)
-    padded = np.concatenate([keys, padding.reshape(-1, KEY_BYTES)])
+    # as many are drawn as there may be, however many are used: the peer may see how long that takes
+    padding = np.frombuffer(keystream(padding_key, KEY_BYTES * rows), dtype=np.uint8).reshape(-1, KEY_BYTES)
+    padded = np.concatenate([keys, padding[: rows - len(keys)]])
     for attempt in range(MAX_ATTEMPTS):
         try:
             seed = bin_seed(session_id=session_id, bucket=bucket, attempt=attempt)

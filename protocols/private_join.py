@@ -134,14 +134,14 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
         )
     )
     local = np.zeros((shape.groups, shape.columns), dtype=np.uint64)
-    waiting = deque([_Placed(parameters, bucket_lookups(0), streams, 0)])
+    waiting = deque([_Placed(parameters, bucket_lookups, streams, 0)])
     for bucket in range(division.count):
         if division.count > 1:
             yield Progress(_BUCKET, bucket, division.count)
         placed = waiting.popleft()
         answers = yield from _answered(parameters, placed, streams)
         if bucket + 1 < division.count:  # while the peer makes its hint, which takes longer
-            waiting.append(_Placed(parameters, bucket_lookups(bucket + 1), streams, bucket + 1))
+            waiting.append(_Placed(parameters, bucket_lookups, streams, bucket + 1))
             waiting[0].queries()
         t, z = yield from hint.receiver(
             streams=streams,
@@ -164,7 +164,7 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
             yield from sums.setup()
         local += grouped_sum.local_sum(shape=shape, weights=weights, shares=words)  # while the peer encrypts
         yield from sums.add(n_bins=n_bins, weights=weights)
-        del weights, words  # a bucket is gone before the next one comes
+        del weights, words  # before those of the next bucket are taken
     if division.count > 1:
         yield Progress(_BUCKET, division.count, division.count)
     shares = yield from sums.finish()
@@ -172,31 +172,34 @@ def exposure(*, parameters: JoinParameters, lookups: Source[Lookups], streams: S
 
 
 class _Placed:
-    """One bucket's lookups in their bins."""
+    """One bucket's lookups in their bins. While it waits it holds their keys: the weights are most of the memory."""
 
-    def __init__(self, parameters: JoinParameters, lookups: Lookups, streams: Streams, bucket: int) -> None:
+    def __init__(
+        self, parameters: JoinParameters, taken: Callable[[int], Lookups], streams: Streams, bucket: int
+    ) -> None:
         self.bucket = bucket
+        self._taken = taken
+        self._keys = taken(bucket).keys
         self._table, self.attempt = cuckoo.place(
-            lookups.keys,
+            self._keys,
             rows=parameters.division.exposure,
             padding_key=streams.key(step="bins", purpose="padding", bucket=bucket),
             n_bins=parameters.n_bins,
             session_id=streams.session_id,
             bucket=bucket,
         )
-        self._lookups = lookups
         self._dummy_key = streams.key(step="bins", purpose="dummies", bucket=bucket)
         self._queries: NDArray[np.uint8] | None = None
 
     def queries(self) -> NDArray[np.uint8]:
         """The one query of each bin, made when first asked for."""
         if self._queries is None:
-            self._queries = cuckoo.queries(self._table, self._lookups.keys, self._dummy_key)
+            self._queries = cuckoo.queries(self._table, self._keys, self._dummy_key)
         return self._queries
 
     def weights(self) -> grouped_sum.Weights:
-        """The lookups' weights, moved to the bins that the rows landed in."""
-        lookups, row = self._lookups, self._table.row
+        """The lookups' weights, taken anew and moved to the bins that the rows landed in."""
+        lookups, row = self._taken(self.bucket), self._table.row
         occupied = np.flatnonzero(row >= 0)
         bin_of_row = np.empty(len(lookups), dtype=np.int64)
         bin_of_row[row[occupied]] = occupied
