@@ -17,6 +17,8 @@ use crate::rows::{bad, in_row_order, matrix};
 
 /// Outcomes that one task works on, of whole persons.
 const TASK: usize = 1 << 12;
+/// Columns of a vector, far above any plan's.
+const MOST_COLUMNS: usize = 1 << 20;
 /// A tick that no cursor passes: no tick, offset or sum of both comes near it.
 const NEVER: i64 = i64::MAX / 2;
 /// The cap of a figure that has none.
@@ -412,8 +414,11 @@ fn step_pieces<'py>(
     let (person, rest) = in_row_order(&person, "person")?.as_chunks::<KEY_BYTES>();
     let (tick, event) = (in_row_order(&tick, "tick")?, in_row_order(&event, "event")?);
     let value = in_row_order(&value, "value")?;
-    if !whole || !rest.is_empty() || [tick.len(), event.len(), value.len()] != [count; 3] || columns == 0 {
-        return Err(bad("person is n × 16 bytes, tick, event and value have n entries, at least one column"));
+    if !whole || !rest.is_empty() || [tick.len(), event.len(), value.len()] != [count; 3] {
+        return Err(bad("person is n × 16 bytes, tick, event and value have n entries"));
+    }
+    if !(1..=MOST_COLUMNS).contains(&columns) {
+        return Err(bad("a vector has from 1 to 2^20 columns"));
     }
     let limit = 0..NEVER / 4;
     if !tick.iter().all(|tick| limit.contains(tick)) || value.iter().any(|&value| value < 0) {

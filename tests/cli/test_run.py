@@ -141,11 +141,12 @@ def test_the_transcripts_are_equal_by_direction(run: Run) -> None:
         for party in PARTIES
     }
     assert len(lines["media"]) == len(lines["shop"]) > 30
-    turned = {"sent": "received", "received": "sent"}
-    for one, two in zip(lines["media"], lines["shop"], strict=True):
-        assert {"step", "direction", "length", "sha256"} <= one.keys()
-        assert one["direction"] == turned[two["direction"]]
-        assert {**one, "direction": ""} == {**two, "direction": ""}
+    for here, there in (("sent", "received"), ("received", "sent")):
+        mine, theirs = (
+            [(line["step"], line["length"], line["sha256"]) for line in lines[party] if line["direction"] == direction]
+            for party, direction in (("media", here), ("shop", there))
+        )
+        assert mine == theirs and len(mine) > 10
     assert any(line["step"].startswith("release.") for line in lines["media"])
     steps = [line["step"] for line in lines["media"] if "step" in line]
     first = {"ecdh": "oprf.blinded", "kkrt": "oprf.correction", "vole": "oprf.masked"}

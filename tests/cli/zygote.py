@@ -261,7 +261,7 @@ def _serve() -> None:
         if pid == 0:
             try:
                 _child(order)
-            except Exception:
+            except Exception:  # noqa: BLE001 (whatever it is, the test that looks shows it)
                 traceback.print_exc()
             finally:
                 os._exit(70)

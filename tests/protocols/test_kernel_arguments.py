@@ -68,6 +68,10 @@ def text(chance: random.Random) -> Any:
     )
 
 
+def truth(chance: random.Random) -> Any:
+    return chance.choice((True, False)) if chance.random() < 0.97 else chance.choice((None, "yes"))
+
+
 def drawn(annotation: ast.expr) -> Draw:
     """How arguments of an annotated type are drawn."""
     written = ast.unparse(annotation)
@@ -75,7 +79,14 @@ def drawn(annotation: ast.expr) -> Draw:
         return array(written.removeprefix("NDArray[np.").removesuffix("]").rstrip("_"))
     if isinstance(annotation, ast.Subscript) and written.startswith("list["):
         return several(drawn(annotation.slice))
-    return {"int": number, "bytes": some_bytes, "str": text, "str | None": text}[written]
+    if isinstance(annotation, ast.Subscript) and written.startswith("tuple["):
+        assert isinstance(annotation.slice, ast.Tuple)
+        parts = [drawn(part) for part in annotation.slice.elts]
+        return lambda chance: tuple(part(chance) for part in parts)
+    if isinstance(annotation, ast.BinOp) and written.endswith(" | None"):
+        given = drawn(annotation.left)
+        return lambda chance: given(chance) if chance.random() < 0.8 else None
+    return {"int": number, "bytes": some_bytes, "str": text, "bool": truth}[written]
 
 
 def surface() -> dict[str, ast.FunctionDef]:
