@@ -5,7 +5,7 @@ Security: semi-honest, in the 1-of-16 transfer model, where a receiver has one c
 an equality come out otherwise. What each learns: nothing; every bit that the receiver gets is masked with a fresh bit
 of the sender's, and that bit is the sender's share.
 Rounds: one exchange a layer (three for 64 bits) for each slice of `SLICE` numbers; from layer to layer and slice to
-slice neither side waits for more than the choices depend on.
+slice neither side waits for more than the choices depend on, or a stock of silent transfers.
 Bytes: those of 21 transfers for a number of 64 bits (16 + 4 + 1), which are 378 from `ot`.
 Source: Couteau, ePrint 2016/544; Chandran, Gupta and Shah, "Circuit-PSI with linear complexity", ePrint 2021/034.
 

@@ -233,7 +233,7 @@ def receive_lots(
     Corrections of later batches are sent before the tables of this one are awaited, in the next lot too as far as its
     choices are known, so that both parties work at the same time. Of a stock that takes messages to prepare they are
     not: it is begun, and what the sender answers comes behind the tables that are awaited. The carrier must be able to
-    hold what is ahead of the sender, 4 MiB at most, while the sender sends.
+    hold what is ahead of the sender, four corrections and the beginning of a stock, while the sender sends.
 
     Args:
         ot: the receiver's state.
