@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::digest::KEY_BYTES;
-use crate::rows::{bad, in_row_order, matrix};
+use crate::rows::{bad, in_row_order, matrix, whole_runs};
 
 /// Rows that are taken apart at once, column by column, while they are in a near cache.
 const TAKEN_ROWS: usize = 512;
@@ -107,16 +107,7 @@ fn whole_people(rows: PyReadonlyArray2<'_, u64>, most: usize) -> PyResult<Vec<us
     }
     let words = in_row_order(&rows, "rows")?;
     let key = |row: usize| &words[row * width..row * width + 2];
-    let (mut ends, mut start) = (Vec::new(), 0usize);
-    while start < count {
-        let mut end = start.saturating_add(most).min(count);
-        while end < count && key(end) == key(end - 1) {
-            end += 1;
-        }
-        ends.push(end);
-        start = end;
-    }
-    Ok(ends)
+    Ok(whole_runs(count, most, |row| key(row) == key(row - 1)).into_iter().map(|run| run.end).collect())
 }
 
 /// Keys of rows n × k words (k at least two) whose first two are the key: n × 16 bytes.

@@ -15,7 +15,7 @@ const TASK: usize = 1 << 12;
 const CROWD: u32 = 64;
 
 /// Where a row is, behind the first word of its key.
-type Place = (u64, u32);
+pub(crate) type Place = (u64, u32);
 
 /// Rows n × (2 + k) of keys n × 16 bytes and their words n × k.
 #[pyfunction]
@@ -78,12 +78,12 @@ fn spread(places: impl Iterator<Item = Place> + Clone) -> Option<Vec<Place>> {
     Some(out)
 }
 
-/// The rows that `taken` has, in the order of their keys; None where two keys are equal. Fast for keys that are digests.
-fn in_order(rows: &[u64], width: usize, taken: impl Fn(&[u64]) -> bool) -> Option<Vec<Place>> {
-    let places = rows.chunks_exact(width).enumerate().filter(|(_, row)| taken(row));
-    let places = places.map(|(number, row)| (row[0], number as u32));
-    let low = |place: Place| rows[place.1 as usize * width + 1];
-    let compared = |one: Place, other: Place| one.0.cmp(&other.0).then_with(|| low(one).cmp(&low(other)));
+/// Places in the order of their keys, whose second words `low` has; None where two keys are equal. Fast for digests.
+pub(crate) fn in_key_order(
+    places: impl Iterator<Item = Place> + Clone,
+    low: impl Fn(u32) -> u64 + Sync,
+) -> Option<Vec<Place>> {
+    let compared = |one: Place, other: Place| one.0.cmp(&other.0).then_with(|| low(one.1).cmp(&low(other.1)));
     let order = match spread(places.clone()) {
         Some(mut order) => {
             for end in 1..order.len() {
@@ -104,6 +104,12 @@ fn in_order(rows: &[u64], width: usize, taken: impl Fn(&[u64]) -> bool) -> Optio
     };
     let equal = |pair: &[Place]| compared(pair[0], pair[1]).is_eq();
     (!order.windows(2).any(equal)).then_some(order)
+}
+
+/// The places of the rows that `taken` has, in the order of their keys; None where two keys are equal.
+fn in_order(rows: &[u64], width: usize, taken: impl Fn(&[u64]) -> bool + Clone) -> Option<Vec<Place>> {
+    let taken = rows.chunks_exact(width).enumerate().filter(|(_, row)| taken(row));
+    in_key_order(taken.map(|(number, row)| (row[0], number as u32)), |number| rows[number as usize * width + 1])
 }
 
 const EQUAL: &str = "two rows have one key";

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::digest::KEY_BYTES;
 use crate::hmac::Mac;
+use crate::keyed::in_key_order;
 use crate::lanes::{Digest, LANES};
-use crate::rows::{bad, in_row_order, matrix};
-use crate::sort::{in_key_order, Keyed};
+use crate::rows::{bad, in_row_order, matrix, whole_runs};
 use crate::text::Texts;
 
 /// Rows that one task works on, of whole persons.
@@ -23,16 +23,7 @@ type IntsIn<'py> = PyReadonlyArray1<'py, i64>;
 
 /// Cuts rows, sorted by owner, into tasks of whole owners.
 fn tasks_of(owner: &[i64]) -> Vec<Range<usize>> {
-    let (mut tasks, mut start) = (Vec::new(), 0);
-    while start < owner.len() {
-        let mut end = owner.len().min(start + TASK);
-        while end < owner.len() && owner[end] == owner[end - 1] {
-            end += 1;
-        }
-        tasks.push(start..end);
-        start = end;
-    }
-    tasks
+    whole_runs(owner.len(), TASK, |row| owner[row] == owner[row - 1])
 }
 
 /// The rows of one owner after the other.
@@ -308,14 +299,18 @@ fn sort_lookups<'py>(
         return Err(bad("per_key adds up to the number of weights"));
     }
     let found = py.detach(|| {
-        let entries = keys.chunks_exact(KEY_BYTES).enumerate().map(|(item, key)| Keyed::of(key, item as u32));
-        let ordered = in_key_order(entries.collect())?;
+        let (own_keys, _) = keys.as_chunks::<KEY_BYTES>();
+        let half =
+            |number: usize, at: usize| own_keys[number][at..].first_chunk().map_or(0, |word| u64::from_be_bytes(*word));
+        let places = (0..own_keys.len()).map(|number| (half(number, 0), number as u32));
+        let ordered = in_key_order(places, |number| half(number as usize, 8))?;
         let (mut out, mut indptr) = (vec![0u8; keys.len()], Vec::with_capacity(starts.len()));
         let (mut targets, mut weights) = (Vec::with_capacity(target.len()), Vec::with_capacity(weight.len()));
         indptr.push(0i64);
-        for (entry, key) in ordered.iter().zip(out.chunks_exact_mut(KEY_BYTES)) {
-            entry.write(key);
-            let own = starts[entry.item as usize]..starts[entry.item as usize + 1];
+        for (&(_, number), key) in ordered.iter().zip(out.chunks_exact_mut(KEY_BYTES)) {
+            let number = number as usize;
+            key.copy_from_slice(&own_keys[number]);
+            let own = starts[number]..starts[number + 1];
             targets.extend_from_slice(&target[own.clone()]);
             weights.extend_from_slice(&weight[own]);
             indptr.push(targets.len() as i64);

@@ -4,6 +4,7 @@ use numpy::ndarray::{Array2, Dimension};
 use numpy::{Element, IntoPyArray, PyArray2, PyReadonlyArray, PyReadwriteArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use std::ops::Range;
 
 pub(crate) fn bad(what: &'static str) -> PyErr {
     PyValueError::new_err(what)
@@ -43,14 +44,26 @@ pub(crate) fn matrix<T: Element>(py: Python<'_>, elements: Vec<T>, width: usize)
     Ok(matrix.map_err(|error| PyValueError::new_err(error.to_string()))?.into_pyarray(py))
 }
 
+/// Cuts `count` rows into runs of about `most`, never between a row and the one before that it belongs to.
+pub(crate) fn whole_runs(count: usize, most: usize, belongs: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let (mut runs, mut start) = (Vec::new(), 0usize);
+    while start < count {
+        let mut end = start.saturating_add(most).min(count);
+        while end < count && belongs(end) {
+            end += 1;
+        }
+        runs.push(start..end);
+        start = end;
+    }
+    runs
+}
+
 /// Words by twos; a last odd one is left out.
 pub(crate) fn pairs(words: &[u64]) -> &[[u64; 2]] {
-    // SAFETY: two words in a row are one array of two; the alignment is the same.
-    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), words.len() / 2) }
+    words.as_chunks().0
 }
 
 /// Words by twos, to be written; a last odd one is left out.
 pub(crate) fn pairs_mut(words: &mut [u64]) -> &mut [[u64; 2]] {
-    // SAFETY: as in `pairs`, and the borrow is the only one.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() / 2) }
+    words.as_chunks_mut().0
 }

@@ -1,8 +1,7 @@
-//! Rows of 64-bit words: grouped by their first byte, put together, compared; and keys in their order.
+//! Rows of 64-bit words: grouped by their first byte, put together, and compared.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
-use rayon::prelude::*;
 
 use crate::rows::{bad, in_row_order, matrix};
 
@@ -57,77 +56,6 @@ fn grouped<'a, I: Iterator<Item = (usize, &'a [u64])>>(rows: impl Fn() -> I, wid
         *at += width;
     }
     (out, counts)
-}
-
-/// A key of 16 bytes as two words, and whose it is.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Keyed {
-    pub high: u64,
-    pub low: u64,
-    pub item: u32,
-}
-
-impl Keyed {
-    pub(crate) fn of(key: &[u8], item: u32) -> Self {
-        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
-        Keyed { high: word(&key[..8]), low: word(&key[8..16]), item }
-    }
-
-    pub(crate) fn write(&self, out: &mut [u8]) {
-        out[..8].copy_from_slice(&self.high.to_be_bytes());
-        out[8..16].copy_from_slice(&self.low.to_be_bytes());
-    }
-}
-
-/// Copies entries to `to`, grouped by `part` < `parts` and otherwise in their order; returns where each part ends.
-fn scattered(from: &[Keyed], to: &mut [Keyed], parts: usize, part: impl Fn(&Keyed) -> usize) -> Vec<usize> {
-    let mut ends = vec![0usize; parts];
-    from.iter().for_each(|entry| ends[part(entry)] += 1);
-    let mut sum = 0;
-    for end in &mut ends {
-        sum += std::mem::replace(end, sum);
-    }
-    for entry in from {
-        let at = &mut ends[part(entry)];
-        to[*at] = *entry;
-        *at += 1;
-    }
-    ends
-}
-
-/// Sorts digests, which share the top byte: by the next bits into a few each, and these by comparing.
-fn sort_digests(entries: &mut [Keyed], scratch: &mut Vec<Keyed>) {
-    let bits = (entries.len() / 8).max(1).ilog2().clamp(1, 12);
-    scratch.clear();
-    scratch.extend_from_slice(entries);
-    let ends = scattered(scratch, entries, 1 << bits, |entry| (entry.high << 8 >> (64 - bits)) as usize);
-    let mut start = 0;
-    for end in ends {
-        entries[start..end].sort_unstable_by_key(|entry| (entry.high, entry.low));
-        start = end;
-    }
-}
-
-/// Entries in the order of their keys as byte strings. Fast for keys that are digests.
-pub(crate) fn by_key(entries: Vec<Keyed>) -> Vec<Keyed> {
-    let mut out = vec![Keyed::default(); entries.len()];
-    let ends = scattered(&entries, &mut out, PARTS, |entry| (entry.high >> 56) as usize);
-    drop(entries);
-    let (mut parts, mut rest, mut start) = (Vec::with_capacity(PARTS), out.as_mut_slice(), 0);
-    for end in ends {
-        let (part, after) = rest.split_at_mut(end - start);
-        parts.push(part);
-        (rest, start) = (after, end);
-    }
-    parts.into_par_iter().for_each_init(Vec::new, |scratch, part| sort_digests(part, scratch));
-    out
-}
-
-/// As `by_key`, or None where two keys are equal.
-pub(crate) fn in_key_order(entries: Vec<Keyed>) -> Option<Vec<Keyed>> {
-    let ordered = by_key(entries);
-    let equal = |pair: &[Keyed]| (pair[0].high, pair[0].low) == (pair[1].high, pair[1].low);
-    (!ordered.windows(2).any(equal)).then_some(ordered)
 }
 
 /// Which of n rows of k words differ from the row before; the first one does.

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 use crate::digest::KEY_BYTES;
-use crate::rows::{bad, in_row_order, matrix};
+use crate::rows::{bad, in_row_order, matrix, whole_runs};
 
 /// Outcomes that one task works on, of whole persons.
 const TASK: usize = 1 << 12;
@@ -362,20 +362,6 @@ fn program_of<'a>(tables: [(&[i64], usize); 5], frame: Frame<'a>, columns: usize
     Some(Program { sources, totals, cursors, figures, looks, frame, columns })
 }
 
-/// Cuts outcomes into tasks of whole persons.
-fn tasks_of(person: &[[u8; KEY_BYTES]]) -> Vec<Range<usize>> {
-    let (mut tasks, mut start) = (Vec::new(), 0);
-    while start < person.len() {
-        let mut end = person.len().min(start + TASK);
-        while end < person.len() && person[end] == person[end - 1] {
-            end += 1;
-        }
-        tasks.push(start..end);
-        start = end;
-    }
-    tasks
-}
-
 fn pieces_of(program: &Program<'_>, outcomes: &Outcomes<'_>, rows: Range<usize>) -> Option<Pieces> {
     let mut walk = Walk::new(program);
     let mut start = rows.start;
@@ -461,7 +447,8 @@ fn step_pieces<'py>(
         .ok_or_else(|| bad("a table of the program names what is not there"))?;
     let outcomes = Outcomes { person, tick, event, value, labelled, labels: width };
     let found = py.detach(|| {
-        let parts = tasks_of(person).into_par_iter().map(|rows| pieces_of(&program, &outcomes, rows));
+        let tasks = whole_runs(count, TASK, |row| person[row] == person[row - 1]);
+        let parts = tasks.into_par_iter().map(|rows| pieces_of(&program, &outcomes, rows));
         let parts = parts.collect::<Option<Vec<_>>>()?;
         let length = parts.iter().map(|part| part.row.len()).sum::<usize>();
         let column = || Vec::with_capacity(length);
