@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from math import comb, log2
 from typing import Any
@@ -191,6 +192,23 @@ def test_each_side_works_ahead_of_what_it_waits_for(monkeypatch: pytest.MonkeyPa
     outcome = [name for name in done if name in ("prepare", "expect")]
     assert exposure == ["place", "queries", *3 * ["place", "queries", "receiver"], "receiver"]
     assert outcome == 4 * ["prepare", "expect"]
+
+
+def test_the_weights_of_one_bucket_alone_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that waits has its keys: with many weights a row, those of two buckets would pass the memory of one."""
+    real = Lookups._chosen
+    taken: list[weakref.ref[NDArray[np.int64]]] = []
+
+    def chosen(self: Lookups, rows: NDArray[np.int64]) -> Lookups:
+        assert all(weights() is None for weights in taken)
+        found = real(self, rows)
+        taken.append(weakref.ref(found.weight))
+        return found
+
+    monkeypatch.setattr(Lookups, "_chosen", chosen)
+    run, expected = run_join(parameters=replace(SMALL, oprf=Oprf.KKRT), own=64, other=128, common=40, seed=8)
+    assert np.array_equal(run.first.shares + run.second.shares, expected)
+    assert len(taken) == 2 * 4, "once for the keys, once for the weights"
 
 
 def test_a_row_is_hashed_by_its_key_under_the_session() -> None:

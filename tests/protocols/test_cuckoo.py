@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.protocols import cuckoo
+from cleanroom.protocols.seeds import keystream
 from tests.protocols import slow_arrays as reference
 
 Bytes = NDArray[np.uint8]
@@ -196,16 +197,22 @@ def test_equal_keys_have_no_placement_under_any_seed() -> None:
 def test_as_many_rows_are_placed_as_the_public_bound_allows(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The peer waits for the placement, so the number of real rows must not decide how long it takes."""
     placed: list[int] = []
+    drawn: list[int] = []
     true_place = _kernels.cuckoo_place
 
     def counted(positions: Positions, n_bins: int) -> tuple[Positions, Bytes] | None:
         placed.append(len(positions))
         return true_place(positions, n_bins)
 
+    def noted(key: bytes, length: int) -> bytes:
+        drawn.append(length)
+        return keystream(key, length)
+
     monkeypatch.setattr(_kernels, "cuckoo_place", counted)
+    monkeypatch.setattr(cuckoo, "keystream", noted)
     keys, n_bins = make_keys(rows), cuckoo.bin_count(1024)
     table, attempt = cuckoo.place(keys, rows=1024, padding_key=DUMMY_KEY, n_bins=n_bins, session_id=SESSION)
-    assert (placed, attempt) == ([1024], 0)
+    assert (placed, drawn, attempt) == ([1024], [16 * 1024], 0)
     check_table(table, cuckoo.positions(keys, SEED, n_bins))
     empty = cuckoo.queries(table, keys, DUMMY_KEY)[table.row < 0]
     assert len(empty) == n_bins - rows
