@@ -77,14 +77,19 @@ fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> Py
     Ok((person, event.into_pyarray(py), id.into_pyarray(py), time.into_pyarray(py), value.into_pyarray(py)))
 }
 
-/// The first two words of rows n × k (k at least two), those of neighbours that share them once: m × 2.
-#[pyfunction]
-fn leading_pairs<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+/// The words of rows that begin with a key of two, and how many a row has.
+fn led<'a>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyResult<(&'a [u64], usize)> {
     let width = rows.as_array().dim().1;
     if width < 2 {
         return Err(bad("rows of at least two words expected"));
     }
-    let words = in_row_order(&rows, "rows")?;
+    Ok((in_row_order(rows, "rows")?, width))
+}
+
+/// The first two words of rows n × k (k at least two), those of neighbours that share them once: m × 2.
+#[pyfunction]
+fn leading_pairs<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let (words, width) = led(&rows)?;
     let pairs = py.detach(|| {
         let mut pairs: Vec<[u64; 2]> = Vec::new();
         for row in words.chunks_exact(width) {
@@ -101,11 +106,11 @@ fn leading_pairs<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyRe
 /// first two words are apart: ascending ends, n the last.
 #[pyfunction]
 fn whole_people(rows: PyReadonlyArray2<'_, u64>, most: usize) -> PyResult<Vec<usize>> {
-    let (count, width) = rows.as_array().dim();
-    if width < 2 || most == 0 {
+    let (words, width) = led(&rows)?;
+    if most == 0 {
         return Err(bad("rows of at least two words, and at least one at once, expected"));
     }
-    let words = in_row_order(&rows, "rows")?;
+    let count = words.len() / width;
     let key = |row: usize| &words[row * width..row * width + 2];
     Ok(whole_runs(count, most, |row| key(row) == key(row - 1)).into_iter().map(|run| run.end).collect())
 }
@@ -113,11 +118,7 @@ fn whole_people(rows: PyReadonlyArray2<'_, u64>, most: usize) -> PyResult<Vec<us
 /// Keys of rows n × k words (k at least two) whose first two are the key: n × 16 bytes.
 #[pyfunction]
 fn leading_keys<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u8>>> {
-    let width = rows.as_array().dim().1;
-    if width < 2 {
-        return Err(bad("rows of at least two words expected"));
-    }
-    let words = in_row_order(&rows, "rows")?;
+    let (words, width) = led(&rows)?;
     let keys: Vec<_> = py.detach(|| words.chunks_exact(width).map(|row| key_of(&[row[0], row[1]])).collect());
     matrix(py, keys.into_flattened(), KEY_BYTES)
 }
