@@ -22,11 +22,12 @@ from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import Credited, Impulses, credited
 from cleanroom.attribution.node_counts import NodeCounts, count_looked_up
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups
-from cleanroom.attribution.runs import changes, distinct, slices
+from cleanroom.attribution.runs import changes, distinct
 from cleanroom.attribution.touched import Tally, Touched, Touches, touched
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import Family, FamilyKind, Plan
+from cleanroom.protocols.wire import chunks
 
 __all__ = [
     "LAST_TOUCH",
@@ -116,7 +117,7 @@ def keep_lookups(
         for part in _parts(agreement, plan, touches, horizon, tally):
             total += len(part)
             if total <= bound:
-                for low, high in slices(np.arange(1, len(part) + 1), at_once):
+                for low, high in chunks(len(part), at_once):
                     keep(_between(part, low, high))
     if total > bound:
         raise DataError(

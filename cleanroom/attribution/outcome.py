@@ -19,7 +19,7 @@ from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.attribution.functions import Done, StepFunctions
 from cleanroom.attribution.node_counts import NodeCounts, count_whole
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows
-from cleanroom.attribution.runs import person_starts, slices
+from cleanroom.attribution.runs import slices, whole_people
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.plan import FamilyKind, Plan
@@ -245,11 +245,9 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
         tick = clock.ticks(batch.time_us)
         if ((tick < 0) | (tick >= clock.horizon)).any():
             raise CleanroomError("outcomes outside the horizon reached the preparation")
-        edges = np.append(np.flatnonzero(person_starts(batch.person)), len(tick))
         tally.outcomes += len(tick)
-        tally.people += len(edges) - 1
-        for low, high in slices(edges[1:], most):
-            part = slice(edges[low], edges[high])
+        for part, people in whole_people(batch.person, most):
+            tally.people += people
             done = Done(
                 tick=tick[part],
                 event=batch.event[part],

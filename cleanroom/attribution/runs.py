@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["changes", "distinct", "expand", "person_starts", "slices"]
+__all__ = ["changes", "distinct", "expand", "person_starts", "slices", "whole_people"]
 
 
 def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
@@ -68,3 +68,18 @@ def slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
         high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))
         yield low, high
         low, start = high, int(ends[high - 1])
+
+
+def whole_people(person: NDArray[np.uint8], most: int) -> Iterator[tuple[slice, int]]:
+    """Cuts rows into slices of whole people, no longer than `most` rows, or of one person.
+
+    Args:
+        person: (n, 16) uint8, a person's rows together.
+        most: rows of a slice.
+
+    Yields:
+        Of each slice its rows, and how many people they have.
+    """
+    edges = np.append(np.flatnonzero(person_starts(person)), len(person))
+    for low, high in slices(edges[1:], most):
+        yield slice(edges[low], edges[high]), high - low

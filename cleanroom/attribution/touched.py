@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import TickClock, microseconds
-from cleanroom.attribution.runs import changes, distinct, person_starts, slices
+from cleanroom.attribution.runs import changes, distinct, person_starts, whole_people
 from cleanroom.errors import CleanroomError
 from cleanroom.texts import Texts
 
@@ -96,9 +96,7 @@ def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: byt
     instants = instant_ticks(agreement, clock)
     groups = len(exposure.groups)
     for batch in batches:
-        edges = np.append(np.flatnonzero(person_starts(batch.person)), len(batch.time_us))
-        for low, high in slices(edges[1:], _SLICE):
-            part = slice(edges[low], edges[high])
+        for part, _ in whole_people(batch.person, _SLICE):
             person, tick = batch.person[part], clock.ticks(batch.time_us[part])
             group, event = batch.group[part].astype(np.int64), batch.event[part].astype(np.int64)
             if ((tick < first_tick) | (tick >= last_tick) | (group < 0) | (group >= groups)).any():

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Measure, Resolution
-from cleanroom.attribution import clock, exposure, functions, outcome, plain, touched
+from cleanroom.attribution import clock, exposure, functions, outcome, plain, runs, touched
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.kept import KeptLookups, KeptRows
@@ -136,7 +136,7 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (functions, "place(event, *self._label(value))", "place(0, *self._label(value))"),
     (functions, "else value.cap", "else value.cap + 1"),
     (functions, "source, value.measure is Measure.SUM, value.cap", "source, value.measure is Measure.SUM, 1"),
-    (outcome, "part = slice(edges[low], edges[high])", "part = slice(edges[low], edges[high] - 1)"),
+    (runs, "yield slice(edges[low], edges[high]), high - low", "yield slice(edges[low], edges[high] - 1), high - low"),
     (exposure, "exposure.anchor == LAST_TOUCH", "exposure.anchor != LAST_TOUCH"),
     (touched, "kept[pair]", "~kept[pair]"),
     (touched, "labels.valid, limit)", "labels.valid, limit + 1)"),
