@@ -13,7 +13,8 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import IO, Final
+from io import FileIO
+from typing import Final
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
@@ -70,7 +71,7 @@ class Spill:
         self._held_rows = 0
         self._stretches: list[_Stretch] = []
         self._counts = np.zeros(_PARTS, dtype=np.int64)  # of the stretches
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self._key = secrets.token_bytes(32)
 
     def __repr__(self) -> str:
@@ -192,7 +193,7 @@ class Spill:
         except OSError as error:
             raise CleanroomError(f"the scratch file could not be written ({error.strerror})") from None
 
-    def _write(self, file: IO[bytes], stretch: int, rows: Words) -> None:
+    def _write(self, file: FileIO, stretch: int, rows: Words) -> None:
         cipher, plain = self._cipher(stretch, 0), rows.reshape(-1).view(np.uint8).data
         hidden = memoryview(bytearray(min(_PIECE_BYTES, len(plain))))
         file.seek(self._stretches[stretch].start * self._row_bytes)
@@ -219,15 +220,18 @@ class Spill:
             done += end - start
         return rows
 
-    def _read(self, file: IO[bytes], stretch: int, start: int, out: Words) -> None:
+    def _read(self, file: FileIO, stretch: int, start: int, out: Words) -> None:
         """Fills `out` with rows of a stretch, from its row `start` on."""
+        data, done = memoryview(bytearray(out.nbytes)), 0
         try:
             file.seek((self._stretches[stretch].start + start) * self._row_bytes)
-            data = file.read(out.nbytes)
+            while done < len(data):  # the system may give less than it is asked for, and never gives 2 GiB at once
+                read = file.readinto(data[done:])
+                if not read:
+                    raise CleanroomError("the scratch file could not be read (it is shorter than what was written)")
+                done += read
         except OSError as error:
             raise CleanroomError(f"the scratch file could not be read ({error.strerror})") from None
-        if len(data) != out.nbytes:
-            raise CleanroomError("the scratch file could not be read (it is shorter than what was written)")
         self._cipher(stretch, start * self._row_bytes).update_into(data, out.reshape(-1).view(np.uint8).data)
 
     def _cipher(self, stretch: int, start: int) -> CipherContext:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +78,22 @@ def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full.open("wb", buffering=0))
     with pytest.raises(CleanroomError, match=r"^the scratch file could not be written \(No space left on device\)$"):
         Spill(2, memory_bytes=16).append(np.ones((9, 2), dtype=np.uint64))
+
+
+def test_a_scratch_file_may_give_less_than_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(FileIO):
+        def readinto(self, buffer: Any, /) -> int | None:
+            return super().readinto(memoryview(buffer)[:7])
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Slow(tmp_path / "scratch", "w+"))
+    spill = Spill(3, memory_bytes=64)
+    rows = np.random.default_rng(1).integers(1 << 63, size=(200, 3), dtype=np.uint64)
+    spill.append(rows)
+    found = np.concatenate(list(spill.parts()))
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, rows.tolist()))
+    os.truncate(tmp_path / "scratch", rows.nbytes - 1)
+    with pytest.raises(CleanroomError, match="shorter than what was written"):
+        list(spill.parts())
 
 
 def test_a_folder_that_cannot_be_used_is_no_reason_to_take_another(
