@@ -1,8 +1,8 @@
 """The privacy audit: sound releases stay under their promise and come close to it, broken ones do not stay under it.
 
 The noise is the operating system's. A sound mechanism fails here with probability 2e-6 at most; the broken ones are
-told apart by many deviations. How close a sound one comes is itself a draw (rho 0.66 of the promise with a deviation of
-0.045, Laplace's epsilon 0.68 with 0.045, Gaussian's 0.28 with 0.025): the least that is asked for is six deviations off.
+told apart by many deviations. How close a sound one comes is itself a draw (rho 0.66 of the promise, deviation 0.045;
+Laplace's epsilon 0.68, 0.045; Gaussian's 0.28, 0.025): the least that is asked for is six deviations off.
 """
 
 from __future__ import annotations
