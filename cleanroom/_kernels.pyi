@@ -290,6 +290,19 @@ def sort_lookups(
     keys: NDArray[np.uint8], per_key: NDArray[np.int64], target: NDArray[np.int32], weight: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
 
+# --- packed.rs
+def packed_lookups(
+    keys: NDArray[np.uint8],
+    indptr: NDArray[np.int64],
+    target: NDArray[np.int32],
+    weight: NDArray[np.int64],
+    most: int,
+    bound: int,
+) -> NDArray[np.uint64]: ...
+def unpacked_lookups(
+    words: NDArray[np.uint64],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
+
 # --- pieces.rs
 def cover_sizes(first: NDArray[np.int64], last: NDArray[np.int64], tree: list[int]) -> NDArray[np.int64]: ...
 def rows_of_pieces(

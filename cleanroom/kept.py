@@ -41,8 +41,6 @@ _MOST_BUCKETS: Final = 256
 _LEAST_RUN: Final = 1 << 14
 _MOST_RUN: Final = 1 << 16
 """Rows that are sorted, hashed and written between two reports of progress: hundredths of a second."""
-_HALF: Final = np.uint64(32)
-_LOW_HALF: Final = np.uint64((1 << 32) - 1)
 
 
 class Kept(ABC, Generic[T]):
@@ -73,7 +71,7 @@ class Kept(ABC, Generic[T]):
             CleanroomError: a scratch file cannot be written.
         """
         self._rows += len(rows)
-        self._spill.append(_kernels.keyed_rows(rows.keys, self._packed(rows)))
+        self._spill.append(self._packed(rows))
 
     def pad(self, rows: int) -> None:
         """Keeps rows that are none beside the real ones, for `rows` together, so that dividing takes as long for any.
@@ -171,7 +169,7 @@ class Kept(ABC, Generic[T]):
 
     @abstractmethod
     def _packed(self, rows: T) -> Words:
-        """Rows as words, n × words."""
+        """Rows as words, those of their keys first: n × (2 + words)."""
 
     @abstractmethod
     def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> T:
@@ -182,7 +180,7 @@ class KeptRows(Kept[Rows]):
     """The outcome side's rows: a word a column."""
 
     def _packed(self, rows: Rows) -> Words:
-        return np.ascontiguousarray(rows.values).view(np.uint64)
+        return _kernels.keyed_rows(rows.keys, np.ascontiguousarray(rows.values).view(np.uint64))
 
     def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> Rows:
         return Rows(keys=keys, values=np.ascontiguousarray(words).view(np.int64))
@@ -201,23 +199,15 @@ class KeptLookups(Kept[Lookups]):
         self._weight_bound = min(weight_bound, (1 << 31) - 1)
 
     def _packed(self, rows: Lookups) -> Words:
-        counts = np.diff(rows.indptr)
-        if int(counts.max(initial=0)) > self._words or int(np.abs(rows.weight).max(initial=0)) > self._weight_bound:
-            raise CleanroomError("a lookup has more weights, or a larger one, than the agreement allows")
-        words = np.zeros((len(rows), self._words), dtype=np.uint64)
-        row = np.repeat(np.arange(len(rows)), counts)
-        place = np.arange(len(row)) - np.repeat(rows.indptr[:-1], counts)
-        words[row, place] = rows.target.astype(np.uint64) << _HALF | rows.weight.view(np.uint64) & _LOW_HALF
-        return words
+        try:
+            return _kernels.packed_lookups(
+                rows.keys, rows.indptr, rows.target, rows.weight, self._words, self._weight_bound
+            )
+        except ValueError:
+            raise CleanroomError("a lookup has more weights, or a larger one, than the agreement allows") from None
 
     def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> Lookups:
-        indptr = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.count_nonzero(words, axis=1))])
-        target, weight = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.int64)
-        for start, stop in chunks(len(words), _LEAST_RUN):  # what is only needed on the way stays small
-            part, entries = words[start:stop], slice(indptr[start], indptr[stop])
-            flat = part[part != 0]
-            target[entries] = flat >> _HALF
-            weight[entries] = (flat & _LOW_HALF).astype(np.uint32).view(np.int32)
+        indptr, target, weight = _kernels.unpacked_lookups(words)
         return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
 
 

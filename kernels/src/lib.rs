@@ -27,6 +27,7 @@ mod oprf;
 mod oprf_vole;
 mod order;
 mod ot;
+mod packed;
 mod parse;
 mod pieces;
 mod pprf;
@@ -70,6 +71,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     keyed::register(module)?;
     threads::register(module)?;
     lookups::register(module)?;
+    packed::register(module)?;
     pieces::register(module)?;
     step_functions::register(module)?;
     Ok(())

@@ -229,6 +229,41 @@ def test_weights_that_do_not_fit_are_refused(lookups: Lookups) -> None:
             KeptLookups(WIDTH, weight_bound=bound).append(big)
 
 
+@pytest.mark.parametrize("count", [0, 1, 17, 3_000])
+def test_a_lookup_is_a_row_of_words(count: int) -> None:
+    lookups = random_lookups(seed=count, count=count)
+    rows = _kernels.packed_lookups(lookups.keys, lookups.indptr, lookups.target, lookups.weight, WIDTH, (1 << 31) - 1)
+    assert rows.shape == (count, 2 + WIDTH)
+    for row, key, start, end in zip(rows.tolist(), lookups.keys, lookups.indptr, lookups.indptr[1:], strict=False):
+        own = [
+            (int(target) << 32) + int(weight) % (1 << 32)
+            for target, weight in zip(lookups.target[start:end], lookups.weight[start:end], strict=True)
+        ]
+        assert row == [*np.frombuffer(key.tobytes(), dtype=">u8"), *own, *[0] * (WIDTH - len(own))]
+    indptr, target, weight = _kernels.unpacked_lookups(np.ascontiguousarray(rows[:, 2:]))
+    assert equal(lookups, Lookups(keys=lookups.keys, indptr=indptr, target=target, weight=weight))
+
+
+def test_malformed_lookups_are_refused() -> None:
+    lookups = random_lookups(count=3)
+    right: dict[str, Any] = {
+        "keys": lookups.keys, "indptr": lookups.indptr, "target": lookups.target, "weight": lookups.weight,
+        "most": WIDTH, "bound": (1 << 31) - 1,
+    }  # fmt: skip
+    assert len(_kernels.packed_lookups(*right.values())) == 3
+    end = int(lookups.indptr[-1])
+    for name, wrong in (
+        ("keys", lookups.keys[:2]), ("keys", lookups.keys[:, :15].copy()), ("indptr", lookups.indptr + 1),
+        ("indptr", np.array([0, end, 1, end])), ("indptr", np.array([0, -(1 << 62), 1 << 62, end])),
+        ("indptr", lookups.indptr[:0]), ("target", lookups.target[1:]), ("weight", lookups.weight[1:]),
+        ("weight", np.full(end, -(1 << 63))), ("most", 0), ("bound", 1 << 31),
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            _kernels.packed_lookups(*(right | {name: wrong}).values())
+    with pytest.raises(ValueError):
+        _kernels.unpacked_lookups(np.zeros((3, 0), dtype=np.uint64))
+
+
 def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     opened: list[Any] = []
