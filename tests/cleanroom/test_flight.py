@@ -18,6 +18,7 @@ from cleanroom.link import Link
 from cleanroom.protocols.party import Party
 from cleanroom.protocols.wire import Message, Protocol, ProtocolId, Send, expect
 from tests.cleanroom.test_link import both, ignore
+from tests.ports import free_port
 
 PING = Message(protocol=ProtocolId.HINT, type=7, step="test.ping")
 PONG = Message(protocol=ProtocolId.HINT, type=8, step="test.pong")
@@ -29,12 +30,6 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Iden
     folder = tmp_path_factory.mktemp("identities")
     media, shop, stranger = (new_identity(name, folder / name) for name in ("media", "shop", "stranger"))
     return media, shop, stranger
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def asker(rounds: int) -> Protocol[int]:

@@ -16,8 +16,8 @@ from cleanroom import knock as knock_module
 from cleanroom.errors import PeerError
 from cleanroom.identity import Identity, new_identity
 from cleanroom.knock import answer, knock
-from tests.cleanroom.test_flight import free_port
 from tests.cleanroom.test_link import both
+from tests.ports import free_port
 
 HOST = "127.0.0.1"
 

@@ -13,7 +13,8 @@ from cleanroom.flight import Address, connect
 from cleanroom.ledger import Ledger
 from cleanroom.link import Link
 from cleanroom.node import Side, run, side_of
-from tests.cli.world import Scene, Started, free_port
+from tests.cli.world import Scene, Started
+from tests.ports import free_port
 
 __all__ = ["PATIENCE", "DeviatingShop", "met_by", "runs_charged"]
 

@@ -12,7 +12,8 @@ import pytest
 
 from cleanroom.agreement import load_agreement, sign_agreement
 from tests.cli.canaries import forms, search
-from tests.cli.world import AGREEMENT, DEFAULTS, PARTIES, Scene, fixture_data, free_port
+from tests.cli.world import AGREEMENT, DEFAULTS, PARTIES, Scene, fixture_data
+from tests.ports import free_port
 
 # Of each type what both files hold, and every form that it takes on the way to a key.
 WRITTEN = {

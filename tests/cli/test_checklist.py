@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cleanroom.checklist import PAGE
-from tests.cli.world import PARTIES, Scene, free_port
+from tests.cli.world import PARTIES, Scene
+from tests.ports import free_port
 
 LEGAL = """
 [legal]

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_faults import checked
-from tests.cli.world import PARTIES, Ended, Scene, free_port
+from tests.cli.world import PARTIES, Ended, Scene
 from tests.cli.zygote import Forked, Zygote
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

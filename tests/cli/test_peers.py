@@ -19,7 +19,8 @@ import pytest
 from cleanroom.flight import Address, connect
 from cleanroom.knock import knock
 from tests.cli.test_faults import checked
-from tests.cli.world import PARTIES, Scene, Started, free_port
+from tests.cli.world import PARTIES, Scene, Started
+from tests.ports import free_port
 
 KINDS = {"frame": b"\x01", "heartbeat": b"\x02", "abort": b"\x03", "greeting": b"\x05"}
 

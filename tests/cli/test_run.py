@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cleanroom.plan import plan_of
 from cleanroom.protocols.session import seed_commitment
 from tests.cli.plain import PlainAgreement, PlainMetric, plain_table, read_release, released_table
 from tests.cli.world import GROUPS, MIN_PEOPLE, PARTIES, Ended, Scene, fixture_data
@@ -126,13 +127,31 @@ def test_the_figures_are_the_plain_join_within_the_noise(run: Run) -> None:
     errors = dict(zip(found, release.std_error.astype(float), strict=True))
     known = {cell for cell, value in found.items() if value is not None and truth[cell] is not None}
     assert ("summer", "known") in known
+    drawn = noise_of(run.scene)
+    assert all(drawn.values()), "each side drew some"
     for group, metric in known:
         value, exact = found[group, metric], truth[group, metric]
         assert value is not None and exact is not None
+        noise = sum(side[group, metric] for side in drawn.values())
+        assert value == exact + noise
         scale = 100 if metric == "sales_5d" else 1
         assert errors[group, metric] > 0
-        assert abs(value - exact) <= 8 * errors[group, metric] * scale  # laplace tails; fails once in 10,000 years
-    assert any(found[cell] != truth[cell] for cell in known), "noise was drawn"
+        assert abs(noise) <= 25 * errors[group, metric] * scale  # two Laplace tails: 5e-21, and eight errors are 1e-6
+
+
+def noise_of(scene: Scene) -> dict[str, dict[tuple[str, str], int]]:
+    """What each side put on each cell, as its private file says; nothing of a side that drew none at all."""
+    columns = [column.name for column in plan_of(scene.agreement()).columns]
+    found = {}
+    for party in PARTIES:
+        recorded = json.loads((scene.out(party) / "audit.private").read_text())["noise"]
+        cells = {
+            (group, column): int(value)
+            for group, row in zip(GROUPS, recorded, strict=True)
+            for column, value in zip(columns, row, strict=True)
+        }
+        found[party] = cells if any(cells.values()) else {}
+    return found
 
 
 def test_the_transcripts_are_equal_by_direction(run: Run) -> None:

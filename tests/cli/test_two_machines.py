@@ -13,8 +13,9 @@ import pytest
 
 from tests.cli.test_crash_points import assert_clean, charges
 from tests.cli.test_faults import checked
-from tests.cli.world import PARTIES, Scene, free_port
+from tests.cli.world import PARTIES, Scene
 from tests.cli.zygote import Zygote
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import cleanroom
 from cleanroom.agreement import load_agreement, sign_agreement
 from cleanroom.agreement.model import Agreement
 from cleanroom.identity import Identity, load_identity, new_identity
+from tests.ports import free_port
 
 PARTIES = ("media", "shop")
 GROUPS = ("spring", "summer", "tiny", "empty")
@@ -172,13 +172,6 @@ class Started:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.docs.shell_blocks import run_blocks, shell_blocks
-from tests.docs.test_tutorial import cleanroom_command, free_port
+from tests.docs.test_tutorial import cleanroom_command
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +16,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path, python: str) -> None:
     place, path = tmp_path / "reader", tmp_path / "bin"
     place.mkdir()
     path.mkdir()
-    blocks = shell_blocks(page.replace("47210", free_port()))
+    blocks = shell_blocks(page.replace("47210", str(free_port())))
     printed = run_blocks(blocks, place, path=cleanroom_command(path, python), source=ROOT)
     assert {entry.name for entry in place.iterdir()} >= {"world", "media-run", "shop-run", "dirty", "sampled", "third"}
     releases = [(place / f"{side}-run" / "release.csv").read_bytes() for side in ("media", "shop")]

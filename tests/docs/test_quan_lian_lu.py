@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from tests.docs.shell_blocks import run_blocks, shell_blocks
-from tests.docs.test_tutorial import cleanroom_command, free_port, released
+from tests.docs.test_tutorial import cleanroom_command, released
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,7 +17,7 @@ def test_the_whole_funnel_runs_from_two_folders_to_the_report(tmp_path: Path, py
     place, path = tmp_path / "reader", tmp_path / "bin"
     place.mkdir()
     path.mkdir()
-    blocks = shell_blocks(page.replace("47220", free_port()))
+    blocks = shell_blocks(page.replace("47220", str(free_port())))
     printed = run_blocks(blocks, place, path=cleanroom_command(path, python), source=ROOT)
     assert "两边的结果相同" in printed
     figures = released(place / "media-run" / "release.csv")

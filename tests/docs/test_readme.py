@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.docs.shell_blocks import run_blocks, shell_blocks
-from tests.docs.test_tutorial import cleanroom_command, free_port, released
+from tests.docs.test_tutorial import cleanroom_command, released
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PORT = "47200"
@@ -16,7 +17,7 @@ def test_the_quick_start_and_the_library_snippet_work(tmp_path: Path, python: st
     checkout.mkdir()
     path.mkdir()
     (checkout / "examples").symlink_to(ROOT / "examples")
-    page = (ROOT / "README.md").read_text(encoding="utf-8").replace(PORT, free_port())
+    page = (ROOT / "README.md").read_text(encoding="utf-8").replace(PORT, str(free_port()))
     printed = run_blocks(shell_blocks(page), checkout, path=cleanroom_command(path, python), source=ROOT)
     assert "What nobody learns" in printed
     first, second = (released(tmp_path / "quickstart" / "shop" / run / "release.csv") for run in ("run-1", "run-2"))

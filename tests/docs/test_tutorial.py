@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-import socket
 from pathlib import Path
 
 from tests.docs.shell_blocks import run_blocks, shell_blocks
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PORT = "47100"
@@ -19,13 +19,6 @@ def cleanroom_command(folder: Path, python: str) -> Path:
     command.write_text(f'#!/bin/sh\nexec "{python}" -m cleanroom "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     return folder
-
-
-def free_port() -> str:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def released(path: Path) -> dict[tuple[str, str], tuple[float, float] | None]:
@@ -42,7 +35,7 @@ def test_the_tutorial_works_and_its_figures_are_near_the_truth_that_it_prints(tm
     place, path = tmp_path / "reader", tmp_path / "bin"
     place.mkdir()
     path.mkdir()
-    blocks = shell_blocks(page.replace(PORT, free_port()))
+    blocks = shell_blocks(page.replace(PORT, str(free_port())))
     printed = run_blocks(blocks, place, path=cleanroom_command(path, python), source=ROOT)
     for run in ("run-1", "run-2"):
         files = [(place / side / run / "release.csv").read_bytes() for side in ("media", "shop")]
