@@ -254,35 +254,47 @@ def split_in_order(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray
 def split_as_is(rows: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
 def real_rows(rows: NDArray[np.uint64]) -> NDArray[np.bool_]: ...
 
-# --- lookups.rs
-def memberships(
-    owner: NDArray[np.int64], group: NDArray[np.int64]
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-]: ...
-def within_cap(
-    key: bytes,
+# --- touched.rs
+def counting_touches(
     person: NDArray[np.uint8],
-    owner: NDArray[np.int64],
-    group: NDArray[np.int64],
-    offsets: NDArray[np.int32],
-    data: NDArray[np.uint8],
-    valid: NDArray[np.bool_],
+    tick: NDArray[np.int64],
+    event: NDArray[np.int32],
+    group: NDArray[np.int32],
+    instants: NDArray[np.int64] | None,
+    labels: tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]],
     limit: int,
-) -> NDArray[np.bool_]: ...
+    key: bytes,
+    bounds: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]], list[int]]: ...
+
+# --- lookups.rs
+def anchors(
+    owner: NDArray[np.int64],
+    tick: NDArray[np.int64],
+    event: NDArray[np.int64],
+    group: NDArray[np.int64],
+    groups: int,
+    families: list[tuple[int, tuple[int, ...] | None]],
+    last: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
 def merge_impulses(
     owner: NDArray[np.int64],
     tick: NDArray[np.int64],
-    group: NDArray[np.int64],
+    target: NDArray[np.int64],
     weight: NDArray[np.int64],
     size: int,
     people: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+def lookups_of(
+    person: NDArray[np.uint8],
+    owner: NDArray[np.int64],
+    tick: NDArray[np.int64],
+    target: NDArray[np.int64],
+    weight: NDArray[np.int64],
+    weight_class: int,
+    level: int,
+    size: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
 def longest_runs(
     owner: NDArray[np.int64], group: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...

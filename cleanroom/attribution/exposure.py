@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cleanroom._kernels import memberships, merge_impulses, row_keys, sort_lookups
+from cleanroom._kernels import anchors, lookups_of, merge_impulses, sort_lookups
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import Credited, Impulses, credited
 from cleanroom.attribution.node_counts import NodeCounts, count_looked_up
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups
-from cleanroom.attribution.runs import changes, distinct
+from cleanroom.attribution.runs import distinct
 from cleanroom.attribution.touched import Tally, Touched, Touches, touched
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
@@ -157,7 +156,7 @@ def lookup_counts(
     members, nodes = 0, dict.fromkeys(sizes, 0)
     horizon = TickClock.of(agreement.time).horizon
     for touches in touched(agreement, batches, group_cap_key, Tally()):
-        members += len(distinct(_members(touches)[0])) if plan.has(FamilyKind.MEMBER) else 0
+        members += len(distinct(_members(plan, touches).owner)) if plan.has(FamilyKind.MEMBER) else 0
         for impulses in _impulses(agreement, plan, touches, horizon, Tally()):
             merged = _merged(impulses, 1)
             found = count_looked_up(merged.owner, merged.tick, merged.group, merged.weight, sizes)
@@ -174,51 +173,35 @@ def event_positions(agreement: Agreement, via: tuple[str, ...] | None) -> tuple[
 def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Lookups]:
     """The lookups of some persons, in no order: members, then a level of the tree at a time."""
     if plan.has(FamilyKind.MEMBER):
-        owner, group = _members(touches)
-        first = np.flatnonzero(changes(owner)) if len(owner) else owner
-        nothing = np.zeros(len(first), dtype=np.int64)
-        yield Lookups(
-            keys=row_keys(touches.person[owner[first]], MEMBER_DOMAIN, nothing.astype(np.uint8), nothing),
-            indptr=np.append(first, len(owner)),
-            target=group.astype(np.int32),
-            weight=np.ones(len(owner), dtype=np.int64),
-        )
+        yield _lookups(touches, _members(plan, touches), MEMBER_DOMAIN, 0, 1)
     tree = tree_of(agreement)
     for impulses in _impulses(agreement, plan, touches, horizon, tally):
         for level, size in enumerate(tree):
-            merged = _merged(impulses, size)
-            first = np.flatnonzero(changes(merged.owner, merged.tick)) if len(merged.owner) else merged.owner
-            yield Lookups(
-                keys=row_keys(
-                    touches.person[merged.owner[first]],
-                    TREE_DOMAIN,
-                    np.full(len(first), level, dtype=np.uint8),
-                    merged.tick[first],
-                ),
-                indptr=np.append(first, len(merged.owner)),
-                target=merged.group.astype(np.int32),
-                weight=merged.weight,
-            )
+            yield _lookups(touches, impulses, TREE_DOMAIN, level, size)
 
 
-def _members(touches: Touched) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(owner, released group) of every membership, ascending; the family of members is the plan's first."""
-    banded = touches.group >= 0
-    owner, group, *_ = memberships(touches.owner[banded], touches.group[banded])
-    return owner, group
+def _lookups(touches: Touched, impulses: Impulses, domain: int, level: int, size: int) -> Lookups:
+    """The lookups of weights at nodes of `size` ticks."""
+    keys, indptr, target, weight = lookups_of(
+        touches.person, impulses.owner, impulses.tick, impulses.group, impulses.weight, domain, level, size
+    )
+    return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
+
+
+def _members(plan: Plan, touches: Touched) -> Impulses:
+    """Weight 1 for every membership, at no time: at tick 0; the family of members is the plan's first."""
+    owner, _, target = anchors(
+        touches.owner, touches.tick, touches.event, touches.group, plan.groups, [(0, None)], False
+    )
+    return Impulses(owner=owner, tick=np.zeros_like(owner), group=target, weight=np.ones_like(owner))
 
 
 def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Impulses]:
     """The weights of all families of the tree, whole persons at a time, with targets for groups."""
-    windows = [
-        _aimed(_anchors(agreement, touches, family), plan, position)
-        for position, family in enumerate(plan.families)
-        if family.kind is FamilyKind.WINDOW
-    ]
+    windows = _anchors(agreement, plan, touches) if plan.has(FamilyKind.WINDOW) else []
     earning = {family.window_ticks or 0 for family in plan.families if family.kind is FamilyKind.CREDIT}
     if not earning:
-        if windows:
-            yield _joined(windows)
+        yield from windows
         return
     collected = windows
     for window in sorted(earning):
@@ -248,22 +231,28 @@ def _gates(plan: Plan, gates: list[Family], earned: Credited) -> Iterator[Impuls
         yield _aimed(gate, plan, plan.families.index(family))
 
 
-def _anchors(agreement: Agreement, touches: Touched, family: Family) -> Impulses:
-    """Weight 1 at the first or the last touch of each membership, among the family's events."""
-    chosen = touches.group >= 0
-    events = event_positions(agreement, family.via)
-    if events is not None:
-        chosen &= np.isin(touches.event, events)
-    # touches are in the order of time within a person
-    owner, group, first, last, _, _ = memberships(touches.owner[chosen], touches.group[chosen])
-    place = last if agreement.exposure.anchor == LAST_TOUCH else first
-    ones = np.ones(len(owner), dtype=np.int64)
-    return Impulses(owner=owner, tick=touches.tick[chosen][place], group=group, weight=ones)
+def _anchors(agreement: Agreement, plan: Plan, touches: Touched) -> list[Impulses]:
+    """Weight 1 at the first or the last touch of each membership among a family's events, for all window families."""
+    families = [
+        (_first_target(plan, position), event_positions(agreement, family.via))
+        for position, family in enumerate(plan.families)
+        if family.kind is FamilyKind.WINDOW
+    ]
+    latest = agreement.exposure.anchor == LAST_TOUCH
+    owner, tick, target = anchors(
+        touches.owner, touches.tick, touches.event, touches.group, plan.groups, families, latest
+    )
+    return [Impulses(owner=owner, tick=tick, group=target, weight=np.ones_like(owner))]
+
+
+def _first_target(plan: Plan, position: int) -> int:
+    """The target of a family's first group."""
+    return position * plan.groups
 
 
 def _aimed(impulses: Impulses, plan: Plan, position: int) -> Impulses:
-    """The same weights with targets, family position * groups + group, in the place of groups."""
-    target = position * plan.groups + impulses.group
+    """The same weights with targets in the place of groups."""
+    target = _first_target(plan, position) + impulses.group
     return Impulses(owner=impulses.owner, tick=impulses.tick, group=target, weight=impulses.weight)
 
 

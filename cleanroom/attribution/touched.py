@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.attribution.clock import TickClock, microseconds
-from cleanroom.attribution.runs import changes, distinct, person_starts, whole_people
+from cleanroom.attribution.runs import distinct, whole_people
 from cleanroom.errors import CleanroomError
 from cleanroom.texts import Texts
 
 __all__ = ["Tally", "Touched", "Touches", "group_mark", "instant_ticks", "touched"]
 
-NO_BAND = -1
-_SLICE: Final = 1 << 16
-"""Touches worked on at once (whole persons): with credit their weights are some tens of megabytes."""
+_SLICE: Final = 1 << 17
+"""The most touches worked on at once (whole persons), twice what the data side hands over: with credit their weights
+are some tens of megabytes."""
 
 
 class Touches(Protocol):
@@ -77,6 +77,25 @@ class Tally:
     over_windows: dict[int, int] = field(default_factory=dict)  # credit window in ticks -> touches
     over_touches: dict[int, int] = field(default_factory=dict)
 
+    def add(
+        self,
+        touches: int,
+        people: int,
+        off_instant: int,
+        memberships: int,
+        bandless_memberships: int,
+        capped_memberships: int,
+        capped_people: int,
+    ) -> None:
+        """Counts some more people."""
+        self.touches += touches
+        self.people += people
+        self.off_instant += off_instant
+        self.memberships += memberships
+        self.bandless_memberships += bandless_memberships
+        self.capped_memberships += capped_memberships
+        self.capped_people += capped_people
+
 
 def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: bytes, tally: Tally) -> Iterator[Touched]:
     """Yields the touches that count, some persons at a time.
@@ -94,19 +113,32 @@ def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: byt
     clock = TickClock.of(agreement.time)
     first_tick, last_tick = clock.span(exposure.start, exposure.end)
     instants = instant_ticks(agreement, clock)
-    groups = len(exposure.groups)
+    labels = Texts.of(pa.array(exposure.groups, pa.string()))
+    bounds = None if exposure.frequency is None else np.array(exposure.frequency, dtype=np.int64)
     for batch in batches:
         for part, _ in whole_people(batch.person, _SLICE):
-            person, tick = batch.person[part], clock.ticks(batch.time_us[part])
-            group, event = batch.group[part].astype(np.int64), batch.event[part].astype(np.int64)
-            if ((tick < first_tick) | (tick >= last_tick) | (group < 0) | (group >= groups)).any():
+            tick, group = clock.ticks(batch.time_us[part]), batch.group[part]
+            if not (_within(tick, first_tick, last_tick) and _within(group, 0, len(exposure.groups))):
                 raise CleanroomError("touches outside the agreed period or groups reached the preparation")
-            tally.touches += len(tick)
-            if instants is not None:
-                on = np.isin(tick, instants)
-                person, group, tick, event = person[on], group[on], tick[on], event[on]
-                tally.off_instant += len(on) - len(tick)
-            yield _settled(agreement, person, tick, event, group, group_cap_key, tally)
+            people, counting, counts = _kernels.counting_touches(
+                batch.person[part],
+                tick,
+                batch.event[part],
+                group,
+                instants,
+                (labels.offsets, labels.data, labels.valid),
+                agreement.release.max_groups_per_person,
+                group_cap_key,
+                bounds,
+            )
+            tally.add(part.stop - part.start, len(people), *counts)
+            owner, tick, event, released = counting
+            yield Touched(person=people, owner=owner, tick=tick, event=event, group=released)
+
+
+def _within(numbers: NDArray[np.int32] | NDArray[np.int64], low: int, high: int) -> bool:
+    """Whether all numbers are in [low, high)."""
+    return len(numbers) == 0 or bool(numbers.min() >= low and numbers.max() < high)
 
 
 def group_mark(key: bytes, person: bytes, label: str) -> bytes:
@@ -130,54 +162,3 @@ def instant_ticks(agreement: Agreement, clock: TickClock) -> NDArray[np.int64] |
         return None
     inside = [microseconds(at) for at in instants if agreement.exposure.start <= at < agreement.exposure.end]
     return distinct(clock.ticks(np.array(inside, dtype=np.int64)))
-
-
-def _settled(
-    agreement: Agreement,
-    person: NDArray[np.uint8],
-    tick: NDArray[np.int64],
-    event: NDArray[np.int64],
-    group: NDArray[np.int64],
-    key: bytes,
-    tally: Tally,
-) -> Touched:
-    """Touches of some persons in memberships that count, by the groups that are released."""
-    starts = person_starts(person)
-    people, owner = person[starts], np.cumsum(starts) - 1
-    member, joined, _, _, count, pair = _kernels.memberships(owner, group)
-    kept = _kept_pairs(agreement, people, member, joined, key, tally)
-    released = _bands(agreement, joined, count)
-    tally.people += len(people)
-    tally.memberships += int(kept.sum())
-    tally.bandless_memberships += int((kept & (released == NO_BAND)).sum())
-    counts = slice(None) if kept.all() else kept[pair]
-    return Touched(
-        person=people, owner=owner[counts], tick=tick[counts], event=event[counts], group=released[pair][counts]
-    )
-
-
-def _bands(agreement: Agreement, group: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The released group of each membership, by how many touches it has."""
-    bounds = agreement.exposure.frequency
-    if bounds is None:
-        return group
-    band = np.searchsorted(np.array(bounds, dtype=np.int64), count, side="right") - 1
-    return np.where(band < 0, NO_BAND, group * len(bounds) + band)
-
-
-def _kept_pairs(
-    agreement: Agreement,
-    person: NDArray[np.uint8],
-    owner: NDArray[np.int64],
-    group: NDArray[np.int64],
-    key: bytes,
-    tally: Tally,
-) -> NDArray[np.bool_]:
-    """Which memberships, sorted by (owner, group), are within the cap: a person's with the smallest `group_mark`."""
-    labels = Texts.of(pa.array(agreement.exposure.groups, pa.string()))
-    limit = agreement.release.max_groups_per_person
-    keep = _kernels.within_cap(key, person, owner, group, labels.offsets, labels.data, labels.valid, limit)
-    over = owner[~keep]
-    tally.capped_people += int(changes(over).sum()) if len(over) else 0
-    tally.capped_memberships += len(over)
-    return keep

@@ -40,6 +40,7 @@ mod sort;
 mod step_functions;
 mod text;
 mod threads;
+mod touched;
 mod universal;
 mod wipe;
 
@@ -70,6 +71,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     columns::register(module)?;
     keyed::register(module)?;
     threads::register(module)?;
+    touched::register(module)?;
     lookups::register(module)?;
     packed::register(module)?;
     pieces::register(module)?;

@@ -1,19 +1,17 @@
-//! The exposure side's lookups from its touches: who is in which group, within the cap, and weights that share a node.
+//! The exposure side's lookups from touches that count: anchors, and weights that share a node.
 //!
-//! Rows of one person are few and lie together, so each person's are sorted on their own.
+//! Rows of one person are few and lie together, so each person's are walked, or sorted, on their own.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
-use zeroize::Zeroizing;
 
 use crate::digest::KEY_BYTES;
-use crate::hmac::Mac;
 use crate::keyed::in_key_order;
-use crate::lanes::{Digest, LANES};
+use crate::row_keys::RowKeys;
 use crate::rows::{bad, in_row_order, matrix, whole_runs};
-use crate::text::Texts;
+use crate::touched::Met;
 
 /// Rows that one task works on, of whole persons.
 const TASK: usize = 1 << 14;
@@ -45,184 +43,237 @@ fn joined<const N: usize>(parts: Vec<[Vec<i64>; N]>) -> [Vec<i64>; N] {
     out
 }
 
-/// Distinct (owner, group) of n rows sorted by owner, ascending: owner, group, the first and the last row and how many, k
-/// each; and every row's pair, n.
+/// Impulses of the first or the `last` touches, of n in the order of owners and time, for each family: one for each
+/// (owner, group) that has a touch by the family's events (None for all). Groups are below `groups`, or negative for none.
+/// Families are given as the target of their first group, and their events. Returns owner, tick and target, owners
+/// ascending.
 #[pyfunction]
-#[allow(clippy::type_complexity)] // six columns
-fn memberships<'py>(
+#[allow(clippy::too_many_arguments)] // four columns, and what decides
+fn anchors<'py>(
     py: Python<'py>,
     owner: IntsIn<'py>,
+    tick: IntsIn<'py>,
+    event: IntsIn<'py>,
     group: IntsIn<'py>,
-) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
-    let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
-    if owner.len() != group.len() || !owner.is_sorted() {
-        return Err(bad("owners ascend, and each has a group"));
+    groups: usize,
+    families: Vec<(i64, Option<Vec<i64>>)>,
+    last: bool,
+) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>)> {
+    let (owner, tick) = (in_row_order(&owner, "owner")?, in_row_order(&tick, "tick")?);
+    let (event, group) = (in_row_order(&event, "event")?, in_row_order(&group, "group")?);
+    if [tick.len(), event.len(), group.len()] != [owner.len(); 3] || !owner.is_sorted() {
+        return Err(bad("owners ascend, and each has a tick, an event and a group"));
     }
-    let (columns, pair) = py.detach(|| {
+    if !group.iter().all(|&group| usize::try_from(group).map_or(true, |group| group < groups)) {
+        return Err(bad("groups are below their number"));
+    }
+    let columns = py.detach(|| {
         let make = |rows: Range<usize>| {
-            let mut found: [Vec<i64>; 5] = Default::default();
-            let mut pair = vec![0i64; rows.len()];
-            let mut places: Vec<(i64, usize)> = Vec::new();
-            for run in runs(owner, rows.clone()) {
-                places.clear();
-                places.extend(run.map(|row| (group[row], row)));
-                places.sort_unstable();
-                for same in places.chunk_by(|one, other| one.0 == other.0) {
-                    let (first, last) = (same[0].1, same[same.len() - 1].1);
-                    let row = [owner[first], same[0].0, first as i64, last as i64, same.len() as i64];
-                    same.iter().for_each(|&(_, row)| pair[row - rows.start] = found[0].len() as i64);
-                    found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+            let mut found: [Vec<i64>; 3] = std::array::from_fn(|_| Vec::with_capacity(rows.len()));
+            let mut met = Met::new(groups);
+            for run in runs(owner, rows) {
+                for (first_target, events) in &families {
+                    met.begin();
+                    for row in run.clone() {
+                        let chosen = events.as_ref().is_none_or(|events| events.contains(&event[row]));
+                        let (Ok(own), true) = (usize::try_from(group[row]), chosen) else { continue };
+                        let place = met.place(own, found[0].len());
+                        if place == found[0].len() {
+                            let row = [owner[row], tick[row], first_target.wrapping_add(group[row])];
+                            found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                        } else if last {
+                            found[1][place] = tick[row];
+                        }
+                    }
                 }
             }
-            (found, pair)
+            found
         };
-        let (mut parts, mut pairs, mut before) = (Vec::new(), Vec::with_capacity(owner.len()), 0);
-        for (part, pair) in tasks_of(owner).into_par_iter().map(make).collect::<Vec<_>>() {
-            pairs.extend(pair.into_iter().map(|place| place + before));
-            before += part[0].len() as i64;
-            parts.push(part);
-        }
-        (joined(parts), pairs)
+        joined(tasks_of(owner).into_par_iter().map(make).collect())
     });
-    let [owner, group, first, last, count] = columns.map(|column| column.into_pyarray(py));
-    Ok((owner, group, first, last, count, pair.into_pyarray(py)))
-}
-
-/// Which of k memberships are within the cap: of a person with more than `limit` those with the smallest
-/// HMAC-SHA-256(key, person ‖ label). Owners, positions in person p × 16, ascend; groups are positions in the labels.
-#[pyfunction]
-#[allow(clippy::too_many_arguments)] // three of them are the labels
-fn within_cap<'py>(
-    py: Python<'py>,
-    key: &[u8],
-    person: PyReadonlyArray2<'py, u8>,
-    owner: IntsIn<'py>,
-    group: IntsIn<'py>,
-    offsets: PyReadonlyArray1<'py, i32>,
-    data: PyReadonlyArray1<'py, u8>,
-    valid: PyReadonlyArray1<'py, bool>,
-    limit: usize,
-) -> PyResult<Bound<'py, PyArray1<bool>>> {
-    let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().map_err(|_| bad("the key is 32 bytes"))?);
-    let labels = Texts::new(&offsets, &data, &valid)?;
-    let people = person.as_array().dim();
-    let person = in_row_order(&person, "person")?;
-    let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
-    let inside = |value: i64, end: usize| usize::try_from(value).is_ok_and(|value| value < end);
-    if people.1 != KEY_BYTES
-        || owner.len() != group.len()
-        || !owner.is_sorted()
-        || !owner.iter().all(|&owner| inside(owner, people.0))
-        || !group.iter().all(|&group| inside(group, labels.len()))
-    {
-        return Err(bad("owners ascend and are positions of people, groups are positions of labels"));
-    }
-    let keep = py.detach(|| {
-        let mac = Mac::new(&key);
-        let kept = |rows: Range<usize>| {
-            let mut keep = vec![true; rows.len()];
-            let mut over = Vec::new();
-            for run in runs(owner, rows.clone()) {
-                over.extend((run.len() > limit).then_some(run).into_iter().flatten());
-            }
-            let mut messages: [Vec<u8>; LANES] = Default::default();
-            let mut marks: Vec<(Digest, usize)> = Vec::with_capacity(over.len());
-            for rows in over.chunks(LANES) {
-                for (message, &row) in messages.iter_mut().zip(rows) {
-                    let at = owner[row] as usize * KEY_BYTES;
-                    message.clear();
-                    message.extend_from_slice(&person[at..at + KEY_BYTES]);
-                    message.extend_from_slice(labels.get(group[row] as usize).unwrap_or(&[]));
-                }
-                let tags = mac.tags(&messages.each_ref().map(Vec::as_slice)[..rows.len()]);
-                marks.extend(tags.into_iter().zip(rows.iter().copied()));
-            }
-            for marks in marks.chunk_by_mut(|one, other| owner[one.1] == owner[other.1]) {
-                marks.sort_unstable();
-                marks[limit..].iter().for_each(|&(_, row)| keep[row - rows.start] = false);
-            }
-            keep
-        };
-        tasks_of(owner).into_par_iter().map(kept).collect::<Vec<_>>().concat()
-    });
-    Ok(keep.into_pyarray(py))
+    let [owner, tick, target] = columns.map(|column| column.into_pyarray(py));
+    Ok((owner, tick, target))
 }
 
 #[derive(Clone, Copy, Default)]
 struct Impulse {
     node: i64,
-    group: i64,
+    target: i64,
     weight: i64,
 }
 
 impl Impulse {
-    /// Node, then group, as one number: sorting by it has no branch for equal nodes.
+    /// Node, then target, as one number: sorting by it has no branch for equal nodes.
     fn place(&self) -> i128 {
-        i128::from(self.node) << 64 | i128::from(self.group as u64 ^ 1 << 63)
+        i128::from(self.node) << 64 | i128::from(self.target as u64 ^ 1 << 63)
     }
 }
 
-/// Impulses of `people` owners, in any order, as sums of each (owner, tick / size, group), sorted so, without those that
-/// are zero: owner, node, group and weight.
-#[pyfunction]
-fn merge_impulses<'py>(
-    py: Python<'py>,
-    owner: IntsIn<'py>,
-    tick: IntsIn<'py>,
-    group: IntsIn<'py>,
-    weight: IntsIn<'py>,
-    size: i64,
+/// Impulses of `people` owners, in any order.
+struct Impulses<'a> {
+    owner: &'a [i64],
+    tick: &'a [i64],
+    target: &'a [i64],
+    weight: &'a [i64],
     people: usize,
-) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
-    let (owner, tick) = (in_row_order(&owner, "owner")?, in_row_order(&tick, "tick")?);
-    let (group, weight) = (in_row_order(&group, "group")?, in_row_order(&weight, "weight")?);
-    let known = |&owner: &i64| usize::try_from(owner).is_ok_and(|owner| owner < people);
-    if [tick.len(), group.len(), weight.len()] != [owner.len(); 3] || size < 1 || !owner.iter().all(known) {
-        return Err(bad("owner, tick, group and weight are of one length, owners below people, size is positive"));
+}
+
+impl<'a> Impulses<'a> {
+    fn new([owner, tick, target, weight]: [&'a IntsIn<'_>; 4], people: usize) -> PyResult<Self> {
+        let (owner, tick) = (in_row_order(owner, "owner")?, in_row_order(tick, "tick")?);
+        let (target, weight) = (in_row_order(target, "target")?, in_row_order(weight, "weight")?);
+        let known = |&owner: &i64| usize::try_from(owner).is_ok_and(|owner| owner < people);
+        if [tick.len(), target.len(), weight.len()] != [owner.len(); 3] || !owner.iter().all(known) {
+            return Err(bad("owner, tick, target and weight are of one length, owners below people"));
+        }
+        Ok(Impulses { owner, tick, target, weight, people })
     }
-    let columns = py.detach(|| {
-        let mut ends = vec![0usize; people];
-        owner.iter().for_each(|&owner| ends[owner as usize] += 1);
+
+    /// All of them by owner, at nodes of `size` ticks, and where each owner's end.
+    fn by_owner(&self, size: i64) -> (Vec<Impulse>, Vec<usize>) {
+        let mut ends = vec![0usize; self.people];
+        self.owner.iter().for_each(|&owner| ends[owner as usize] += 1);
         let mut sum = 0;
         for end in &mut ends {
             sum += std::mem::replace(end, sum);
         }
-        let mut rows = vec![Impulse::default(); owner.len()];
-        let values = tick.iter().zip(group).zip(weight);
-        for (&owner, ((&tick, &group), &weight)) in owner.iter().zip(values) {
+        let mut rows = vec![Impulse::default(); self.owner.len()];
+        let values = self.tick.iter().zip(self.target).zip(self.weight);
+        for (&owner, ((&tick, &target), &weight)) in self.owner.iter().zip(values) {
             let at = &mut ends[owner as usize];
-            rows[*at] = Impulse { node: tick.div_euclid(size), group, weight };
+            rows[*at] = Impulse { node: tick.div_euclid(size), target, weight };
             *at += 1;
         }
+        (rows, ends)
+    }
+
+    /// Hands the sums of each (owner, tick / size, target), in that order and without those that are zero, to what `new`
+    /// makes, one for some owners.
+    fn merged<T: Send>(
+        &self,
+        size: i64,
+        new: impl Fn(usize) -> T + Sync,
+        take: impl Fn(&mut T, usize, Impulse) + Sync,
+    ) -> Vec<T> {
+        let (mut rows, ends) = self.by_owner(size);
         let (mut tasks, mut rest, mut start, mut from) = (Vec::new(), rows.as_mut_slice(), 0, 0);
         for (last, &end) in ends.iter().enumerate() {
-            if end - start >= TASK || last + 1 == people {
+            if end - start >= TASK || last + 1 == self.people {
                 let (own, after) = rest.split_at_mut(end - start);
                 tasks.push((from..last + 1, start, own));
                 (rest, start, from) = (after, end, last + 1);
             }
         }
         let merge = |(owners, start, rows): (Range<usize>, usize, &mut [Impulse])| {
-            let mut found: [Vec<i64>; 4] = std::array::from_fn(|_| Vec::with_capacity(rows.len()));
-            let mut at = 0;
+            let (mut found, mut at) = (new(rows.len()), 0);
             for owner in owners {
                 let own = &mut rows[at..ends[owner] - start];
                 at = ends[owner] - start;
                 own.sort_unstable_by_key(Impulse::place);
-                for same in own.chunk_by(|one, other| (one.node, one.group) == (other.node, other.group)) {
+                for same in own.chunk_by(|one, other| (one.node, one.target) == (other.node, other.target)) {
                     let weight = same.iter().fold(0i64, |sum, row| sum.wrapping_add(row.weight));
                     if weight != 0 {
-                        let row = [owner as i64, same[0].node, same[0].group, weight];
-                        found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                        take(&mut found, owner, Impulse { weight, ..same[0] });
                     }
                 }
             }
             found
         };
-        joined(tasks.into_par_iter().map(merge).collect())
+        tasks.into_par_iter().map(merge).collect()
+    }
+}
+
+/// Impulses of `people` owners, in any order, as sums of each (owner, tick / size, target), sorted so, without those that
+/// are zero: owner, node, target and weight.
+#[pyfunction]
+fn merge_impulses<'py>(
+    py: Python<'py>,
+    owner: IntsIn<'py>,
+    tick: IntsIn<'py>,
+    target: IntsIn<'py>,
+    weight: IntsIn<'py>,
+    size: i64,
+    people: usize,
+) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
+    let impulses = Impulses::new([&owner, &tick, &target, &weight], people)?;
+    if size < 1 {
+        return Err(bad("nodes have a positive size"));
+    }
+    let columns = py.detach(|| {
+        let new = |rows| std::array::from_fn(|_| Vec::with_capacity(rows));
+        joined(impulses.merged(size, new, |found: &mut [Vec<i64>; 4], owner, sum| {
+            let row = [owner as i64, sum.node, sum.target, sum.weight];
+            found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+        }))
     });
-    let [owner, node, group, weight] = columns.map(|column| column.into_pyarray(py));
-    Ok((owner, node, group, weight))
+    let [owner, node, target, weight] = columns.map(|column| column.into_pyarray(py));
+    Ok((owner, node, target, weight))
+}
+
+/// Lookups in the making: of each the owner, the node and where its weights begin.
+#[derive(Default)]
+struct Nodes {
+    at: Vec<(usize, i64, usize)>,
+    target: Vec<i32>,
+    weight: Vec<i64>,
+}
+
+/// Lookups of impulses of people p × 16 bytes, in any order: one for each (owner, node of `size` ticks) under its key of a
+/// weight class and tree level, with the sums for its targets, ascending, none of them zero. Returns keys n × 16, indptr
+/// n + 1, target and weight.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)] // four columns, and what makes the key
+fn lookups_of<'py>(
+    py: Python<'py>,
+    person: PyReadonlyArray2<'py, u8>,
+    owner: IntsIn<'py>,
+    tick: IntsIn<'py>,
+    target: IntsIn<'py>,
+    weight: IntsIn<'py>,
+    weight_class: u8,
+    level: u8,
+    size: i64,
+) -> PyResult<Lookups<'py>> {
+    let shape = person.as_array().dim();
+    let person = in_row_order(&person, "person")?;
+    let impulses = Impulses::new([&owner, &tick, &target, &weight], shape.0)?;
+    if shape.1 != KEY_BYTES || size < 1 || !impulses.target.iter().all(|&target| i32::try_from(target).is_ok()) {
+        return Err(bad("person is p × 16 bytes, nodes have a positive size, targets 32 bits"));
+    }
+    let (keys, indptr, target, weight) = py.detach(|| {
+        let (person, _) = person.as_chunks::<KEY_BYTES>();
+        let take = |found: &mut Nodes, owner: usize, sum: Impulse| {
+            if found.at.last().is_none_or(|&(last, node, _)| (last, node) != (owner, sum.node)) {
+                found.at.push((owner, sum.node, found.target.len()));
+            }
+            found.target.push(sum.target as i32);
+            found.weight.push(sum.weight);
+        };
+        let parts = impulses.merged(size, |_| Nodes::default(), take);
+        let count = parts.iter().map(|part| part.at.len()).sum();
+        let mut keys = vec![[0u8; KEY_BYTES]; count];
+        let (mut tasks, mut rest) = (Vec::with_capacity(parts.len()), keys.as_mut_slice());
+        for part in &parts {
+            let (own, after) = rest.split_at_mut(part.at.len());
+            tasks.push((part, own));
+            rest = after;
+        }
+        tasks.into_par_iter().for_each(|(part, out)| {
+            let mut keys = RowKeys::new(weight_class, out);
+            part.at.iter().for_each(|&(owner, node, _)| keys.add(level, node, &person[owner]));
+            keys.finish();
+        });
+        let (mut indptr, mut target, mut weight) = (Vec::with_capacity(count + 1), Vec::new(), Vec::new());
+        for part in parts {
+            indptr.extend(part.at.iter().map(|&(_, _, start)| (target.len() + start) as i64));
+            target.extend(part.target);
+            weight.extend(part.weight);
+        }
+        indptr.push(target.len() as i64);
+        (keys, indptr, target, weight)
+    });
+    let keys = matrix(py, keys.into_flattened(), KEY_BYTES)?;
+    Ok((keys, indptr.into_pyarray(py), target.into_pyarray(py), weight.into_pyarray(py)))
 }
 
 /// The longest stretch without a gap of each (owner, group), the earliest of equals, of n segments [start, end) that are
@@ -322,9 +373,9 @@ fn sort_lookups<'py>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(memberships, module)?)?;
-    module.add_function(wrap_pyfunction!(within_cap, module)?)?;
+    module.add_function(wrap_pyfunction!(anchors, module)?)?;
     module.add_function(wrap_pyfunction!(merge_impulses, module)?)?;
+    module.add_function(wrap_pyfunction!(lookups_of, module)?)?;
     module.add_function(wrap_pyfunction!(longest_runs, module)?)?;
     module.add_function(wrap_pyfunction!(sort_lookups, module)?)
 }

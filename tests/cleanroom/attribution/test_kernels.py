@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -31,41 +32,104 @@ def owned(rng: random.Random, count: int) -> list[int]:
     return sorted(rng.choice((rng.randrange(count // 4 + 1), 7)) for _ in range(count))
 
 
-@pytest.mark.parametrize("count", SIZES)
-def test_memberships(count: int) -> None:
-    rng = random.Random(count)
-    rows = [(owner, rng.randrange(5)) for owner in owned(rng, count)]
-    places: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        places[row].append(place)
-    pairs = sorted(places)
-    owner, group, first, last, held, pair = _kernels.memberships(
-        *(ints([row[side] for row in rows]) for side in (0, 1))
-    )
-    assert list(zip(owner.tolist(), group.tolist(), strict=True)) == pairs
-    found = zip(first.tolist(), last.tolist(), held.tolist(), strict=True)
-    assert list(found) == [(places[one][0], places[one][-1], len(places[one])) for one in pairs]
-    assert pair.tolist() == [pairs.index(row) for row in rows] if count < 1000 else [pairs[at] for at in pair] == rows
+LABELS = ["a", "campaign/测试", "x" * 90, "", "b", "c", "d"]
 
 
-@pytest.mark.parametrize("limit", [1, 2, 4])
-@pytest.mark.parametrize("count", SIZES[:-1])
-def test_the_groups_with_the_smallest_marks_are_kept(count: int, limit: int) -> None:
-    rng = random.Random(count)
-    labels = ["a", "campaign/测试", "x" * 90, "", "b", "c", "d"]
-    pairs = sorted({(owner, rng.randrange(len(labels))) for owner in owned(rng, count)})
-    people = np.frombuffer(rng.randbytes(16 * (count + 8)), dtype=np.uint8).reshape(-1, 16)
+def texts_of(labels: list[str]) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]]:
     texts = Texts.of(pa.array(labels, pa.string()))
-    kept = _kernels.within_cap(
-        KEY, people, ints([owner for owner, _ in pairs]), ints([group for _, group in pairs]),
-        texts.offsets, texts.data, texts.valid, limit,
-    )  # fmt: skip
-    groups: dict[int, list[int]] = defaultdict(list)
-    for owner, group in pairs:
-        groups[owner].append(group)
-    for owner, held in groups.items():
-        held.sort(key=lambda group: group_mark(KEY, people[owner].tobytes(), labels[group]))
-    assert kept.tolist() == [group in groups[owner][:limit] for owner, group in pairs]
+    return texts.offsets, texts.data, texts.valid
+
+
+@pytest.mark.parametrize("bounds", [None, (1,), (2, 3, 7)])
+@pytest.mark.parametrize("instants", [None, (1, 4, 5)])
+@pytest.mark.parametrize("limit", [1, 2, 4, 7])
+@pytest.mark.parametrize("count", SIZES[:-1])
+def test_touches_that_count(
+    count: int, limit: int, instants: tuple[int, ...] | None, bounds: tuple[int, ...] | None
+) -> None:
+    check_counting(count, limit, instants, bounds)
+
+
+def test_touches_of_several_tasks_that_count() -> None:
+    check_counting(SIZES[-1], 3, (0, 1, 2, 3, 5), (1, 3))
+
+
+def check_counting(count: int, limit: int, instants: tuple[int, ...] | None, bounds: tuple[int, ...] | None) -> None:
+    rng = random.Random(count)
+    people = [rng.randbytes(16) for _ in range(count + 8)]
+    touches = [
+        (people[owner], rng.randrange(6), rng.randrange(9), rng.randrange(len(LABELS))) for owner in owned(rng, count)
+    ]
+    own: dict[bytes, list[tuple[int, int, int]]] = defaultdict(list)
+    for who, *touch in touches:
+        if instants is None or touch[0] in instants:
+            own[who].append((touch[0], touch[1], touch[2]))
+    expected, counts = [], [count - sum(map(len, own.values())), 0, 0, 0, 0]
+    for owner, (who, held) in enumerate(own.items()):
+        groups = sorted({touch[2] for touch in held}, key=lambda group: group_mark(KEY, who, LABELS[group]))
+        released = {}
+        for group in groups[:limit]:
+            number = sum(touch[2] == group for touch in held)
+            band = 0 if bounds is None else sum(bound <= number for bound in bounds) - 1
+            released[group] = -1 if band < 0 else group * len(bounds or (1,)) + band
+        kept, over = len(released), max(0, len(groups) - limit)
+        own_counts = [0, kept, list(released.values()).count(-1), over, int(over > 0)]
+        counts = [one + other for one, other in zip(counts, own_counts, strict=True)]
+        expected += [(owner, tick, event, released[group]) for tick, event, group in held if group in released]
+    who, columns, found = _kernels.counting_touches(
+        np.frombuffer(b"".join(touch[0] for touch in touches), dtype=np.uint8).reshape(-1, 16),
+        ints([touch[1] for touch in touches]),
+        np.array([touch[2] for touch in touches], dtype=np.int32),
+        np.array([touch[3] for touch in touches], dtype=np.int32),
+        None if instants is None else ints(list(instants)),
+        texts_of(LABELS),
+        limit,
+        KEY,
+        None if bounds is None else ints(list(bounds)),
+    )
+    assert [one.tobytes() for one in who] == list(own)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+    assert found == counts
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("count", SIZES)
+def test_anchors_are_the_first_or_the_last_touches(count: int, last: bool) -> None:
+    rng = random.Random(count)
+    families: list[tuple[int, tuple[int, ...] | None]] = [(0, None), (10, (1,)), (5, (0, 2)), (20, ())]
+    touches = [(owner, rng.randrange(9), rng.randrange(3), rng.randrange(-1, 5)) for owner in owned(rng, count)]
+    expected: dict[tuple[int, int], int] = {}
+    for first_target, events in families:
+        for owner, tick, event, group in touches:
+            place = (owner, first_target + group)
+            if group >= 0 and (events is None or event in events) and (last or place not in expected):
+                expected[place] = tick
+    columns = [ints([touch[side] for touch in touches]) for side in range(4)]
+    owner, tick, target = (column.tolist() for column in _kernels.anchors(*columns, 5, families, last))
+    assert dict(zip(zip(owner, target, strict=True), tick, strict=True)) == expected
+    assert len(owner) == len(expected) and owner == sorted(owner)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("count", SIZES)
+def test_a_lookup_has_the_sums_at_its_node(count: int, size: int) -> None:
+    rng = random.Random(count)
+    rows = [(owner, rng.randrange(6), rng.randrange(3), rng.choice((-2, -1, 1, 2))) for owner in owned(rng, count)]
+    rng.shuffle(rows)
+    columns = [ints([row[side] for row in rows]) for side in range(4)]
+    people = np.frombuffer(rng.randbytes(16 * (count + 8)), dtype=np.uint8).reshape(-1, 16)
+    merged = zip(*(column.tolist() for column in _kernels.merge_impulses(*columns, size, len(people))), strict=True)
+    expected: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    for owner, node, target, weight in merged:
+        expected[owner, node].append((target, weight))
+    for domain, level in ((MEMBER_DOMAIN, 0), (TREE_DOMAIN, 3)):
+        keys, indptr, target, weight = _kernels.lookups_of(people, *columns, domain, level, size)
+        owners = ints([owner for owner, _ in expected])
+        nodes = ints([node for _, node in expected])
+        levels = np.full(len(nodes), level, dtype=np.uint8)
+        assert np.array_equal(keys, _kernels.row_keys(people[owners], domain, levels, nodes))
+        entries, ends = list(zip(target.tolist(), weight.tolist(), strict=True)), indptr.tolist()
+        assert [entries[start:end] for start, end in pairwise(ends)] == list(expected.values())
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -180,17 +244,38 @@ def figure(**changed: int) -> list[list[int]]:
     return [list((row | changed).values())]
 
 
-def test_the_pieces_that_the_refusals_change_are_right() -> None:
+def test_what_the_refusals_change_is_right() -> None:
+    assert counting()()[2] == [1, 1, 0, 0, 0]  # type: ignore[index] # people, columns, counts
+    assert [part.tolist() for part in anchored()()] == [[0, 1], [4, 5], [0, 1]]  # type: ignore[attr-defined]
+    assert [part.tolist() for part in looked_up()()[1:]] == [[0, 1, 2], [1, 0], [-1, 1]]  # type: ignore[index]
     assert len(pieces()()[0]) == 2  # type: ignore[index] # two arrays
     assert [part.tolist() for part in steps()()] == [[0, 0, 0], [2, 3, 5], [3, 5, 6], [[1], [2], [1]]]  # type: ignore[attr-defined]
 
 
-def capped(*, key: bytes = KEY, owner: int = 0, group: int = 0) -> Callable[[], object]:
-    texts = Texts.of(pa.array(["a"], pa.string()))
-    person = np.ones((1, 16), dtype=np.uint8)
-    return lambda: _kernels.within_cap(
-        key, person, ints([owner]), ints([group]), texts.offsets, texts.data, texts.valid, 1
-    )
+def counting(**changed: object) -> Callable[[], object]:
+    """Two touches of one person, one at the instant."""
+    given: dict[str, object] = {
+        "person": np.ones((2, 16), dtype=np.uint8), "tick": ints([4, 5]), "event": np.zeros(2, dtype=np.int32),
+        "group": np.zeros(2, dtype=np.int32), "instants": ints([4]), "labels": texts_of(["a"]), "limit": 1,
+        "key": KEY, "bounds": ints([1, 2]),
+    }  # fmt: skip
+    return lambda: _kernels.counting_touches(*(given | changed).values())  # type: ignore[arg-type] # faulty on purpose
+
+
+def anchored(**changed: object) -> Callable[[], object]:
+    given: dict[str, object] = {
+        "owner": ints([0, 1]), "tick": ints([4, 5]), "event": ints([0, 0]), "group": ints([0, 1]), "groups": 2,
+        "families": [(0, None)], "last": False,
+    }  # fmt: skip
+    return lambda: _kernels.anchors(*(given | changed).values())  # type: ignore[arg-type] # faulty on purpose
+
+
+def looked_up(**changed: object) -> Callable[[], object]:
+    given: dict[str, object] = {
+        "person": np.ones((2, 16), dtype=np.uint8), "owner": ints([1, 0]), "tick": ints([4, 5]),
+        "target": ints([0, 1]), "weight": ints([1, -1]), "domain": TREE_DOMAIN, "level": 0, "size": 1,
+    }  # fmt: skip
+    return lambda: _kernels.lookups_of(*(given | changed).values())  # type: ignore[arg-type] # faulty on purpose
 
 
 ONE, TWO = ints([0]), ints([0, 0])
@@ -246,8 +331,28 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a frame before time": steps(frame=(-1, 9, 9)),
     "points that descend": steps(points=(ints([5, 4]), np.ones(2, dtype=np.bool_))),
     "points that no flag says more of": steps(points=(ints([4, 5]), np.ones(1, dtype=np.bool_))),
-    "owners that descend": lambda: _kernels.memberships(ints([1, 0]), TWO),
-    "owners without groups": lambda: _kernels.memberships(TWO, ONE),
+    "touches of short people": counting(person=np.ones((2, 15), dtype=np.uint8)),
+    "touches of few people": counting(person=np.ones((1, 16), dtype=np.uint8)),
+    "touches without ticks": counting(tick=ints([4])),
+    "touches without events": counting(event=np.zeros(1, dtype=np.int32)),
+    "touches without groups": counting(group=np.zeros(1, dtype=np.int32)),
+    "groups without a label": counting(group=np.ones(2, dtype=np.int32)),
+    "groups below the labels": counting(group=np.full(2, -1, dtype=np.int32)),
+    "instants that descend": counting(instants=ints([5, 4])),
+    "bounds that descend": counting(bounds=ints([2, 1])),
+    "a short key": counting(key=KEY[:31]),
+    "owners that descend": anchored(owner=ints([1, 0])),
+    "owners without touches": anchored(tick=ints([4])),
+    "owners without events": anchored(event=ints([0])),
+    "owners without groups": anchored(group=ints([0])),
+    "groups beyond their number": anchored(group=ints([0, 2])),
+    "lookups of short people": looked_up(person=np.ones((2, 15), dtype=np.uint8)),
+    "lookups of nobody": looked_up(owner=ints([2, 0])),
+    "lookups of people below the first": looked_up(owner=ints([-1, 0])),
+    "lookups without ticks": looked_up(tick=ints([4])),
+    "lookups without weights": looked_up(weight=ints([4])),
+    "targets beyond 32 bits": looked_up(target=ints([1 << 31, 0])),
+    "lookups at nodes of no ticks": looked_up(size=0),
     "segments without ends": lambda: _kernels.longest_runs(TWO, TWO, TWO, ONE),
     "segments of owners that descend": lambda: _kernels.longest_runs(ints([1, 0]), TWO, TWO, TWO),
     "owners beyond the people": lambda: _kernels.merge_impulses(ints([3]), ONE, ONE, ONE, 1, 3),
@@ -257,9 +362,6 @@ REFUSED: dict[str, Callable[[], object]] = {
     "equal keys": lambda: _kernels.sort_lookups(KEYS, TWO, TARGETS[:0], ONE[:0]),
     "weights that no key has": lambda: _kernels.sort_lookups(KEYS[:1], ONE, TARGETS, ONE),
     "fewer weights than none": lambda: _kernels.sort_lookups(KEYS[:1], ints([-1]), TARGETS[:0], ONE[:0]),
-    "groups without a label": capped(group=1),
-    "owners that are nobody": capped(owner=1),
-    "a short key": capped(key=KEY[:31]),
 }
 
 
