@@ -1,21 +1,22 @@
 """What a run will cost, from public parameters alone: bytes exactly, time and memory as estimates.
 
 The bytes are the steps' own sums. A side's work is that of a core of 2021 (the constants below), scaled by how fast
-this machine evaluates the oblivious PRF of profile ecdh, whose work is nearly all there; where both sides work at once
-the longer one counts, and the partner's machine is taken to be like this one. The memory is what measured runs held.
+this machine hashes, and in profile ecdh, whose work is nearly all there, by how fast it evaluates the oblivious PRF;
+where both sides work at once the longer one counts, and the partner's machine is taken to be like this one. The memory
+is what measured runs held.
 """
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from cleanroom import declared
+from cleanroom import _kernels, declared
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
@@ -30,9 +31,11 @@ from cleanroom.release.terms import terms_of
 __all__ = ["Forecast", "forecast", "row_seconds", "traffic"]
 
 _SAMPLE_POINTS: Final = 1 << 10
+_SAMPLE_BLOCKS: Final = 16  # of each of as many seeds
 _SAMPLE_ROWS: Final = 1 << 18
 """Where a row's own cost is read off: in one bucket, and nothing of the set-up weighs there."""
 _MICROSECONDS: Final = {
+    "block": 0.28,  # of SHA-512
     "blind": 38.8,  # a bin, at the exposure side
     "answer": 33.8,  # a bin, at the outcome side, meanwhile
     "finalize": 35.1,  # a bin, at the exposure side
@@ -123,7 +126,7 @@ def forecast(agreement: Agreement, plan: Plan, *, role: Role) -> Forecast:
         sent=directions[0],
         received=directions[1],
         steps={step: first.bytes + second.bytes for step, (first, second) in steps.items()},
-        seconds=_seconds(parameters, scale=_scale()),
+        seconds=_seconds(parameters, scale=_scale(), points=_points_scale() if parameters.oprf is Oprf.ECDH else 1.0),
         memory_bytes=_memory(parameters, role),
     )
 
@@ -143,7 +146,7 @@ def row_seconds(agreement: Agreement, plan: Plan) -> dict[Role, float]:
 
     def seconds(exposure: int, outcome: int) -> float:
         choice = replace(agreement.protocol, max_rows_exposure=exposure, max_rows_outcome=outcome)
-        return _seconds(join_parameters(replace(agreement, protocol=choice), plan), scale=1.0)
+        return _seconds(join_parameters(replace(agreement, protocol=choice), plan), scale=1.0, points=1.0)
 
     rows = _SAMPLE_ROWS
     once = seconds(rows, rows)
@@ -155,31 +158,49 @@ def row_seconds(agreement: Agreement, plan: Plan) -> dict[Role, float]:
 
 @functools.cache
 def _scale() -> float:
-    """How long this machine, with all its cores, takes for what the constants' core does in one unit of time."""
+    """How long this machine, with all its cores, takes for what the constants' core does in one unit of time.
+
+    Read off SHA-512, which is arithmetic of general registers: what a processor has beyond that hardly speeds it up.
+    """
+    seeds = np.zeros((_SAMPLE_POINTS, 64), dtype=np.uint8)
+    seconds = _best_of_three(lambda: _kernels.expand_hashes(seeds, b"forecast", 64 * _SAMPLE_BLOCKS))
+    return seconds * 1e6 / (_MICROSECONDS["block"] * _SAMPLE_BLOCKS * _SAMPLE_POINTS)
+
+
+@functools.cache
+def _points_scale() -> float:
+    """The same for points of the curve, which some processors multiply several times as fast as others."""
     evaluator = oprf_ecdh.Evaluator(n_bins=_SAMPLE_POINTS, output_bytes=16, session_id=bytes(32), seed=bytes(32))
     points = np.zeros((_SAMPLE_POINTS, oprf_ecdh.QUERY_BYTES), dtype=np.uint8)
     bins = np.arange(_SAMPLE_POINTS, dtype=np.int64)
+    seconds = _best_of_three(lambda: evaluator.evaluate(points, bins))
+    return seconds * 1e6 / (_MICROSECONDS["evaluate"] * _SAMPLE_POINTS)
+
+
+def _best_of_three(work: Callable[[], object]) -> float:
+    """Seconds; the first call also starts the threads."""
     best = float("inf")
-    for _ in range(3):  # the first call also starts the threads
+    for _ in range(3):
         started = time.perf_counter()
-        evaluator.evaluate(points, bins)
+        work()
         best = min(best, time.perf_counter() - started)
-    return best * 1e6 / (_MICROSECONDS["evaluate"] * _SAMPLE_POINTS)
+    return best
 
 
-def _seconds(parameters: JoinParameters, *, scale: float) -> float:
+def _seconds(parameters: JoinParameters, *, scale: float, points: float) -> float:
     division, columns, shape = parameters.division, parameters.columns, parameters.sum_shape
     n_bins = division.count * parameters.n_bins
-    points = 3 * division.count * division.outcome
+    hinted = 3 * division.count * division.outcome
     blocks = division.count * -(-parameters.n_bins // DEGREE)
     cost = _MICROSECONDS
     if parameters.oprf is Oprf.KKRT:
-        oprf = n_bins * cost["extend"] + points * (cost["hash"] + cost["encode"])
+        oprf = n_bins * cost["extend"] + hinted * (cost["hash"] + cost["encode"])
     elif parameters.oprf is Oprf.VOLE:
-        oprf = n_bins * cost["expand"] + points * (cost["multiply"] + cost["encode"])
+        oprf = n_bins * cost["expand"] + hinted * (cost["multiply"] + cost["encode"])
     else:
-        oprf = n_bins * max(cost["blind"], cost["answer"])
-        oprf += max(n_bins * cost["finalize"], points * (cost["evaluate"] + cost["encode"]))
+        point = {step: points / scale * cost[step] for step in ("blind", "answer", "finalize", "evaluate")}
+        oprf = n_bins * max(point["blind"], point["answer"])
+        oprf += max(n_bins * point["finalize"], hinted * (point["evaluate"] + cost["encode"]))
     equality = cost["silent equality" if steps_of(parameters.oprf).silent else "equality"]
     transfers = n_bins * (cost["decode"] + equality + cost["mux"] * (1 + columns / 6))
     sums = blocks * columns * cost["ciphertext"] + division.count * shape.load.way(parameters.n_bins).microseconds

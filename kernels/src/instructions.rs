@@ -17,12 +17,14 @@ pub(crate) struct Instructions {
     pub vaes: bool,
     /// 512-bit integer arithmetic on words of 8 to 64 bits, with `avx2`.
     pub avx512: bool,
+    /// Products of 52-bit integers, with `avx512`.
+    pub ifma: bool,
     /// Carry-less multiplication.
     pub pclmulqdq: bool,
 }
 
 impl Instructions {
-    const NONE: Instructions = Instructions { avx2: false, vaes: false, avx512: false, pclmulqdq: false };
+    const NONE: Instructions = Instructions { avx2: false, vaes: false, avx512: false, ifma: false, pclmulqdq: false };
 
     #[cfg(target_arch = "x86_64")]
     fn detected() -> Self {
@@ -34,6 +36,7 @@ impl Instructions {
             avx2,
             vaes: avx2 && is_x86_feature_detected!("aes") && is_x86_feature_detected!("vaes"),
             avx512: avx2 && words && bytes,
+            ifma: avx2 && words && bytes && is_x86_feature_detected!("avx512ifma"),
             pclmulqdq: is_x86_feature_detected!("pclmulqdq"),
         }
     }
@@ -56,7 +59,13 @@ pub(crate) fn instructions() -> Instructions {
 /// The names of what this process uses, for a record of it.
 pub(crate) fn names() -> String {
     let found = instructions();
-    let named = [(found.avx2, "avx2"), (found.vaes, "vaes"), (found.avx512, "avx512"), (found.pclmulqdq, "pclmulqdq")];
+    let named = [
+        (found.avx2, "avx2"),
+        (found.vaes, "vaes"),
+        (found.avx512, "avx512"),
+        (found.ifma, "ifma"),
+        (found.pclmulqdq, "pclmulqdq"),
+    ];
     let used: Vec<&str> = named.into_iter().filter(|&(used, _)| used).map(|(_, name)| name).collect();
     if used.is_empty() {
         PORTABLE.to_owned()

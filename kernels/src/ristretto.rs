@@ -1,11 +1,8 @@
 //! ristretto255 (RFC 9496), hash-to-group (RFC 9380) and the batch steps of an oblivious PRF (RFC 9497, mode OPRF).
 //!
-//! Multiplications take half the scalar, so that the batch encoding, which doubles, needs one inversion a batch.
 //! Scalars, unblinded points and PRF keys are wiped; whatever a secret decides runs in constant time.
 
-use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::IsIdentity;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -19,6 +16,14 @@ use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::wipe::Wiped;
+
+#[cfg(target_arch = "x86_64")]
+mod field;
+mod group;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+
+use group::{Elements, Encoding, Uniform};
 
 const ELEMENT: usize = 32;
 const SCALAR: usize = 32;
@@ -145,15 +150,13 @@ impl Expander {
     }
 
     /// HashToGroup of RFC 9497, section 4.1.
-    fn point(&self, message: &[u8]) -> Result<RistrettoPoint, Fault> {
-        let mut uniform = [0; 64];
-        self.expand(&[message], &mut uniform);
-        let point = RistrettoPoint::from_uniform_bytes(&uniform);
-        uniform.zeroize();
-        if point.is_identity() {
+    fn elements(&self, inputs: Rows<'_>, rows: Range<usize>) -> Result<Elements, Fault> {
+        let hash = |index, out: &mut Uniform| self.expand(&[inputs.row(rows.start + index)], out);
+        let elements = Elements::from_uniform(rows.len(), hash);
+        if elements.has_identity() {
             return Err(Fault::Identity);
         }
-        Ok(point)
+        Ok(elements)
     }
 
     /// HashToScalar of RFC 9497, section 4.1.
@@ -173,11 +176,12 @@ fn decode_scalar(bytes: [u8; SCALAR]) -> Result<Scalar, Fault> {
     }
 }
 
-fn decode_element(bytes: [u8; ELEMENT]) -> Result<RistrettoPoint, Fault> {
-    match CompressedRistretto(bytes).decompress() {
-        Some(point) if !point.is_identity() => Ok(point),
-        _ => Err(Fault::Element),
-    }
+fn decode_elements(encodings: Rows<'_>, rows: Range<usize>) -> Result<Elements, Fault> {
+    Elements::decode(rows.len(), |index| encodings.fixed(rows.start + index)).ok_or(Fault::Element)
+}
+
+fn decode_scalars(encodings: Rows<'_>, rows: Range<usize>) -> Result<Zeroizing<Vec<Scalar>>, Fault> {
+    wiped_batch(rows.map(|row| decode_scalar(encodings.fixed(row))))
 }
 
 /// Runs `work` on batches of rows in parallel; `out` holds `width` bytes a row.
@@ -191,8 +195,8 @@ where
     })
 }
 
-/// A batch of secrets, in memory that is wiped whether or not all of them are well formed, and never moved.
-fn wiped_batch<T: Zeroize>(values: impl Iterator<Item = Result<T, Fault>>) -> Result<Zeroizing<Vec<T>>, Fault> {
+/// A batch of scalars, in memory that is wiped whether or not all of them are well formed, and never moved.
+fn wiped_batch(values: impl Iterator<Item = Result<Scalar, Fault>>) -> Result<Zeroizing<Vec<Scalar>>, Fault> {
     let mut batch = Zeroizing::new(Vec::with_capacity(BATCH));
     for value in values {
         batch.push(value?);
@@ -200,40 +204,19 @@ fn wiped_batch<T: Zeroize>(values: impl Iterator<Item = Result<T, Fault>>) -> Re
     Ok(batch)
 }
 
-/// Encodes `scalars[i] * points[i]`. Consumes both: they are wiped afterwards.
-fn multiply_and_encode(
-    mut points: Zeroizing<Vec<RistrettoPoint>>,
-    scalars: Zeroizing<Vec<Scalar>>,
-) -> Vec<CompressedRistretto> {
-    let mut half = Scalar::from(2u64).invert();
-    for (point, scalar) in points.iter_mut().zip(scalars.iter()) {
-        let mut halved = scalar * half;
-        *point *= halved;
-        halved.zeroize();
-    }
-    half.zeroize();
-    RistrettoPoint::double_and_compress_batch(points.iter())
-}
-
-fn write_elements(out: &mut [u8], elements: &[CompressedRistretto]) {
-    for (slot, element) in out.chunks_exact_mut(ELEMENT).zip(elements) {
-        slot.copy_from_slice(element.as_bytes());
-    }
-}
-
 /// The hash that ends Finalize and Evaluate (RFC 9497, section 3.3.1).
-fn finalize_hash(input: &[u8], element: &CompressedRistretto) -> [u8; HASH] {
+fn finalize_hash(input: &[u8], element: &Encoding) -> [u8; HASH] {
     Sha512::new()
         .chain_update((input.len() as u16).to_be_bytes())
         .chain_update(input)
         .chain_update((ELEMENT as u16).to_be_bytes())
-        .chain_update(element.as_bytes())
+        .chain_update(element)
         .chain_update(b"Finalize")
         .finalize()
         .into()
 }
 
-fn write_hashes(out: &mut [u8], inputs: Rows<'_>, rows: Range<usize>, elements: &[CompressedRistretto]) {
+fn write_hashes(out: &mut [u8], inputs: Rows<'_>, rows: Range<usize>, elements: &[Encoding]) {
     for ((slot, row), element) in out.chunks_exact_mut(HASH).zip(rows).zip(elements) {
         slot.copy_from_slice(&finalize_hash(inputs.row(row), element));
     }
@@ -311,9 +294,9 @@ fn ristretto_from_uniform<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; uniform.count * ELEMENT];
         in_batches(&mut out, ELEMENT, |rows, out| {
-            let points = wiped_batch(rows.map(|row| Ok(RistrettoPoint::from_uniform_bytes(&uniform.fixed(row)))))?;
-            let ones = Zeroizing::new(vec![Scalar::ONE; points.len()]);
-            write_elements(out, &multiply_and_encode(points, ones));
+            let take = |index, out: &mut Uniform| *out = uniform.fixed(rows.start + index);
+            let elements = Elements::from_uniform(rows.len(), take);
+            out.copy_from_slice(elements.multiply(&vec![Scalar::ONE; rows.len()]).as_flattened());
             Ok(())
         })?;
         Ok::<_, Fault>(out)
@@ -333,9 +316,8 @@ fn ristretto_multiply<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; elements.count * ELEMENT];
         in_batches(&mut out, ELEMENT, |rows, out| {
-            let scalars = wiped_batch(rows.clone().map(|row| decode_scalar(scalars.fixed(row))))?;
-            let points = wiped_batch(rows.map(|row| decode_element(elements.fixed(row))))?;
-            write_elements(out, &multiply_and_encode(points, scalars));
+            let scalars = decode_scalars(scalars, rows.clone())?;
+            out.copy_from_slice(decode_elements(elements, rows)?.multiply(&scalars).as_flattened());
             Ok(())
         })?;
         Ok::<_, Fault>(out)
@@ -387,9 +369,8 @@ fn oprf_blind<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; inputs.count * ELEMENT];
         in_batches(&mut out, ELEMENT, |rows, out| {
-            let points = wiped_batch(rows.clone().map(|row| expander.point(inputs.row(row))))?;
-            let blinds = wiped_batch(rows.map(|row| decode_scalar(blinds.fixed(row))))?;
-            write_elements(out, &multiply_and_encode(points, blinds));
+            let elements = expander.elements(inputs, rows.clone())?;
+            out.copy_from_slice(elements.multiply(&decode_scalars(blinds, rows)?).as_flattened());
             Ok(())
         })?;
         Ok::<_, Fault>(out)
@@ -412,10 +393,10 @@ fn oprf_finalize<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; inputs.count * HASH];
         in_batches(&mut out, HASH, |rows, out| {
-            let points = wiped_batch(rows.clone().map(|row| decode_element(elements.fixed(row))))?;
-            let mut inverses = wiped_batch(rows.clone().map(|row| decode_scalar(blinds.fixed(row))))?;
+            let elements = decode_elements(elements, rows.clone())?;
+            let mut inverses = decode_scalars(blinds, rows.clone())?;
             Scalar::batch_invert(&mut inverses);
-            write_hashes(out, inputs, rows, &multiply_and_encode(points, inverses));
+            write_hashes(out, inputs, rows, &elements.multiply(&inverses));
             Ok(())
         })?;
         Ok::<_, Fault>(out)
@@ -438,9 +419,9 @@ fn oprf_evaluate<'py>(
     let out = py.detach(|| {
         let mut out = vec![0; inputs.count * HASH];
         in_batches(&mut out, HASH, |rows, out| {
-            let points = wiped_batch(rows.clone().map(|row| expander.point(inputs.row(row))))?;
-            let keys = wiped_batch(rows.clone().map(|row| decode_scalar(keys.fixed(row))))?;
-            write_hashes(out, inputs, rows, &multiply_and_encode(points, keys));
+            let elements = expander.elements(inputs, rows.clone())?;
+            let keys = decode_scalars(keys, rows.clone())?;
+            write_hashes(out, inputs, rows, &elements.multiply(&keys));
             Ok(())
         })?;
         Ok::<_, Fault>(out)
@@ -502,20 +483,7 @@ mod tests {
     use crate::wipe::look::freed_with;
 
     #[test]
-    fn half_scalar_and_batch_encoding_equal_the_plain_product() {
-        for count in [1, 2, BATCH, BATCH + 1] {
-            let points: Vec<_> =
-                (1..=count as u64).map(|i| RistrettoPoint::mul_base(&Scalar::from(i * i + 1))).collect();
-            let scalars: Vec<_> = (1..=count as u64).map(|i| Scalar::from(3 * i).invert()).collect();
-            let expected: Vec<_> = points.iter().zip(&scalars).map(|(p, k)| (p * k).compress()).collect();
-            assert_eq!(multiply_and_encode(Zeroizing::new(points), Zeroizing::new(scalars)), expected);
-        }
-    }
-
-    #[test]
-    fn identity_zero_and_non_canonical_encodings_are_refused() {
-        assert_eq!(decode_element([0; 32]).err(), Some(Fault::Element));
-        assert_eq!(decode_element([0xff; 32]).err(), Some(Fault::Element));
+    fn zero_and_non_canonical_scalars_are_refused() {
         assert_eq!(decode_scalar([0; 32]).err(), Some(Fault::Scalar));
         // the group order itself: zero in a non-canonical form
         let mut order = (-Scalar::ONE).to_bytes();
@@ -534,8 +502,8 @@ mod tests {
         };
         assert_eq!(freed_with(&bytes, || batch(BATCH - 1, Err(Fault::Scalar)).is_err()), 0);
         let multiply = || {
-            let points = wiped_batch((0..BATCH).map(|_| Ok(RistrettoPoint::mul_base(&Scalar::from(5u64)))));
-            Ok::<_, Fault>(multiply_and_encode(points?, batch(BATCH - 1, Ok(scalar))?))
+            let elements = Elements::from_uniform(BATCH, |index, out| out.fill(index as u8 + 1));
+            Ok::<_, Fault>(elements.multiply(&batch(BATCH - 1, Ok(scalar))?))
         };
         assert_eq!(freed_with(&bytes, multiply), 0);
     }

@@ -29,6 +29,7 @@ def agreement_of(rows_exposure: int, rows_outcome: int, groups: int = 3) -> Agre
 @pytest.fixture(autouse=True)
 def reference_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_scale", lambda: 1.0)
+    monkeypatch.setattr(module, "_points_scale", lambda: 1.0)
 
 
 def cost(agreement: Agreement, role: Role = Role.EXPOSURE) -> Forecast:
@@ -98,7 +99,20 @@ def test_more_groups_cost_more_answers() -> None:
 def test_a_slower_machine_takes_longer() -> None:
     agreement = agreement_of(1 << 14, 1 << 14)
     parameters = join_parameters(agreement, plan_of(agreement))
-    assert module._seconds(parameters, scale=2) > 1.9 * module._seconds(parameters, scale=1)
+    once, twice = (module._seconds(parameters, scale=scale, points=scale) for scale in (1, 2))
+    assert 1.9 * once < twice < 2 * once
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_how_fast_points_are_multiplied_counts_where_there_are_points(profile: Profile) -> None:
+    agreement = agreement_of(1 << 16, 1 << 16)
+    agreement = replace(agreement, protocol=replace(agreement.protocol, profile=profile))
+    parameters = join_parameters(agreement, plan_of(agreement))
+    slow, quick = (module._seconds(parameters, scale=1.5, points=points) for points in (1.5, 0.3))
+    if profile is Profile.ECDH:
+        assert 0.2 * slow < quick < 0.4 * slow, "points are nearly all of the work"
+    else:
+        assert quick == slow
 
 
 def test_suppressed_figures_save_their_openings() -> None:

@@ -12,7 +12,7 @@ import pytest
 from cleanroom import _kernels
 
 ROOT = Path(__file__).resolve().parents[2]
-FEATURES = {"avx2": "avx2", "vaes": "vaes", "avx512": "avx512vl", "pclmulqdq": "pclmulqdq"}
+FEATURES = {"avx2": "avx2", "vaes": "vaes", "avx512": "avx512vl", "ifma": "avx512ifma", "pclmulqdq": "pclmulqdq"}
 """Names in the kernels' record, and in Linux's list of what the processor has."""
 
 
