@@ -297,8 +297,8 @@ pub(super) mod tests {
 
         fn plus(self, other: Slow, times: u32) -> Slow {
             let mut wide = [0u32; 64];
-            for index in 0..32 {
-                wide[index] = u32::from(self.0[index]) + times * u32::from(other.0[index]);
+            for (sum, (a, b)) in wide.iter_mut().zip(self.0.iter().zip(other.0)) {
+                *sum = u32::from(*a) + times * u32::from(b);
             }
             Slow::carried(&wide)
         }
@@ -398,16 +398,18 @@ pub(super) mod tests {
         (square, to_bytes(root))
     }
 
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    fn root_of_minus_one() -> [u8; 32] {
+        to_bytes(constant(SQRT_M1))[0]
+    }
+
     #[test]
     fn roots_of_ratios_are_those_of_the_rfc() {
         if !instructions().ifma {
             return;
         }
-        let i = {
-            // SAFETY: the instructions are there.
-            let lanes = unsafe { (|| to_bytes(constant(SQRT_M1)))() };
-            Slow(lanes[0])
-        };
+        // SAFETY: the instructions are there.
+        let i = Slow(unsafe { root_of_minus_one() });
         assert_eq!(i.times(i), Slow::reduced(&[1]).minus());
         let numbers = numbers();
         for index in 0..numbers.len() {
