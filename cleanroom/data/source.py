@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final, cast
+from threading import Lock
+from typing import IO, Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -46,6 +47,8 @@ _RAGGED: Final = re.compile(r"CSV parse error: (?:Row #([0-9]+): )?Expected [0-9
 Its handler of such rows would be simpler, but Arrow decodes the text for it, and shows a row that is not UTF-8."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_OPENING: Final = Lock()
+"""Two files that are opened at once would each take the other's pool for the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +159,7 @@ def _from_table(table: pa.Table, binding: Binding, names: tuple[str, ...]) -> It
 def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
     damaged = f"{origin}: expected a complete Parquet file, found one that is cut short or damaged"
     try:
-        parquet = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        parquet = _opened(file)
     except (pa.ArrowException, OSError):
         raise DataError(damaged) from None
     with parquet:
@@ -167,9 +170,7 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
         first_row = 1
         try:
             if coded:
-                parquet = pq.ParquetFile(
-                    file, metadata=parquet.metadata, read_dictionary=coded, buffer_size=1 << 20, pre_buffer=False
-                )
+                parquet = _opened(file, metadata=parquet.metadata, read_dictionary=coded)
             with parquet:
                 for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False):
                     columns = {name: batch.column(schema.names[at]) for name, at in positions.items()}
@@ -177,6 +178,21 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
                     first_row += batch.num_rows
         except (pa.ArrowException, OSError):
             raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages") from None
+
+
+def _opened(file: Path, **options: Any) -> pq.ParquetFile:  # of that class
+    """A Parquet file whose columns are decoded into memory of the system's allocator.
+
+    Arrow's own asks for huge pages: tens of megabytes more, and where memory is in pieces the system takes longer to
+    make them than the decoding does. A reader keeps the pool that it was opened under; there is no other way to name it.
+    """
+    with _OPENING:
+        usual = pa.default_memory_pool()
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, **options)
+        finally:
+            pa.set_memory_pool(usual)
 
 
 def _coded(parquet: pq.ParquetFile, wanted: list[str]) -> list[str]:

@@ -125,6 +125,20 @@ def test_a_column_whose_dictionary_the_writer_gave_up_is_read_as_texts(tmp_path:
     assert rows == 2 * count
 
 
+def test_parquet_is_decoded_into_memory_of_the_systems_allocator(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    few, who = pa.array(["1"] * 200_000), pa.array([f"W{row:07d}" for row in range(200_000)])
+    pq.write_table(pa.table({"person": who, "campaign": few}), path)
+    binding = bind(tmp_path, path.name, TOUCH_COLUMNS)
+    usual, system = pa.default_memory_pool(), pa.system_memory_pool()
+    before = system.bytes_allocated()
+    reading = stretches(binding, ("id", "campaign_id"))
+    assert next(reading).rows < 200_000
+    assert system.bytes_allocated() - before > 1 << 20
+    assert pa.default_memory_pool().backend_name == usual.backend_name
+    reading.close()
+
+
 def test_glob_reads_files_in_order(tmp_path: Path) -> None:
     folder = tmp_path / "day [1]"
     (folder / "parts").mkdir(parents=True)
