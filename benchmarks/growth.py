@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.join import TOTALS_RULE, medians, totals_row, totals_table
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import PairFigures, run_pair
-from benchmarks.sizes import FAST_PROFILES, parse_size, sizes_of
+from benchmarks.sizes import parse_size, sizes_of
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["exponent", "exponents_table", "main"]
@@ -93,9 +93,9 @@ def exponents_table(runs: Sequence[PairFigures], least: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument(
-        "rows", nargs="*", type=parse_size, help="rows a side; without any, 2^16 to 2^24 (ecdh to 2^18)"
+        "rows", nargs="*", type=parse_size, help="rows a side; without any, 2^16 to 2^24 (ecdh to 2^20)"
     )
-    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(FAST_PROFILES))
+    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--from", dest="least", type=parse_size, default=1 << 16, help="smaller sizes are not fitted")
     parser.add_argument("--repeat", type=int, default=1, help="runs a size; the median by CPU seconds is taken")
     parser.add_argument("--all-cores", action="store_true", help="do not pin: both sides use every core")

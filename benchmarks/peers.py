@@ -28,7 +28,7 @@ from benchmarks import machine
 from benchmarks.join import TOTALS_RULE, largest, medians, steps_table, totals_row, totals_table
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROOT, PairFigures, run_pair
-from benchmarks.sizes import LARGEST, parse_size, sizes_of
+from benchmarks.sizes import parse_size
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["Peer", "PeerFigures", "installed", "main"]
@@ -134,10 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             present.append((peer, *found))
     print(REVEALED, file=out)
-    if not options.rows:
-        for profile, most in LARGEST.items():
-            if profile in options.profile:
-                print(f"{profile} only to {most} rows a side, unless sizes are named", file=out)
     everything = []
     for cores in options.cores:
         print(f"\n{CORES[cores]}\n{TOTALS_RULE}", file=out, flush=True)
@@ -169,12 +165,11 @@ def _alternating(
     ours: list[PairFigures] = []
     theirs: list[PeerFigures] = []
     for rows in options.rows or SIZES:
-        profiles = [one for one in options.profile if rows in sizes_of(one, named=options.rows, usual=SIZES)]
         for _ in range(options.repeat):
-            for profile in profiles:
+            for profile in options.profile:
                 ours.append(run_pair(Shape(rows=rows), profile=profile, pinned=pinned))
                 print(totals_row(ours[-1]), file=out, flush=True)
-            theirs += [run_peer(*one, rows, pinned=pinned) for one in present if set(one[0].beside) & set(profiles)]
+            theirs += [run_peer(*one, rows, pinned=pinned) for one in present]
     return ours, theirs
 
 
@@ -184,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         "rows",
         nargs="*",
         type=parse_size,
-        help="rows a side: 4096, 2^12 or 2**12; without any, 2^16, 2^18 and 2^20 (ecdh to 2^18)",
+        help="rows a side: 4096, 2^12 or 2**12; without any, 2^16, 2^18 and 2^20",
     )
     parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--repeat", type=int, default=1, help="rounds a size, ours and the peers in turn")

@@ -9,6 +9,7 @@ so that its peak memory is its own. Seconds are CPU seconds of the whole process
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import sys
@@ -27,6 +28,7 @@ import cleanroom.prepare as preparation
 from benchmarks import machine
 from benchmarks.events import CASES, binding, make_agreement, write_events
 from benchmarks.meter import memory_mib
+from benchmarks.page import add_page_option, command_line, put
 from benchmarks.sizes import parse_size
 from cleanroom.agreement.model import Role
 from cleanroom.errors import AgreementError
@@ -34,6 +36,10 @@ from cleanroom.plan import plan_of
 from cleanroom.threads import use_threads
 
 __all__ = ["Preparation", "main", "measure"]
+
+
+TREES = ((1,), (1, 2, 4))
+"""Without larger nodes an outcome needs most rows and a touch fewest; with two sizes more it is the other way round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +144,7 @@ def _apart(folder: Path, case: str, role: Role, events: int, tree: tuple[int, ..
 
 def table_head() -> str:
     """The first two lines of the table."""
-    names = ("case", "side", "events", "rows", "CPU s", "of it commitment", "events/s", "to rows", "peak MiB")
+    names = ("case", "tree", "side", "events", "rows", "CPU s", "of it commitment", "events/s", "to rows", "peak MiB")
     return "| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|"
 
 
@@ -146,37 +152,50 @@ def table_row(found: Preparation) -> str:
     """One line of the table."""
     exponent = found.events.bit_length() - 1
     size = f"2^{exponent}" if found.events == 1 << exponent else f"{found.events}"
+    tree = ", ".join(map(str, found.tree))
     return (
-        f"| {found.case} | {found.role} | {size} | {found.rows:,} | {found.cpu:.2f} | {found.commitment_cpu:.2f} "
-        f"| {found.rate / 1e6:.2f} M | {found.rate_to_rows / 1e6:.2f} M | {found.peak_mib:.0f} |"
+        f"| {found.case} | {tree} | {found.role} | {size} | {found.rows:,} | {found.cpu:.2f} "
+        f"| {found.commitment_cpu:.2f} | {found.rate / 1e6:.2f} M | {found.rate_to_rows / 1e6:.2f} M "
+        f"| {found.peak_mib:.0f} |"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses the command line, runs and prints."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__)
     parser.add_argument(
         "events", type=parse_size, nargs="*", default=[1 << 16, 1 << 18, 1 << 20], help="2^18, 1000000 …"
     )
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--tree", type=int, nargs="+", default=[1], help="sizes of the time tree, in days")
+    parser.add_argument(
+        "--tree",
+        type=int,
+        nargs="+",
+        action="append",
+        help="sizes of the time tree, in days, as often as there are trees; without any, 1 and 1 2 4",
+    )
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    add_page_option(parser)
+    options = parser.parse_args(words)
+    trees = [tuple(tree) for tree in options.tree or TREES]
     found: list[Preparation] = []
     if not options.json:
-        print(", ".join(f"{name}: {CASES[name].what}" for name in options.case) + f"; tree {options.tree}\n")
+        print("; ".join(f"{name}: {CASES[name].what}" for name in options.case) + "\n")
         print(table_head(), flush=True)
     for events in options.events:
         with tempfile.TemporaryDirectory(prefix="cleanroom-bench-") as name:
             write_events(Path(name), events=events)
-            for case in options.case:
-                for role in (Role.EXPOSURE, Role.OUTCOME):
-                    one = _apart(Path(name), case, role, events, tuple(options.tree))
-                    found.append(one)
-                    if not options.json:
-                        print(table_row(one), flush=True)
+            for case, tree, role in itertools.product(options.case, trees, (Role.EXPOSURE, Role.OUTCOME)):
+                one = _apart(Path(name), case, role, events, tree)
+                found.append(one)
+                if not options.json:
+                    print(table_row(one), flush=True)
     if options.json:
         print(json.dumps({"machine": machine.describe(), "preparations": [asdict(one) for one in found]}))
+    if options.page is not None:
+        table = "\n".join([table_head(), *(table_row(one) for one in found)])
+        put(options.page, "prepare", command_line("benchmarks.prepare", words), [table])
     return 0
 
 

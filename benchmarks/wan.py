@@ -24,7 +24,7 @@ from benchmarks.networks import Wide
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import ROLES, PairFigures, run_pair
 from benchmarks.relay import Road
-from benchmarks.sizes import FAST_PROFILES, parse_size, sizes_of
+from benchmarks.sizes import parse_size
 from benchmarks.workload import PROFILES, Shape
 
 __all__ = ["main", "road_of", "wan_row"]
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs: list[PairFigures] = []
     rows: list[str] = []
     for profile in options.profile:
-        for size in sizes_of(profile, named=options.rows, usual=SIZES):
+        for size in options.rows or SIZES:
             for _ in range(options.repeat):
                 runs.append(run_pair(Shape(rows=size), profile=profile, network=partial(Wide, road)))
                 rows.append(wan_row(runs[-1], road))
@@ -91,11 +91,8 @@ def wan_row(run: PairFigures, road: Road) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wan", description=__doc__)
-    parser.add_argument(
-        "rows", nargs="*", type=parse_size, help="rows a side; without any, 2^16, 2^18 and 2^20 (ecdh to 2^18)"
-    )
-    # minutes of work say little about a slow wire: such a profile is to be named
-    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(FAST_PROFILES))
+    parser.add_argument("rows", nargs="*", type=parse_size, help="rows a side; without any, 2^16, 2^18 and 2^20")
+    parser.add_argument("--profile", nargs="+", choices=PROFILES, default=list(PROFILES))
     parser.add_argument("--mbit", type=float, default=100.0, help="megabits a second, in each direction")
     parser.add_argument(
         "--delay", type=float, default=20.0, help="milliseconds, one way: a round trip takes twice that"

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.events import CASES, make_agreement, write_events
-from benchmarks.prepare import main, measure
+from benchmarks.page import begin_mark, end_mark
+from benchmarks.prepare import TREES, main, measure
 from cleanroom.agreement.model import Role
 from cleanroom.plan import plan_of
 
@@ -35,9 +36,17 @@ def test_the_cases_are_what_they_say(tmp_path: Path) -> None:
     assert columns == {"four": 4, "nine": 9, "credit": 6}
 
 
-def test_the_command_prints_a_line_for_each_preparation(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_line_for_each_preparation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["2^8", "--case", "four", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [one["role"] for one in found["preparations"]] == ["exposure", "outcome"] and found["machine"]["cores"]
-    assert main(["200", "--case", "four", "--tree", "1", "2"]) == 0
-    assert capsys.readouterr().out.count("| four |") == 2
+    sides = [(tree, role.value) for tree in TREES for role in (Role.EXPOSURE, Role.OUTCOME)]
+    assert [(tuple(one["tree"]), one["role"]) for one in found["preparations"]] == sides
+    assert found["machine"]["cores"]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{begin_mark('prepare')}\nold\n{end_mark('prepare')}\nafter\n")
+    assert main(["200", "--case", "four", "--tree", "1", "2", "--page", str(page)]) == 0
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| four | 1, 2 |")]
+    assert len(printed) == 2
+    text = page.read_text()
+    assert "old" not in text and all(line in text for line in printed)
+    assert "`python -m benchmarks.prepare 200 --case four --tree 1 2` on " in text
