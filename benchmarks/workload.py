@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cleanroom.attribution.packing import Packing
 from cleanroom.kept import KeptLookups, KeptRows
 from cleanroom.protocols.buckets import BUCKET_ROWS
 from cleanroom.protocols.join_rows import Lookups, Rows
@@ -94,7 +95,7 @@ def outcome_source(shape: Shape) -> Rows | KeptRows:
     """Makes all of the outcome side's rows, likewise."""
     if shape.buckets == 1:
         return outcome_rows(shape, 0)
-    kept = KeptRows(shape.columns)
+    kept = KeptRows(Packing.whole(shape.columns))
     for stretch in range(shape.stretches):
         kept.append(outcome_rows(shape, stretch))
     kept.pad(shape.rows)

@@ -1,5 +1,6 @@
 """The Rust kernels: flat arrays in, flat arrays out. Every function raises ValueError for a malformed argument."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -315,6 +316,11 @@ def unpacked_lookups(
     words: NDArray[np.uint64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
 
+# --- fields.rs
+def packed_words(bounds: Sequence[tuple[int, int]]) -> int: ...
+def pack_values(values: NDArray[np.int64], bounds: Sequence[tuple[int, int]]) -> NDArray[np.uint64]: ...
+def unpack_values(words: NDArray[np.uint64], bounds: Sequence[tuple[int, int]]) -> NDArray[np.int64]: ...
+
 # --- pieces.rs
 def cover_sizes(first: NDArray[np.int64], last: NDArray[np.int64], tree: list[int]) -> NDArray[np.int64]: ...
 def rows_of_pieces(
@@ -323,10 +329,10 @@ def rows_of_pieces(
     domain: int,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
-    vector: NDArray[np.int64],
+    words: NDArray[np.uint64],
     tree: list[int],
     rows: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+) -> NDArray[np.uint64]: ...
 
 # --- step_functions.rs
 def step_pieces(

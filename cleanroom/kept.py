@@ -1,9 +1,10 @@
 """Prepared rows out of core: kept as they are made, read in ascending order of keys, and divided into buckets.
 
-Both sides' rows are a key of 16 bytes and a fixed number of words: an outcome row its columns, a lookup as many weights
-as the agreement allows it, unused ones zero. Up to a bound they are in memory; past it they are in scratch files
-without a name, encrypted with a key that never leaves the process (`data.spill`), which vanish with the process however
-it ends. Nothing here ever holds more than a run of rows, or one bucket.
+Both sides' rows are a key of 16 bytes and a fixed number of words: an outcome row its values, packed
+(`attribution.packing`), a lookup as many weights as the agreement allows it, unused ones zero. Up to a bound they are
+in memory; past it they are in scratch files without a name, encrypted with a key that never leaves the process
+(`data.spill`), which vanish with the process however it ends. Nothing here ever holds more than a run of rows, or one
+bucket.
 
 Dividing comes after the handshake, and the peer waits for it. So it takes as many rows as the public bound allows, of
 as many words, whatever the rows are: rows of zeros under random keys are kept beside the real ones before.
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cleanroom import _kernels
+from cleanroom.attribution.packing import Packing
 from cleanroom.attribution.rows import KEY_BYTES, Lookups, Rows
 from cleanroom.data.spill import MEMORY_BYTES, Spill
 from cleanroom.errors import CleanroomError
@@ -70,8 +72,19 @@ class Kept(ABC, Generic[T]):
         Raises:
             CleanroomError: a scratch file cannot be written.
         """
+        self.take(self._packed(rows))
+
+    def take(self, rows: Words) -> None:
+        """Keeps rows that have their form on the disk already, in any order.
+
+        Args:
+            rows: n × (2 + words): the key, whose order is that of its words, and what is behind it.
+
+        Raises:
+            CleanroomError: a scratch file cannot be written.
+        """
         self._rows += len(rows)
-        self._spill.append(self._packed(rows))
+        self._spill.append(rows)
 
     def pad(self, rows: int) -> None:
         """Keeps rows that are none beside the real ones, for `rows` together, so that dividing takes as long for any.
@@ -177,13 +190,21 @@ class Kept(ABC, Generic[T]):
 
 
 class KeptRows(Kept[Rows]):
-    """The outcome side's rows: a word a column."""
+    """The outcome side's rows, their values packed."""
+
+    def __init__(self, packing: Packing, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        """Args:
+        packing: of a row's values.
+        memory_bytes: what is held in memory before a scratch file is used, once for rows and once for buckets.
+        """
+        super().__init__(packing.words, memory_bytes=memory_bytes)
+        self._packing = packing
 
     def _packed(self, rows: Rows) -> Words:
-        return _kernels.keyed_rows(rows.keys, np.ascontiguousarray(rows.values).view(np.uint64))
+        return _kernels.keyed_rows(rows.keys, self._packing.packed(rows.values))
 
     def _unpacked(self, keys: NDArray[np.uint8], words: Words) -> Rows:
-        return Rows(keys=keys, values=np.ascontiguousarray(words).view(np.int64))
+        return Rows(keys=keys, values=self._packing.unpacked(words))
 
 
 class KeptLookups(Kept[Lookups]):

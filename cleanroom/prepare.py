@@ -10,6 +10,7 @@ from typing import TypeVar
 from cleanroom.agreement.model import Agreement, Role
 from cleanroom.attribution.exposure import ExposureSummary, keep_lookups, prepare_lookups
 from cleanroom.attribution.outcome import OutcomeSummary, keep_rows, prepare_rows
+from cleanroom.attribution.packing import Packing
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.data import Binding, ExposureData, OutcomeData, read_exposure, read_outcome
 from cleanroom.declared import Declared, OwnCheck, bound_root
@@ -156,14 +157,14 @@ def _rows(
     if _buckets(agreement) == 1:
         rows, summary = prepare_rows(agreement, plan, outcomes.batches(), outcomes.members())
         return rows, root_of(rows, padded, 0), summary
-    kept = KeptRows(len(plan.row_values))
+    kept = KeptRows(Packing.of(agreement, plan))
     try:
         summary = keep_rows(
             agreement,
             plan,
             outcomes.batches(),
             outcomes.members(),
-            keep=kept.append,
+            keep=kept.take,
             at_once=NODE_LEAVES,
         )
         return kept, _sealed(kept, padded, root_of), summary

@@ -14,10 +14,11 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom._kernels import cover_sizes, keyed_rows, rows_of_pieces, split_in_order
+from cleanroom._kernels import cover_sizes, rows_of_pieces, split_in_order
 from cleanroom.agreement.model import Agreement, Measure, Role
 from cleanroom.attribution.functions import Done, StepFunctions
 from cleanroom.attribution.node_counts import NodeCounts, count_whole
+from cleanroom.attribution.packing import Packing
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Rows
 from cleanroom.attribution.runs import slices, whole_people
 from cleanroom.attribution.tree import tree_of
@@ -30,7 +31,7 @@ _SLICE_WORDS: Final = 1 << 19
 """Events worked on at once (whole persons) times their values: keeps the pieces of a slice within tens of megabytes."""
 _LEAST_SLICE: Final = 1 << 10
 _MOST_WORDS: Final = 1 << 16
-"""Rows made at once times their values: half a megabyte stays in a cache."""
+"""Words of rows made at once: half a megabyte stays in a cache."""
 
 
 class Outcomes(Protocol):
@@ -107,17 +108,17 @@ def prepare_rows(
     Raises:
         CleanroomError: a person is in two batches.
     """
-    held: list[Rows] = []
+    packing = Packing.of(agreement, plan)
+    held = [np.zeros((0, KEY_BYTES // 8 + packing.words), dtype=np.uint64)]
     bound = agreement.protocol.max_rows_outcome
     summary = keep_rows(agreement, plan, batches, members, keep=held.append, at_once=bound + 1)
-    keys = np.concatenate([np.zeros((0, KEY_BYTES), dtype=np.uint8), *(rows.keys for rows in held)])
-    values = np.concatenate([np.zeros((0, len(plan.row_values)), dtype=np.int64), *(rows.values for rows in held)])
+    packed = np.concatenate(held)
     held.clear()
     try:
-        keys, words = split_in_order(keyed_rows(keys, values.view(np.uint64)))
+        keys, words = split_in_order(packed)
     except ValueError:
         raise CleanroomError("one person reached the preparation twice") from None
-    return Rows(keys=keys, values=words.view(np.int64)), summary
+    return Rows(keys=keys, values=packing.unpacked(words)), summary
 
 
 def keep_rows(
@@ -126,7 +127,7 @@ def keep_rows(
     batches: Iterable[Outcomes],
     members: Iterable[NDArray[np.uint8]],
     *,
-    keep: Callable[[Rows], None],
+    keep: Callable[[NDArray[np.uint64]], None],
     at_once: int,
 ) -> OutcomeSummary:
     """Turns outcomes into rows, some at a time.
@@ -136,7 +137,8 @@ def keep_rows(
         plan: of the same agreement.
         batches: filtered outcomes; a person is in one batch only, which who puts the rows in order finds out.
         members: (k, 16) uint8 arrays of distinct persons, read only where a metric is "matched".
-        keep: takes rows, in no order; never more than the bound in all.
+        keep: takes rows as two words of a key and then their values, packed as `Packing.of` has it, in no order; never
+            more than the bound in all.
         at_once: the most rows that are handed over at a time, but those of one piece of time stay together.
 
     Returns:
@@ -145,11 +147,11 @@ def keep_rows(
     Raises:
         DataError: more rows than `protocol.max_rows.outcome`.
     """
-    bound = agreement.protocol.max_rows_outcome
+    bound, packing = agreement.protocol.max_rows_outcome, Packing.of(agreement, plan)
     tree = list(tree_of(agreement))
     tally = _Tally()
     total = 0
-    most = min(at_once, max(_LEAST_SLICE, _MOST_WORDS // len(plan.row_values)))
+    most = min(at_once, max(_LEAST_SLICE, _MOST_WORDS // (KEY_BYTES // 8 + packing.words)))
 
     def hand_over(pieces: _Pieces) -> None:
         nonlocal total
@@ -158,19 +160,20 @@ def keep_rows(
         total += int(sizes.sum())
         if total > bound:
             return
+        words = packing.packed(pieces.vector)
         for low, high in slices(ends, most):
             part = slice(low, high)
-            keys, values = rows_of_pieces(
+            rows = rows_of_pieces(
                 pieces.person,
                 pieces.owner[part],
                 pieces.domain,
                 pieces.first[part],
                 pieces.last[part],
-                pieces.vector[part],
+                words[part],
                 tree,
                 int(sizes[part].sum()),
             )
-            keep(Rows(keys=keys, values=values))
+            keep(rows)
 
     for person in _members(plan, members):
         tally.members += len(person)

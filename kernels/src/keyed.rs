@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::digest::KEY_BYTES;
 use crate::rows::{bad, in_row_order, matrix};
 
-const KEY_WORDS: usize = KEY_BYTES / 8;
+pub(crate) const KEY_WORDS: usize = KEY_BYTES / 8;
 /// Rows that one task copies.
 const TASK: usize = 1 << 12;
 /// Rows that may share the bits by which they are spread before all are compared: digests never come near it.

@@ -11,6 +11,7 @@ mod columns;
 mod cuckoo;
 mod digest;
 mod expand_convolute;
+mod fields;
 mod gf128;
 mod hint;
 mod hmac;
@@ -74,6 +75,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     touched::register(module)?;
     lookups::register(module)?;
     packed::register(module)?;
+    fields::register(module)?;
     pieces::register(module)?;
     step_functions::register(module)?;
     Ok(())

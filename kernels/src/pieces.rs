@@ -5,7 +5,9 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 
 use crate::digest::KEY_BYTES;
-use crate::row_keys::RowKeys;
+use crate::keyed::KEY_WORDS;
+use crate::lanes::LANES;
+use crate::row_keys::{Key, Sixteen};
 use crate::rows::{bad, in_row_order, matrix};
 
 /// Pieces that one task works on.
@@ -64,25 +66,55 @@ fn ratios_of(tree: &[i64]) -> Option<Vec<i64>> {
     (!tree.is_empty() && tree.len() < 64 && ratios.iter().all(|&ratio| ratio > 0)).then_some(ratios)
 }
 
-/// Fills rows with one vector.
-fn fill(rows: &mut [i64], vector: &[i64]) {
+/// Fills rows with one, their keys aside.
+fn fill(rows: &mut [u64], one: &[u64]) {
     /// Of a width that the compiler knows, which few copies of few words need.
-    fn known<const WIDTH: usize>(rows: &mut [i64], vector: &[i64]) {
-        if let Ok(vector) = <[i64; WIDTH]>::try_from(vector) {
-            rows.as_chunks_mut::<WIDTH>().0.fill(vector);
+    fn known<const WIDTH: usize>(rows: &mut [u64], one: &[u64]) {
+        if let Ok(one) = <[u64; WIDTH]>::try_from(one) {
+            rows.as_chunks_mut::<WIDTH>().0.fill(one);
         }
     }
-    match vector.len() {
-        1 => known::<1>(rows, vector),
-        2 => known::<2>(rows, vector),
-        3 => known::<3>(rows, vector),
-        4 => known::<4>(rows, vector),
-        5 => known::<5>(rows, vector),
-        6 => known::<6>(rows, vector),
-        7 => known::<7>(rows, vector),
-        8 => known::<8>(rows, vector),
-        9 => known::<9>(rows, vector),
-        width => rows.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(vector)),
+    match one.len() {
+        3 => known::<3>(rows, one),
+        4 => known::<4>(rows, one),
+        5 => known::<5>(rows, one),
+        6 => known::<6>(rows, one),
+        width => rows.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(one)),
+    }
+}
+
+/// Rows in the making: filled first, then given their keys.
+struct Rows<'a> {
+    rows: &'a mut [u64],
+    width: usize,
+    filled: usize,
+    keyed: usize,
+    keys: Sixteen,
+}
+
+impl Rows<'_> {
+    /// Adds the rows of a stretch of nodes, all of them like one but for their keys.
+    fn add(&mut self, one: &[u64], person: &[u8; KEY_BYTES], (level, first, last): Stretch) {
+        let end = self.filled + (last - first) as usize * self.width;
+        fill(&mut self.rows[self.filled..end], one);
+        self.filled = end;
+        for node in first..last {
+            if let Some(found) = self.keys.add(level, node, person) {
+                self.write(&found);
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        let last = self.keys.hashed();
+        self.write(&last);
+    }
+
+    fn write(&mut self, found: &[Key; LANES]) {
+        let end = self.filled.min(self.keyed + LANES * self.width);
+        let rows = self.rows[self.keyed..end].chunks_exact_mut(self.width);
+        rows.zip(found).for_each(|(row, key)| row[..KEY_WORDS].copy_from_slice(key));
+        self.keyed = end;
     }
 }
 
@@ -99,11 +131,9 @@ fn cover_sizes<'py>(
     Ok(sizes.into_pyarray(py))
 }
 
-type Made<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray2<i64>>);
-
 /// Rows of k pieces: person n × 16, of these the one whose piece it is k, the domain of all, ticks [first, last) k each,
-/// vector k × m, sizes of the tree's levels, and how many rows that makes; returns keys and values, rows × 16 and × m, in
-/// the order of the pieces.
+/// the words behind a piece's keys k × w, sizes of the tree's levels, and how many rows that makes; returns rows n × (2 +
+/// w), in the order of the pieces.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // six of them are the pieces
 fn rows_of_pieces<'py>(
@@ -113,56 +143,49 @@ fn rows_of_pieces<'py>(
     domain: u8,
     first: PyReadonlyArray1<'py, i64>,
     last: PyReadonlyArray1<'py, i64>,
-    vector: PyReadonlyArray2<'py, i64>,
+    words: PyReadonlyArray2<'py, u64>,
     tree: Vec<i64>,
     rows: usize,
-) -> PyResult<Made<'py>> {
-    let (count, columns) = vector.as_array().dim();
+) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let (count, behind) = words.as_array().dim();
     let whole = person.as_array().dim().1 == KEY_BYTES;
-    let (person, vector) = (in_row_order(&person, "person")?, in_row_order(&vector, "vector")?);
+    let (person, words) = (in_row_order(&person, "person")?, in_row_order(&words, "words")?);
     let (person, _) = person.as_chunks::<KEY_BYTES>();
     let (owner, first, last) =
         (in_row_order(&owner, "owner")?, in_row_order(&first, "first")?, in_row_order(&last, "last")?);
-    if !whole || columns == 0 || [owner.len(), first.len(), last.len()] != [count; 3] {
-        return Err(bad("person is n × 16 bytes, owner, first and last have k entries, vector is k × m"));
+    if !whole || behind == 0 || [owner.len(), first.len(), last.len()] != [count; 3] {
+        return Err(bad("person is n × 16 bytes, owner, first and last have k entries, words are k × w"));
     }
     if !owner.iter().all(|&owner| usize::try_from(owner).is_ok_and(|owner| owner < person.len())) {
         return Err(bad("owners are positions of people"));
     }
-    let pieces = Pieces::new(first, last, &tree)?;
+    let (pieces, width) = (Pieces::new(first, last, &tree)?, KEY_WORDS + behind);
     let made = py.detach(|| {
         let counted = (0..count).fold(0i64, |sum, piece| sum.saturating_add(pieces.rows(piece)));
         if usize::try_from(counted) != Ok(rows) {
             return Err("the pieces do not make that many rows");
         }
-        let (mut keys, mut values) = (vec![[0u8; KEY_BYTES]; rows], vec![0i64; rows * columns]);
-        let (mut tasks, mut keys_left, mut values_left) = (Vec::new(), keys.as_mut_slice(), values.as_mut_slice());
+        let mut made = vec![0u64; rows * width];
+        let (mut tasks, mut left) = (Vec::new(), made.as_mut_slice());
         for start in (0..count).step_by(TASK) {
             let own = start..count.min(start + TASK);
             let rows: i64 = own.clone().map(|piece| pieces.rows(piece)).sum();
-            let (keys, after) = keys_left.split_at_mut(rows as usize);
-            let (values, rest) = values_left.split_at_mut(rows as usize * columns);
-            tasks.push((own, keys, values));
-            (keys_left, values_left) = (after, rest);
+            let (rows, after) = left.split_at_mut(rows as usize * width);
+            tasks.push((own, rows));
+            left = after;
         }
-        tasks.into_par_iter().for_each(|(own, keys, values)| {
-            let (mut keys, mut values) = (RowKeys::new(domain, keys), values);
+        tasks.into_par_iter().for_each(|(own, rows)| {
+            let mut rows = Rows { rows, width, filled: 0, keyed: 0, keys: Sixteen::new(domain) };
+            let mut one = vec![0; width];
             for piece in own {
-                let person = &person[owner[piece] as usize];
-                let vector = &vector[piece * columns..(piece + 1) * columns];
-                pieces.nodes(piece, |(level, first, last)| {
-                    let (rows, after) = std::mem::take(&mut values).split_at_mut((last - first) as usize * columns);
-                    fill(rows, vector);
-                    values = after;
-                    (first..last).for_each(|node| keys.add(level, node, person));
-                });
+                one[KEY_WORDS..].copy_from_slice(&words[piece * behind..(piece + 1) * behind]);
+                pieces.nodes(piece, |stretch| rows.add(&one, &person[owner[piece] as usize], stretch));
             }
-            keys.finish();
+            rows.finish();
         });
-        Ok((keys.into_flattened(), values))
+        Ok(made)
     });
-    let (keys, values) = made.map_err(bad)?;
-    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, columns)?))
+    matrix(py, made.map_err(bad)?, width)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

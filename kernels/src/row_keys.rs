@@ -19,21 +19,24 @@ impl Framed for Row {
     const BYTES: usize = 16 + 10 + KEY_BYTES;
 }
 
-/// Keys in the making, in the order in which their rows are added: sixteen are hashed at once.
-pub(crate) struct RowKeys<'a> {
+/// Two words, whose order is that of the key's bytes.
+pub(crate) type Key = [u64; KEY_BYTES / 8];
+
+/// Keys in the making, sixteen at once.
+pub(crate) struct Sixteen {
     class: u8,
     words: Framing,
     held: usize,
-    out: std::slice::ChunksMut<'a, [u8; KEY_BYTES]>,
 }
 
-impl<'a> RowKeys<'a> {
-    /// Keys of one weight class; `out` is as long as there are rows.
-    pub(crate) fn new(class: u8, out: &'a mut [[u8; KEY_BYTES]]) -> Self {
-        RowKeys { class, words: [[0; LANES]; 7], held: 0, out: out.chunks_mut(LANES) }
+impl Sixteen {
+    /// Keys of one weight class.
+    pub(crate) fn new(class: u8) -> Self {
+        Sixteen { class, words: [[0; LANES]; 7], held: 0 }
     }
 
-    pub(crate) fn add(&mut self, level: u8, node: i64, person: &[u8; KEY_BYTES]) {
+    /// Adds a row; returns the keys of the last sixteen when there are as many.
+    pub(crate) fn add(&mut self, level: u8, node: i64, person: &[u8; KEY_BYTES]) -> Option<[Key; LANES]> {
         let (node, person) = (node.swap_bytes() as u64, u128::from_be_bytes(*person));
         let first = u32::from_be_bytes([self.class, level, 0, 0]);
         let own = [
@@ -47,24 +50,47 @@ impl<'a> RowKeys<'a> {
         ];
         self.words.iter_mut().zip(own).for_each(|(words, word)| words[self.held] = word);
         self.held += 1;
-        if self.held == LANES {
-            self.hash();
+        (self.held == LANES).then(|| self.hashed())
+    }
+
+    /// The keys of what waits, call it after the last row: as many as are left of sixteen, and others behind them.
+    pub(crate) fn hashed(&mut self) -> [Key; LANES] {
+        self.held = 0;
+        let states = hash_framed::<Row>(&self.words);
+        std::array::from_fn(|lane| {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|word: usize| u64::from(states[word][lane]));
+            [a << 32 | b, c << 32 | d]
+        })
+    }
+}
+
+/// Keys in the making, in the order in which their rows are added.
+pub(crate) struct RowKeys<'a> {
+    keys: Sixteen,
+    out: std::slice::ChunksMut<'a, [u8; KEY_BYTES]>,
+}
+
+impl<'a> RowKeys<'a> {
+    /// Keys of one weight class; `out` is as long as there are rows.
+    pub(crate) fn new(class: u8, out: &'a mut [[u8; KEY_BYTES]]) -> Self {
+        RowKeys { keys: Sixteen::new(class), out: out.chunks_mut(LANES) }
+    }
+
+    pub(crate) fn add(&mut self, level: u8, node: i64, person: &[u8; KEY_BYTES]) {
+        if let Some(found) = self.keys.add(level, node, person) {
+            self.write(&found);
         }
     }
 
     /// Hashes what waits: call it after the last row.
     pub(crate) fn finish(&mut self) {
-        if self.held > 0 {
-            self.hash();
-        }
+        let last = self.keys.hashed();
+        self.write(&last);
     }
 
-    fn hash(&mut self) {
-        self.held = 0;
-        let states = hash_framed::<Row>(&self.words);
-        for (lane, out) in self.out.next().unwrap_or_default().iter_mut().enumerate() {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|word: usize| u128::from(states[word][lane]));
-            *out = (a << 96 | b << 64 | c << 32 | d).to_be_bytes();
+    fn write(&mut self, found: &[Key; LANES]) {
+        for (out, [high, low]) in self.out.next().unwrap_or_default().iter_mut().zip(found) {
+            *out = (u128::from(*high) << 64 | u128::from(*low)).to_be_bytes();
         }
     }
 }

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cleanroom import _kernels
+from cleanroom.attribution.packing import Packing
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.data import spill
 from cleanroom.data.spill import Spill
@@ -68,7 +69,7 @@ def kept_of(rows: Any, memory_bytes: int) -> Any:
     kept: Any = (
         KeptLookups(WIDTH, weight_bound=(1 << 31) - 1, memory_bytes=memory_bytes)
         if isinstance(rows, Lookups)
-        else KeptRows(COLUMNS, memory_bytes=memory_bytes)
+        else KeptRows(Packing.whole(COLUMNS), memory_bytes=memory_bytes)
     )
     for part in pieces(rows):
         kept.append(part)

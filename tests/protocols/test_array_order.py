@@ -94,6 +94,8 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
     ("rows to split", rows(9, 3, np.uint64), lambda a: _kernels.split_in_order(a)),
     ("rows to split as they are", rows(9, 3, np.uint64), lambda a: _kernels.split_as_is(a)),
     ("rows and padding", rows(9, 3, np.uint64), lambda a: _kernels.real_rows(a)),
+    ("values to pack", rows(9, 2, np.int64), lambda a: _kernels.pack_values(a, [(0, 255)] * 2)),
+    ("packed words", rows(9, 2, np.uint64), lambda a: _kernels.unpack_values(a, [(0, 1 << 62)] * 2)),
     ("touches", rows(9, 4, np.uint64), lambda a: _kernels.touch_columns(a)),
     ("outcomes", rows(9, 7, np.uint64), lambda a: _kernels.outcome_columns(a)),
     ("people of rows", rows(9, 4, np.uint64), lambda a: _kernels.whole_people(a, 2)),
@@ -119,12 +121,12 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
         "people of pieces",
         rows(9, 16),
         lambda a: _kernels.rows_of_pieces(
-            a, np.arange(9), 1, np.arange(9), np.arange(1, 10), rows(9, 2, np.int64), [1], 9
+            a, np.arange(9), 1, np.arange(9), np.arange(1, 10), rows(9, 2, np.uint64), [1], 9
         ),
     ),
     (
-        "vectors of pieces",
-        rows(9, 2, np.int64),
+        "words of pieces",
+        rows(9, 2, np.uint64),
         lambda a: _kernels.rows_of_pieces(rows(9, 16), np.arange(9), 1, np.arange(9), np.arange(1, 10), a, [1], 9),
     ),
     ("people of outcomes", rows(9, 16), lambda a: step_pieces(a, None)),

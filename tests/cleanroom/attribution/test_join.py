@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cleanroom.agreement.model import Measure, Resolution
 from cleanroom.attribution import clock, exposure, functions, outcome, plain, runs, touched
+from cleanroom.attribution.packing import Packing
 from cleanroom.attribution.rows import Lookups, Rows
 from cleanroom.errors import CleanroomError, DataError
 from cleanroom.kept import KeptLookups, KeptRows
@@ -202,11 +203,11 @@ def test_rows_that_are_handed_over_some_at_a_time_are_those_of_one_go(at_once: i
         found, theirs = outcome.prepare_rows(agreement, plan, events, known)
         most_weights = plan.targets_per_row(agreement.release.max_groups_per_person)
         kept_lookups = KeptLookups(most_weights, weight_bound=plan.unit)
-        kept_rows = KeptRows(len(plan.row_values))
+        kept_rows = KeptRows(Packing.of(agreement, plan))
         assert mine == exposure.keep_lookups(
             agreement, plan, touches, group_cap_key=KEY, keep=kept_lookups.append, at_once=at_once
         )
-        assert theirs == outcome.keep_rows(agreement, plan, events, known, keep=kept_rows.append, at_once=at_once)
+        assert theirs == outcome.keep_rows(agreement, plan, events, known, keep=kept_rows.take, at_once=at_once)
         again, others = kept_lookups.held(), kept_rows.held()
         for name in ("keys", "indptr", "target", "weight"):
             assert np.array_equal(getattr(again, name), getattr(lookups, name))

@@ -193,30 +193,30 @@ def test_lookups_come_in_the_order_of_their_keys(count: int) -> None:
 
 
 @pytest.mark.parametrize("tree", [(1,), (1, 2, 4), (1, 6, 24)])
-@pytest.mark.parametrize("count", [0, 1, 5, 16, 700, 9000])
-def test_rows_of_pieces_are_their_cover(count: int, tree: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("count", "width"), [(0, 1), (1, 1), (5, 4), (16, 2), (700, 6), (9000, 3)])
+def test_rows_of_pieces_are_their_cover(count: int, width: int, tree: tuple[int, ...]) -> None:
     rng = random.Random(count)
     person = np.frombuffer(rng.randbytes(16 * (count + 1)), dtype=np.uint8).reshape(-1, 16)
     owner = ints([rng.randrange(count + 1) for _ in range(count)])
     first = ints([rng.randrange(50) for _ in range(count)])
     last = first + ints([rng.randrange(40) for _ in range(count)])
-    vector = ints([rng.randrange(-9, 10) for _ in range(3 * count)]).reshape(-1, 3)
+    words = np.array([rng.getrandbits(64) for _ in range(width * count)], dtype=np.uint64).reshape(-1, width)
     piece, level, node = cover(first, last, tree)
     sizes = _kernels.cover_sizes(first, last, list(tree))
     assert sizes.tolist() == np.bincount(piece, minlength=count).tolist()
     for domain in (MEMBER_DOMAIN, TREE_DOMAIN):
         keys = _kernels.row_keys(person[owner[piece]], domain, level, node)
-        expected = [(key.tobytes(), vector[at].tolist()) for key, at in zip(keys, piece, strict=True)]
-        keys, values = _kernels.rows_of_pieces(person, owner, domain, first, last, vector, list(tree), len(piece))
-        found = [(key.tobytes(), row) for key, row in zip(keys, values.tolist(), strict=True)]
+        expected = [(key.tobytes(), words[at].tolist()) for key, at in zip(keys, piece, strict=True)]
+        rows = _kernels.rows_of_pieces(person, owner, domain, first, last, words, list(tree), len(piece))
+        found = [(row[:2].astype(">u8").tobytes(), row[2:].tolist()) for row in rows]
         assert sorted(found) == sorted(expected)
-        assert [row for _, row in found] == vector[np.repeat(np.arange(count), sizes)].tolist()
+        assert [row for _, row in found] == words[np.repeat(np.arange(count), sizes)].tolist()
 
 
 def pieces(**changed: object) -> Callable[[], object]:
     given: dict[str, object] = {
         "person": np.arange(32, dtype=np.uint8).reshape(2, 16), "owner": ints([0, 1]), "domain": TREE_DOMAIN,
-        "first": ints([0, 3]), "last": ints([2, 4]), "vector": np.ones((2, 1), dtype=np.int64),
+        "first": ints([0, 3]), "last": ints([2, 4]), "words": np.ones((2, 1), dtype=np.uint64),
         "tree": [1, 2], "rows": 2,
     }  # fmt: skip
     return lambda: _kernels.rows_of_pieces(*(given | changed).values())  # type: ignore[arg-type] # faulty on purpose
@@ -248,7 +248,7 @@ def test_what_the_refusals_change_is_right() -> None:
     assert counting()()[2] == [1, 1, 0, 0, 0]  # type: ignore[index] # people, columns, counts
     assert [part.tolist() for part in anchored()()] == [[0, 1], [4, 5], [0, 1]]  # type: ignore[attr-defined]
     assert [part.tolist() for part in looked_up()()[1:]] == [[0, 1, 2], [1, 0], [-1, 1]]  # type: ignore[index]
-    assert len(pieces()()[0]) == 2  # type: ignore[index] # two arrays
+    assert np.shape(pieces()()) == (2, 3)  # type: ignore[arg-type] # an array
     assert [part.tolist() for part in steps()()] == [[0, 0, 0], [2, 3, 5], [3, 5, 6], [[1], [2], [1]]]  # type: ignore[attr-defined]
 
 
@@ -294,7 +294,12 @@ REFUSED: dict[str, Callable[[], object]] = {
     "no tree": pieces(tree=[]),
     "a level of no ticks": pieces(tree=[0, 0]),
     "short people": pieces(person=np.ones((2, 15), dtype=np.uint8)),
-    "no columns": pieces(vector=np.ones((2, 0), dtype=np.int64)),
+    "no columns": pieces(words=np.ones((2, 0), dtype=np.uint64)),
+    "values of no bounds": lambda: _kernels.pack_values(TWO.reshape(1, 2), [(0, 1)]),
+    "no bounds": lambda: _kernels.packed_words([]),
+    "bounds above zero": lambda: _kernels.packed_words([(0, 1), (1, 2)]),
+    "bounds below zero": lambda: _kernels.packed_words([(-2, -1)]),
+    "words of other bounds": lambda: _kernels.unpack_values(np.zeros((1, 2), dtype=np.uint64), [(0, 1)]),
     "covers that end before they begin": lambda: _kernels.cover_sizes(ints([1]), ints([0]), [1]),
     "covers without ends": lambda: _kernels.cover_sizes(TWO, ONE, [1]),
     "covers by no tree": lambda: _kernels.cover_sizes(ONE, ONE, [2, 3]),
