@@ -296,9 +296,6 @@ def lookups_of(
     level: int,
     size: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
-def longest_runs(
-    owner: NDArray[np.int64], group: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
 def sort_lookups(
     keys: NDArray[np.uint8], per_key: NDArray[np.int64], target: NDArray[np.int32], weight: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
@@ -346,3 +343,17 @@ def step_pieces(
     points: tuple[NDArray[np.int64], NDArray[np.bool_]] | None,
     columns: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+
+# --- credit.rs
+def credit_weights(
+    owner: NDArray[np.int64],
+    tick: NDArray[np.int64],
+    group: NDArray[np.int64],
+    event: NDArray[np.int64],
+    rule: tuple[str, int, int, int, int | None, int],
+    rank: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    families: NDArray[np.int64],
+    via: NDArray[np.bool_],
+    gates: NDArray[np.int64],
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]: ...

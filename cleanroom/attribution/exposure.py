@@ -17,15 +17,14 @@ import numpy as np
 
 from cleanroom._kernels import anchors, lookups_of, merge_impulses, sort_lookups
 from cleanroom.agreement.model import Agreement, Role
-from cleanroom.attribution.clock import TickClock
-from cleanroom.attribution.credit import Credited, Impulses, credited
+from cleanroom.attribution.credit import Credit, Impulses
 from cleanroom.attribution.node_counts import NodeCounts, count_looked_up
 from cleanroom.attribution.rows import KEY_BYTES, MEMBER_DOMAIN, TREE_DOMAIN, Lookups
 from cleanroom.attribution.runs import distinct
 from cleanroom.attribution.touched import Tally, Touched, Touches, touched
 from cleanroom.attribution.tree import tree_of
 from cleanroom.errors import CleanroomError, DataError
-from cleanroom.plan import Family, FamilyKind, Plan
+from cleanroom.plan import FamilyKind, Plan
 from cleanroom.protocols.wire import chunks
 
 __all__ = [
@@ -109,11 +108,10 @@ def keep_lookups(
         DataError: more keys than `protocol.max_rows.exposure`.
     """
     bound = agreement.protocol.max_rows_exposure
-    horizon = TickClock.of(agreement.time).horizon
     tally = Tally()
     total = 0
     for touches in touched(agreement, batches, group_cap_key, tally):
-        for part in _parts(agreement, plan, touches, horizon, tally):
+        for part in _parts(agreement, plan, touches, tally):
             total += len(part)
             if total <= bound:
                 for low, high in chunks(len(part), at_once):
@@ -154,10 +152,9 @@ def lookup_counts(
         The counts, member lookups as the roots.
     """
     members, nodes = 0, dict.fromkeys(sizes, 0)
-    horizon = TickClock.of(agreement.time).horizon
     for touches in touched(agreement, batches, group_cap_key, Tally()):
         members += len(distinct(_members(plan, touches).owner)) if plan.has(FamilyKind.MEMBER) else 0
-        for impulses in _impulses(agreement, plan, touches, horizon, Tally()):
+        for impulses in _impulses(agreement, plan, touches, Tally()):
             merged = _merged(impulses, 1)
             found = count_looked_up(merged.owner, merged.tick, merged.group, merged.weight, sizes)
             for size, count in found.items():
@@ -170,12 +167,12 @@ def event_positions(agreement: Agreement, via: tuple[str, ...] | None) -> tuple[
     return None if via is None else tuple(agreement.exposure.events.index(event) for event in via)
 
 
-def _parts(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Lookups]:
+def _parts(agreement: Agreement, plan: Plan, touches: Touched, tally: Tally) -> Iterator[Lookups]:
     """The lookups of some persons, in no order: members, then a level of the tree at a time."""
     if plan.has(FamilyKind.MEMBER):
         yield _lookups(touches, _members(plan, touches), MEMBER_DOMAIN, 0, 1)
     tree = tree_of(agreement)
-    for impulses in _impulses(agreement, plan, touches, horizon, tally):
+    for impulses in _impulses(agreement, plan, touches, tally):
         for level, size in enumerate(tree):
             yield _lookups(touches, impulses, TREE_DOMAIN, level, size)
 
@@ -196,45 +193,19 @@ def _members(plan: Plan, touches: Touched) -> Impulses:
     return Impulses(owner=owner, tick=np.zeros_like(owner), group=target, weight=np.ones_like(owner))
 
 
-def _impulses(agreement: Agreement, plan: Plan, touches: Touched, horizon: int, tally: Tally) -> Iterator[Impulses]:
+def _impulses(agreement: Agreement, plan: Plan, touches: Touched, tally: Tally) -> Iterator[Impulses]:
     """The weights of all families of the tree, whole persons at a time, with targets for groups."""
-    windows = _anchors(agreement, plan, touches) if plan.has(FamilyKind.WINDOW) else []
-    earning = {family.window_ticks or 0 for family in plan.families if family.kind is FamilyKind.CREDIT}
-    if not earning:
-        yield from windows
-        return
-    collected = windows
-    for window in sorted(earning):
-        own = [family for family in plan.families if family.window_ticks == window]
-        for part in credited(agreement, touches, window=window, horizon=horizon, tally=tally):
-            for via in dict.fromkeys(family.via for family in own):
-                earned = part.of(event_positions(agreement, via))
-                position = plan.families.index(Family(kind=FamilyKind.CREDIT, via=via, window_ticks=window))
-                # merged here, so that no more is held than has to be looked up
-                collected.append(_aimed(_merged(earned.impulses(horizon), 1), plan, position))
-                gates = [family for family in own if family.via == via and family.kind is FamilyKind.GATE]
-                for event in dict.fromkeys(family.event for family in gates):
-                    collected += _gates(plan, [family for family in gates if family.event == event], earned)
-    if collected:
-        yield _joined(collected)
-
-
-def _gates(plan: Plan, gates: list[Family], earned: Credited) -> Iterator[Impulses]:
-    """Weight 1 at the start of each membership's longest interval with credit, in the family of the span it holds."""
-    spans = np.array(sorted(family.span_ticks or 0 for family in gates), dtype=np.int64)
-    owner, group, start, length = earned.longest()
-    place = np.searchsorted(spans, length, side="right") - 1
-    for family in gates:
-        mine = (place >= 0) & (spans[place] == family.span_ticks)
-        ones = np.ones(int(mine.sum()), dtype=np.int64)
-        gate = Impulses(owner=owner[mine], tick=start[mine], group=group[mine], weight=ones)
-        yield _aimed(gate, plan, plan.families.index(family))
+    parts = _anchors(agreement, plan, touches) if plan.has(FamilyKind.WINDOW) else []
+    if plan.has(FamilyKind.CREDIT):
+        parts.append(Credit.of(agreement, plan).impulses(touches, tally))
+    if parts:
+        yield parts[0] if len(parts) == 1 else _joined(parts)
 
 
 def _anchors(agreement: Agreement, plan: Plan, touches: Touched) -> list[Impulses]:
     """Weight 1 at the first or the last touch of each membership among a family's events, for all window families."""
     families = [
-        (_first_target(plan, position), event_positions(agreement, family.via))
+        (position * plan.groups, event_positions(agreement, family.via))
         for position, family in enumerate(plan.families)
         if family.kind is FamilyKind.WINDOW
     ]
@@ -243,17 +214,6 @@ def _anchors(agreement: Agreement, plan: Plan, touches: Touched) -> list[Impulse
         touches.owner, touches.tick, touches.event, touches.group, plan.groups, families, latest
     )
     return [Impulses(owner=owner, tick=tick, group=target, weight=np.ones_like(owner))]
-
-
-def _first_target(plan: Plan, position: int) -> int:
-    """The target of a family's first group."""
-    return position * plan.groups
-
-
-def _aimed(impulses: Impulses, plan: Plan, position: int) -> Impulses:
-    """The same weights with targets in the place of groups."""
-    target = _first_target(plan, position) + impulses.group
-    return Impulses(owner=impulses.owner, tick=impulses.tick, group=target, weight=impulses.weight)
 
 
 def _joined(parts: list[Impulses]) -> Impulses:

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 mod base_ot;
 mod block_cipher;
 mod columns;
+mod credit;
 mod cuckoo;
 mod digest;
 mod expand_convolute;
@@ -78,5 +79,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fields::register(module)?;
     pieces::register(module)?;
     step_functions::register(module)?;
+    credit::register(module)?;
     Ok(())
 }

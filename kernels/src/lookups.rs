@@ -34,7 +34,7 @@ fn runs(owner: &[i64], rows: Range<usize>) -> impl Iterator<Item = Range<usize>>
 }
 
 /// Columns of equal length that tasks make and that are joined at the end.
-fn joined<const N: usize>(parts: Vec<[Vec<i64>; N]>) -> [Vec<i64>; N] {
+pub(crate) fn joined<const N: usize>(parts: Vec<[Vec<i64>; N]>) -> [Vec<i64>; N] {
     let length = parts.iter().map(|part| part[0].len()).sum();
     let mut out = std::array::from_fn(|_| Vec::with_capacity(length));
     for part in parts {
@@ -276,52 +276,6 @@ fn lookups_of<'py>(
     Ok((keys, indptr.into_pyarray(py), target.into_pyarray(py), weight.into_pyarray(py)))
 }
 
-/// The longest stretch without a gap of each (owner, group), the earliest of equals, of n segments [start, end) that are
-/// disjoint or equal, sorted by owner: owner, group, start and length.
-#[pyfunction]
-fn longest_runs<'py>(
-    py: Python<'py>,
-    owner: IntsIn<'py>,
-    group: IntsIn<'py>,
-    start: IntsIn<'py>,
-    end: IntsIn<'py>,
-) -> PyResult<(Ints<'py>, Ints<'py>, Ints<'py>, Ints<'py>)> {
-    let (owner, group) = (in_row_order(&owner, "owner")?, in_row_order(&group, "group")?);
-    let (start, end) = (in_row_order(&start, "start")?, in_row_order(&end, "end")?);
-    let whole = [group.len(), start.len(), end.len()] == [owner.len(); 3];
-    if !whole || !owner.is_sorted() {
-        return Err(bad("owners ascend, and each has a group, a start and an end"));
-    }
-    let columns = py.detach(|| {
-        let make = |rows: Range<usize>| {
-            let mut found: [Vec<i64>; 4] = Default::default();
-            let mut segments: Vec<(i64, i64, i64)> = Vec::new();
-            for run in runs(owner, rows) {
-                let holder = owner[run.start];
-                segments.clear();
-                segments.extend(run.map(|row| (group[row], start[row], end[row])));
-                segments.sort_unstable();
-                for same in segments.chunk_by(|one, other| one.0 == other.0) {
-                    let (mut best, mut at, mut until) = ((i64::MIN, 0), same[0].1, same[0].1);
-                    for &(_, start, end) in same {
-                        at = if start > until { start } else { at };
-                        until = end;
-                        if until.wrapping_sub(at) > best.0 {
-                            best = (until.wrapping_sub(at), at);
-                        }
-                    }
-                    let row = [holder, same[0].0, best.1, best.0];
-                    found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
-                }
-            }
-            found
-        };
-        joined(tasks_of(owner).into_par_iter().map(make).collect())
-    });
-    let [owner, group, start, length] = columns.map(|column| column.into_pyarray(py));
-    Ok((owner, group, start, length))
-}
-
 type Lookups<'py> = (Bound<'py, PyArray2<u8>>, Ints<'py>, Bound<'py, PyArray1<i32>>, Ints<'py>);
 
 /// Keys n × 16 in their order, with the targets and weights that each has: `per_key` n, target and weight one after the
@@ -376,6 +330,5 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(anchors, module)?)?;
     module.add_function(wrap_pyfunction!(merge_impulses, module)?)?;
     module.add_function(wrap_pyfunction!(lookups_of, module)?)?;
-    module.add_function(wrap_pyfunction!(longest_runs, module)?)?;
     module.add_function(wrap_pyfunction!(sort_lookups, module)?)
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -170,6 +171,19 @@ def test_touches_that_decay_out_of_step_change_places() -> None:
     assert credits(replace(funnel, touches=touches, parts=parts)) == [Q // 5, 4 * Q // 5]
 
 
+def test_credit_decays_between_instants() -> None:
+    """The same where touches can only be on days 0 and 3: outcomes are counted from day 4 on all the same."""
+    funnel = one_person("time_decay")
+    (who, at, *_), day = funnel.touches[0], 86_400_000_000
+    exposed = replace(
+        funnel.agreement.exposure, instants=tuple(funnel.agreement.time.start + timedelta(days=days) for days in (0, 3))
+    )
+    agreement = replace(funnel.agreement, exposure=exposed)
+    touches = [(who, at, 0, 0), (who, at + 3 * day, 1, 0)]
+    parts = [(who, 0, at + 4 * day, 1, -1, ())]
+    assert credits(replace(funnel, agreement=agreement, touches=touches, parts=parts)) == [Q // 5, 4 * Q // 5]
+
+
 def test_an_outcome_in_the_tick_of_an_instant_counts() -> None:
     funnel = one_person("linear")
     agreement = funnel.agreement
@@ -269,33 +283,27 @@ def test_credits_add_up_whatever_the_model() -> None:
 
 
 MUTATIONS: list[tuple[ModuleType, str, str]] = [
-    (credit, "begin + window", "begin + window + 1"),
-    (credit, "np.maximum(tick[at[active]], end[active])", "tick[at[active]]"),
-    (credit, 'beyond, side="right"', 'beyond, side="left"'),
-    (credit, "for _ in range(most)", "for _ in range(most + 1)"),
-    (credit, "np.repeat(count, count) - limit)", "np.repeat(count, count) - limit - 1)"),
-    (credit, "place == 0) | (place > np", "place < 0) | (place > np"),
+    (credit, "np.full(len(names), len(classes)", "np.full(len(names), 0"),
     (credit, "return np.array([0, window], dtype=np.int64)", "return np.array([0, window - 1], dtype=np.int64)"),
     (credit, "np.append(np.arange(0, window, step, dtype=np.int64), window)", "np.array([0, window])"),
-    (credit, "np.minimum(tick[:, None] + offsets, horizon)", "np.minimum(tick[:, None] + offsets, horizon - 1)"),
-    (credit, "(start - window + 1, 0), base", "(start - window, 0), base"),
-    (credit, 'latest, side="right") - 1', 'latest, side="left") - 1'),
-    (credit, "(at[found] <= latest) & (chosen < 0)", "(at[found] <= latest)"),
-    (credit, "base + np.maximum(start - window + 1, 0), side", "base + np.maximum(start - window, 0), side"),
-    (credit, 'base + start, side="right"', 'base + start, side="left"'),
-    (credit, "2 * (several[outer] - 2)", "2 * (several[outer] - 1)"),
-    (credit, "(place == several - 1)", "(place == several - 2)"),
-    (credit, "several > 2", "several > 3"),
-    (credit, "np.append(starts[1:], len(segment)) - 1] +=", "starts] +="),
-    (credit, "-self.amount[ends]", "-self.amount[ends] + 1"),
-    (credit, "ends = self.end < horizon", "ends = self.end < horizon - 1"),
-    (credit, "np.full(len(names), len(classes)", "np.full(len(names), 0"),
-    (credit, "oldest - steps", "oldest - steps + (oldest > steps)"),
-    (exposure, 'length, side="right") - 1', 'length, side="left") - 1'),
+    (credit, "found[found < horizon]", "found[found < horizon - 1]"),
+    (credit, "(windows.index(family.window_ticks or 0), _target", "(0, _target"),
+    (credit, "family.via is None or event in family.via", "True"),
+    (credit, "places[family.window_ticks, family.via],", "0,"),
+    (credit, "agreement.outcome.events.index(str(family.event)),", "0,"),
+    (credit, "family.span_ticks or 0,", "(family.span_ticks or 0) + 1,"),
+    (credit, "family.span_ticks or 0,", "(family.span_ticks or 0) - 1,"),
+    (credit, "exposure.credit_unit,", "exposure.credit_unit + 1,"),
+    (credit, "exposure.credit_step_ticks or 0,", "(exposure.credit_step_ticks or 0) + 1,"),
+    (credit, "agreement.release.max_windows,", "agreement.release.max_windows + 1,"),
+    (credit, "exposure.max_touches,", "exposure.max_touches and exposure.max_touches + 1,"),
+    (credit, "TickClock.of(agreement.time).horizon,", "TickClock.of(agreement.time).horizon - 1,"),
+    (credit, "TickClock.of(agreement.time).horizon,", "TickClock.of(agreement.time).horizon + 1,"),
+    (credit, "plan.families.index(family) * plan.groups", "plan.families.index(family) * (plan.groups + 1)"),
     (exposure, "domain, level, size", "domain, level, 1"),
     (exposure, "event_positions(agreement, family.via))", "None)"),
-    (exposure, "_first_target(plan, position) + impulses.group", "impulses.group"),
     (touched, "np.array(exposure.frequency, dtype=np.int64)", "np.array(exposure.frequency, dtype=np.int64) + 1"),
+    (exposure, "(position * plan.groups, event", "(0 * plan.groups, event"),
     (functions, "min(touch_end + max(windows, default=0), clock.horizon)", "touch_end"),
     (functions, "self._cursors.place(source, window + 1)", "self._cursors.place(source, window)"),
     (functions, "window if value.suffix else 0", "window + 1 if value.suffix else 0"),
@@ -316,5 +324,6 @@ def test_a_slip_by_one_is_seen(module: ModuleType, right: str, wrong: str) -> No
         test_windows_that_earn_are_counted_from_the_first_touch()
         test_what_is_left_over_goes_to_the_last_touch()
         test_touches_that_decay_out_of_step_change_places()
+        test_credit_decays_between_instants()
         test_an_outcome_in_the_tick_of_an_instant_counts()
         test_weights_stay_inside_the_bounds_of_the_join()

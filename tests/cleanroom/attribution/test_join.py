@@ -143,7 +143,7 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (touched, "max_groups_per_person,", "max_groups_per_person + 1,"),
     (touched, "                instants,", "                None,"),
     (touched, "exposure.start <= at < agreement.exposure.end", "exposure.start < at < agreement.exposure.end"),
-    (exposure, "return position * plan.groups", "return position"),
+    (exposure, "(position * plan.groups, event", "(position, event"),
     (exposure, "domain, level, size", "domain, level, 1"),
     (clock, "return int(edges.min()), int(edges.max()) + 1", "return int(edges.min()), int(edges.max())"),
     (clock, "horizon=max(lasts) - min(firsts) + 1", "horizon=max(lasts) - min(firsts)"),

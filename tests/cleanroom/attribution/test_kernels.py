@@ -147,28 +147,6 @@ def test_impulses_that_share_a_node_add_up(count: int, size: int) -> None:
     assert list(zip(*(column.tolist() for column in merged), strict=True)) == expected
 
 
-@pytest.mark.parametrize("count", SIZES)
-def test_the_longest_run_is_the_earliest_of_equals(count: int) -> None:
-    rng = random.Random(count)
-    rows = []
-    for owner in owned(rng, count):
-        start = rng.randrange(12)
-        rows.append((owner, rng.randrange(2), start * 3, start * 3 + 3 if rng.randrange(4) else start * 3 + 2))
-    ends = {(owner, group, start): end for owner, group, start, end in rows}  # equal starts have equal ends
-    rows = [(*row[:3], ends[row[:3]]) for row in rows]
-    ticks: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for owner, group, start, end in rows:
-        ticks[owner, group].update(range(start, end))
-    expected = []
-    for (owner, group), covered in sorted(ticks.items()):
-        starts = [tick for tick in covered if tick - 1 not in covered]
-        length = {start: next(n for n in range(99) if start + n not in covered) for start in starts}
-        best = min(starts, key=lambda start: (-length[start], start))
-        expected.append((owner, group, best, length[best]))
-    found = _kernels.longest_runs(*(ints([row[side] for row in rows]) for side in range(4)))
-    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
-
-
 def some_keys(rng: random.Random, count: int) -> list[bytes]:
     """Digests, as keys are, and some that are alike for many bytes."""
     return [rng.randbytes(16) if place % 3 else bytes(12) + place.to_bytes(4, "big") for place in range(count)]
@@ -358,8 +336,6 @@ REFUSED: dict[str, Callable[[], object]] = {
     "lookups without weights": looked_up(weight=ints([4])),
     "targets beyond 32 bits": looked_up(target=ints([1 << 31, 0])),
     "lookups at nodes of no ticks": looked_up(size=0),
-    "segments without ends": lambda: _kernels.longest_runs(TWO, TWO, TWO, ONE),
-    "segments of owners that descend": lambda: _kernels.longest_runs(ints([1, 0]), TWO, TWO, TWO),
     "owners beyond the people": lambda: _kernels.merge_impulses(ints([3]), ONE, ONE, ONE, 1, 3),
     "owners below the people": lambda: _kernels.merge_impulses(ints([-1]), ONE, ONE, ONE, 1, 3),
     "nodes of no ticks": lambda: _kernels.merge_impulses(ONE, ONE, ONE, ONE, 0, 3),
