@@ -83,8 +83,10 @@ class TickClock:
         Returns:
             (n,) int64, in [0, horizon).
         """
-        segment = np.maximum(np.searchsorted(self.segment_start_us, time_us, side="right") - 1, 0)
-        ticks: NDArray[np.int64] = (time_us + self.segment_offset_us[segment]) // self.length_us - self.origin
+        offset = self.segment_offset_us
+        if len(offset) > 1:
+            offset = offset[np.maximum(np.searchsorted(self.segment_start_us, time_us, side="right") - 1, 0)]
+        ticks: NDArray[np.int64] = (time_us + offset) // self.length_us - self.origin
         return ticks
 
     def span(self, start: datetime, end: datetime) -> tuple[int, int]:

@@ -2,7 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::lanes::{compress_one, digests, Digest, State, BLOCK_BYTES, LANES, START};
+use crate::lanes::{
+    compress_one, compress_words, digests, pad, spread, BlockWords, Digest, State, States, BLOCK_BYTES, DIGEST_BYTES,
+    LANES, START,
+};
 use crate::wipe::redacted;
 
 /// A key, with both pads hashed once.
@@ -31,11 +34,37 @@ impl Mac {
         let inner = inner.each_ref().map(Digest::as_slice);
         digests(&self.outer, BLOCK_BYTES, &inner[..messages.len()])
     }
+
+    /// The tags of sixteen messages that each fill a block with their padding, as `padded` makes it; words × lanes.
+    pub(crate) fn tags_of_blocks(&self, blocks: &BlockWords) -> States {
+        let mut inner = spread(&self.inner);
+        compress_words(&mut inner, blocks);
+        let mut words = [[0; LANES]; 16];
+        words[..8].copy_from_slice(&inner);
+        words[8] = [0x8000_0000; LANES];
+        words[15] = [8 * (BLOCK_BYTES + DIGEST_BYTES) as u32; LANES];
+        let mut tags = spread(&self.outer);
+        compress_words(&mut tags, &words);
+        tags
+    }
+
+    /// The words of a message with its padding; None where a block does not hold both.
+    pub(crate) fn padded(message: &[u8]) -> Option<[u32; 16]> {
+        if message.len() > BLOCK_BYTES - 9 {
+            return None;
+        }
+        let mut block = [0; BLOCK_BYTES];
+        block[..message.len()].copy_from_slice(message);
+        pad(&mut block, message.len(), BLOCK_BYTES + message.len());
+        let (words, _) = block.as_chunks();
+        Some(std::array::from_fn(|at| u32::from_be_bytes(words[at])))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::digest_of;
     use crate::wipe::look::{dropped, holds};
 
     #[test]
@@ -69,5 +98,18 @@ mod tests {
             assert_eq!(hex, tag);
         }
         assert_eq!(tags[2], [0; 32]);
+    }
+
+    #[test]
+    fn messages_of_a_block_have_the_same_tags() {
+        let (mac, message) = (Mac::new(b"a key of thirty-two bytes, as is"), [0xab; 60]);
+        for length in 0..=55 {
+            let lengths: [usize; LANES] = std::array::from_fn(|lane| (length + 7 * lane) % 56);
+            let blocks = lengths.map(|length| Mac::padded(&message[..length]).unwrap_or_default());
+            let tags = mac.tags_of_blocks(&std::array::from_fn(|at| blocks.map(|block| block[at])));
+            let expected = mac.tags(&lengths.map(|length| &message[..length]));
+            assert_eq!(std::array::from_fn(|lane| digest_of(&tags, lane)), expected);
+        }
+        assert_eq!(Mac::padded(&message[..56]), None);
     }
 }

@@ -53,6 +53,30 @@ pub(crate) fn compress(states: &mut States, blocks: &[Block; LANES]) {
     compress_portable(states, blocks);
 }
 
+/// Blocks of sixteen messages: word × lane.
+pub(crate) type BlockWords = [[u32; LANES]; 16];
+
+/// Compresses one block in every lane, given by its words.
+pub(crate) fn compress_words(states: &mut States, words: &BlockWords) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::instructions::instructions().avx512 {
+        // SAFETY: the processor has what the function was compiled for.
+        return unsafe { wide::compress_words(states, words) };
+    }
+    compress_words_portable(states, words);
+}
+
+fn compress_words_portable(states: &mut States, words: &BlockWords) {
+    let block = |lane: usize| {
+        let mut block = [0; BLOCK_BYTES];
+        for (bytes, word) in block.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word[lane].to_be_bytes());
+        }
+        block
+    };
+    compress_portable(states, &std::array::from_fn(block));
+}
+
 /// Messages of one block that have a length and the first sixteen bytes in common.
 pub(crate) trait Framed {
     /// The first four words.
@@ -75,17 +99,12 @@ pub(crate) fn hash_framed<F: Framed>(own: &Framing) -> States {
 }
 
 fn hash_framed_portable<F: Framed>(own: &Framing) -> States {
+    let mut words = [[0; LANES]; 16];
+    words.iter_mut().zip(F::HEAD).for_each(|(words, word)| *words = [word; LANES]);
+    words[4..11].copy_from_slice(own);
+    words[15] = [8 * F::BYTES as u32; LANES];
     let mut states = spread(&START);
-    let block = |lane: usize| {
-        let mut block = [0; BLOCK_BYTES];
-        let words = F::HEAD.into_iter().chain(own.iter().map(|words| words[lane]));
-        for (bytes, word) in block.chunks_exact_mut(4).zip(words) {
-            bytes.copy_from_slice(&word.to_be_bytes());
-        }
-        block[BLOCK_BYTES - 8..].copy_from_slice(&(8 * F::BYTES as u64).to_be_bytes());
-        block
-    };
-    compress_portable(&mut states, &std::array::from_fn(block));
+    compress_words_portable(&mut states, &words);
     states
 }
 
@@ -136,7 +155,7 @@ pub(crate) fn digests(state: &State, before: usize, messages: &[&[u8]]) -> [Dige
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
-    use super::{Block, Framed, Framing, States, LANES, START};
+    use super::{Block, BlockWords, Framed, Framing, States, LANES, START};
     use std::arch::x86_64::*;
 
     /// FIPS 180-4, section 4.2.2.
@@ -224,7 +243,18 @@ mod wide {
     /// One block in every lane.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn compress(states: &mut States, blocks: &[Block; LANES]) {
-        let mut words = words_of(blocks);
+        compress_rows(states, words_of(blocks));
+    }
+
+    /// One block in every lane, given by its words.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn compress_words(states: &mut States, words: &BlockWords) {
+        // SAFETY: a row of words is 64 bytes, and the load needs no alignment.
+        compress_rows(states, std::array::from_fn(|at| unsafe { _mm512_loadu_si512(words[at].as_ptr().cast()) }));
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn compress_rows(states: &mut States, mut words: [__m512i; 16]) {
         // SAFETY: a row of the states is 64 bytes, and the load needs no alignment.
         let before: [__m512i; 8] =
             std::array::from_fn(|word| unsafe { _mm512_loadu_si512(states[word].as_ptr().cast()) });
@@ -299,9 +329,17 @@ mod tests {
         for step in 0..20 {
             let blocks: [Block; LANES] =
                 std::array::from_fn(|lane| bytes(64, (step * LANES + lane) as u64).try_into().unwrap_or([0; 64]));
+            let word = |at: usize, lane: usize| {
+                blocks[lane][4 * at..4 * at + 4].iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
+            };
+            let words = std::array::from_fn(|at| std::array::from_fn(|lane| word(at, lane)));
+            let (mut by_words, mut by_words_portable) = (native, native);
+            compress_words(&mut by_words, &words);
+            compress_words_portable(&mut by_words_portable, &words);
             compress(&mut native, &blocks);
             compress_portable(&mut portable, &blocks);
             assert_eq!(native, portable);
+            assert_eq!([by_words, by_words_portable], [native; 2]);
         }
     }
 

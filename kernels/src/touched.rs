@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::digest::KEY_BYTES;
 use crate::hmac::Mac;
-use crate::lanes::{Digest, LANES};
+use crate::lanes::{Digest, State, States, LANES};
 use crate::rows::{bad, in_row_order, matrix, whole_runs};
 use crate::text::Texts;
 
@@ -50,9 +50,9 @@ impl Met {
 /// What decides which touches count.
 struct Rule<'a> {
     instants: Option<&'a [i64]>,
-    labels: &'a Texts<'a>,
+    groups: usize,
     limit: usize,
-    mac: &'a Mac,
+    marker: Marker<'a>,
     bounds: Option<&'a [i64]>,
 }
 
@@ -99,7 +99,7 @@ impl Touches<'_> {
     /// Some people, and those of their touches that count.
     fn counting(&self, rows: Range<usize>, rule: &Rule<'_>) -> (Vec<[u8; KEY_BYTES]>, Columns, Counts) {
         let (mut people, mut members, mut places) = (Vec::new(), Vec::new(), Vec::with_capacity(rows.len()));
-        let (mut over, mut met) = (Vec::new(), Met::new(rule.labels.len()));
+        let (mut over, mut met) = (Vec::new(), Met::new(rule.groups));
         for own in self.person[rows.clone()].chunk_by(|one, other| one == other) {
             let (start, first) = (rows.start + places.len(), members.len());
             met.begin();
@@ -143,17 +143,10 @@ impl Touches<'_> {
 /// Of each person's memberships in `over`, keeps those with the smallest HMAC-SHA-256(key, person ‖ label).
 fn drop_over(people: &[[u8; KEY_BYTES]], members: &mut [Membership], over: &[Range<usize>], rule: &Rule<'_>) {
     let wanted: Vec<usize> = over.iter().cloned().flatten().collect();
-    let mut messages: [Vec<u8>; LANES] = Default::default();
-    let mut marks: Vec<(Digest, usize)> = Vec::with_capacity(wanted.len());
+    let mut marks: Vec<(State, usize)> = Vec::with_capacity(wanted.len());
     for places in wanted.chunks(LANES) {
-        for (message, &place) in messages.iter_mut().zip(places) {
-            let own = &members[place];
-            message.clear();
-            message.extend_from_slice(&people[own.owner]);
-            message.extend_from_slice(rule.labels.get(own.group).unwrap_or(&[]));
-        }
-        let tags = rule.mac.tags(&messages.each_ref().map(Vec::as_slice)[..places.len()]);
-        marks.extend(tags.into_iter().zip(places.iter().copied()));
+        let tags = rule.marker.marks(places.iter().map(|&place| (&people[members[place].owner], members[place].group)));
+        marks.extend(places.iter().enumerate().map(|(lane, &place)| (tags.map(|word| word[lane]), place)));
     }
     let mut rest = marks.as_mut_slice();
     for own in over {
@@ -162,6 +155,45 @@ fn drop_over(people: &[[u8; KEY_BYTES]], members: &mut [Membership], over: &[Ran
         own[rule.limit..].iter().for_each(|&(_, place)| members[place].kept = false);
         rest = after;
     }
+}
+
+/// Makes the marks of memberships.
+struct Marker<'a> {
+    mac: Mac,
+    labels: &'a Texts<'a>,
+    /// The block of every label behind a person who is all zeros, where all of them fit.
+    blocks: Option<Vec<[u32; 16]>>,
+}
+
+impl<'a> Marker<'a> {
+    fn new(key: &[u8; 32], labels: &'a Texts<'a>) -> Self {
+        let block = |group| Mac::padded(&message(&[0; KEY_BYTES], group, labels));
+        Marker { mac: Mac::new(key), labels, blocks: (0..labels.len()).map(block).collect() }
+    }
+
+    /// HMAC-SHA-256(key, person ‖ label) of up to sixteen (person, group), words × lanes.
+    fn marks<'b>(&self, members: impl Iterator<Item = (&'b [u8; KEY_BYTES], usize)>) -> States {
+        let mut words = [[0; LANES]; 16];
+        let Some(blocks) = &self.blocks else {
+            let messages: Vec<Vec<u8>> = members.map(|(person, group)| message(person, group, self.labels)).collect();
+            let tags = self.mac.tags(&messages.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let word = |tag: &Digest, at: usize| {
+                tag[4 * at..4 * at + 4].iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
+            };
+            return std::array::from_fn(|at| tags.each_ref().map(|tag| word(tag, at)));
+        };
+        for (lane, (person, group)) in members.enumerate() {
+            let (person, _) = person.as_chunks();
+            let mut block = blocks[group];
+            block.iter_mut().zip(person).for_each(|(word, own)| *word = u32::from_be_bytes(*own));
+            words.iter_mut().zip(block).for_each(|(words, word)| words[lane] = word);
+        }
+        self.mac.tags_of_blocks(&words)
+    }
+}
+
+fn message(person: &[u8; KEY_BYTES], group: usize, labels: &Texts<'_>) -> Vec<u8> {
+    [person.as_slice(), labels.get(group).unwrap_or(&[])].concat()
 }
 
 type Texted<'py> = (PyReadonlyArray1<'py, i32>, PyReadonlyArray1<'py, u8>, PyReadonlyArray1<'py, bool>);
@@ -208,7 +240,7 @@ fn counting_touches<'py>(
     let (person, _) = person.as_chunks::<KEY_BYTES>();
     let touches = Touches { person, tick, event, group };
     let (people, columns, counts) = py.detach(|| {
-        let rule = Rule { instants, labels: &labels, limit, mac: &Mac::new(&key), bounds };
+        let rule = Rule { instants, groups: labels.len(), limit, marker: Marker::new(&key, &labels), bounds };
         let tasks = whole_runs(person.len(), TASK, |row| person[row] == person[row - 1]);
         let parts: Vec<_> = tasks.into_par_iter().map(|rows| touches.counting(rows, &rule)).collect();
         let mut people = Vec::with_capacity(parts.iter().map(|part| part.0.len()).sum());

@@ -33,6 +33,7 @@ def owned(rng: random.Random, count: int) -> list[int]:
 
 
 LABELS = ["a", "campaign/测试", "x" * 90, "", "b", "c", "d"]
+"""One is longer than a block of the hash, so that none is hashed in one."""
 
 
 def texts_of(labels: list[str]) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.bool_]]:
@@ -47,18 +48,26 @@ def texts_of(labels: list[str]) -> tuple[NDArray[np.int32], NDArray[np.uint8], N
 def test_touches_that_count(
     count: int, limit: int, instants: tuple[int, ...] | None, bounds: tuple[int, ...] | None
 ) -> None:
-    check_counting(count, limit, instants, bounds)
+    check_counting(count, limit, instants, bounds, LABELS)
+
+
+@pytest.mark.parametrize("longest", [38, 39, 40])
+def test_labels_that_fit_a_block_of_the_hash_and_one_that_does_not(longest: int) -> None:
+    for count in SIZES[:-1]:
+        check_counting(count, 2, None, None, ["a", "花" * 13, "x" * longest, "", "b", "c"])
 
 
 def test_touches_of_several_tasks_that_count() -> None:
-    check_counting(SIZES[-1], 3, (0, 1, 2, 3, 5), (1, 3))
+    check_counting(SIZES[-1], 3, (0, 1, 2, 3, 5), (1, 3), [f"note-{group}" for group in range(9)])
 
 
-def check_counting(count: int, limit: int, instants: tuple[int, ...] | None, bounds: tuple[int, ...] | None) -> None:
+def check_counting(
+    count: int, limit: int, instants: tuple[int, ...] | None, bounds: tuple[int, ...] | None, labels: list[str]
+) -> None:
     rng = random.Random(count)
     people = [rng.randbytes(16) for _ in range(count + 8)]
     touches = [
-        (people[owner], rng.randrange(6), rng.randrange(9), rng.randrange(len(LABELS))) for owner in owned(rng, count)
+        (people[owner], rng.randrange(6), rng.randrange(9), rng.randrange(len(labels))) for owner in owned(rng, count)
     ]
     own: dict[bytes, list[tuple[int, int, int]]] = defaultdict(list)
     for who, *touch in touches:
@@ -66,7 +75,7 @@ def check_counting(count: int, limit: int, instants: tuple[int, ...] | None, bou
             own[who].append((touch[0], touch[1], touch[2]))
     expected, counts = [], [count - sum(map(len, own.values())), 0, 0, 0, 0]
     for owner, (who, held) in enumerate(own.items()):
-        groups = sorted({touch[2] for touch in held}, key=lambda group: group_mark(KEY, who, LABELS[group]))
+        groups = sorted({touch[2] for touch in held}, key=lambda group: group_mark(KEY, who, labels[group]))
         released = {}
         for group in groups[:limit]:
             number = sum(touch[2] == group for touch in held)
@@ -82,7 +91,7 @@ def check_counting(count: int, limit: int, instants: tuple[int, ...] | None, bou
         np.array([touch[2] for touch in touches], dtype=np.int32),
         np.array([touch[3] for touch in touches], dtype=np.int32),
         None if instants is None else ints(list(instants)),
-        texts_of(LABELS),
+        texts_of(labels),
         limit,
         KEY,
         None if bounds is None else ints(list(bounds)),
