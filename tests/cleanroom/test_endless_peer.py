@@ -94,6 +94,7 @@ def test_an_acknowledgement_that_says_less_than_the_greeting_of_a_resumed_connec
     """A greeting counts frames that arrived, an acknowledgement those that were taken: after a resume it lags."""
     monkeypatch.setattr("cleanroom.link.ACKNOWLEDGE_BYTES", 1)
     monkeypatch.setattr("cleanroom.link.RESUME_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("cleanroom.link.RESUME_ATTEMPTS", 10)  # 15 s, should the other side be late
     first, second = memory_dials()
     links: list[Link] = []
     opener = threading.Thread(target=lambda: links.append(Link(first, timeout=5)), daemon=True)

@@ -133,6 +133,7 @@ def test_two_parties_run_over_a_memory_link() -> None:
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_connection_that_breaks_at_any_message_resumes(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cleanroom.link.RESUME_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("cleanroom.link.RESUME_ATTEMPTS", 8)  # 18 s, should the other side be late
     monkeypatch.setattr("cleanroom.link.DRAIN_SECONDS", 0.01)
     for after in range(2, 14):  # the first message is the greeting: a connection that never stood is no resumption
         dials = list(memory_dials())
@@ -166,6 +167,7 @@ def test_a_connection_that_breaks_for_good_ends_both_sides(monkeypatch: pytest.M
 
 def test_a_peer_that_was_restarted_voids_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cleanroom.link.RESUME_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("cleanroom.link.RESUME_ATTEMPTS", 8)
     monkeypatch.setattr("cleanroom.link.DRAIN_SECONDS", 0.01)
     first, second = memory_dials()
     one, two = both(lambda: Link(first, timeout=5), lambda: Link(second, timeout=5))
@@ -189,19 +191,22 @@ def test_a_silent_peer_is_reported_with_the_step_and_told() -> None:
 
 
 def test_heartbeats_keep_a_slow_peer_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each of them the whole of the step's timeout is waited for the next sign of life."""
     monkeypatch.setattr("cleanroom.link.HEARTBEAT_SECONDS", 0.0)
     one, two = pair()
+    for _ in range(5):
+        two.heartbeat()
+    two.send(b"frame", timeout=1)
+    assert one._carrier is not None
+    asked, receive = [], one._carrier.receive
 
-    def beat() -> None:
-        for _ in range(5):
-            time.sleep(0.05)
-            two.heartbeat()
-        two.send(b"frame", timeout=1)
+    def noted(timeout: float) -> bytes:
+        asked.append(timeout)
+        return receive(timeout)
 
-    thread = threading.Thread(target=beat)
-    thread.start()
-    assert one.receive(timeout=0.15, waiting_for="test") == b"frame"
-    thread.join()
+    monkeypatch.setattr(one._carrier, "receive", noted)
+    assert one.receive(timeout=7, waiting_for="test") == b"frame"
+    assert asked == [7] * 6
 
 
 @pytest.mark.parametrize(

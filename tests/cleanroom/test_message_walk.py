@@ -37,9 +37,10 @@ HEADER = struct.Struct("<BBHIQ")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same attempts with shorter pauses."""
+    """Shorter pauses, and more of them: should the other side be late, there are as many seconds for it as in a run."""
     monkeypatch.setattr("cleanroom.carrier._POLL_SECONDS", 0.01)
     monkeypatch.setattr("cleanroom.link.RESUME_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("cleanroom.link.RESUME_ATTEMPTS", RESUME_ATTEMPTS + 4)
     monkeypatch.setattr("cleanroom.link.DRAIN_SECONDS", 0.01)
     monkeypatch.setattr("cleanroom.link.FINISH_SECONDS", 60.0)  # longer than a test waits: nobody may need it
 
@@ -53,6 +54,7 @@ class Wire:
         False  # the message at which a connection breaks is the last that arrives, or the first that is lost
     )
     for_good: bool = False
+    patience: float = 30.0  # seconds for the first connection
     buffered: bool = False  # the network holds any number of messages that this side has not read
     everywhere: bool = False  # every frame breaks the connection when it is sent for the first time
     seen: set[tuple[int, int]] = field(default_factory=set)
@@ -63,7 +65,7 @@ class Wire:
 
     def links(self) -> tuple[Callable[[], Link], Callable[[], Link]]:
         first, second = (self._dial(side, dial) for side, dial in enumerate(memory_dials()))
-        return (lambda: Link(first, timeout=1.0)), (lambda: Link(second, timeout=1.0))
+        return (lambda: Link(first, timeout=self.patience)), (lambda: Link(second, timeout=self.patience))
 
     def _dial(self, side: int, dial: Dial) -> Dial:
         def opened(timeout: float) -> Carrier:
@@ -203,10 +205,10 @@ def play(
 
     def one(side: int) -> Any:
         with links[side]() as link:
-            return drive(Party(protocols[side](), transcripts[side]), link, step_timeout=2, progress=silent)
+            return drive(Party(protocols[side](), transcripts[side]), link, step_timeout=20, progress=silent)
 
     links = wire.links()
-    return both(lambda: one(0), lambda: one(1))
+    return both(lambda: one(0), lambda: one(1), seconds=60)
 
 
 def undisturbed(script: Recorded) -> Wire:
@@ -240,11 +242,8 @@ def test_a_connection_that_breaks_at_any_one_message_resumes_with_the_same_bytes
 
 
 @pytest.mark.parametrize(("profile", "noise"), RUNS)
-def test_a_run_whose_connection_breaks_at_every_message_computes_the_same(
-    profile: Profile, noise: Noise, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_whose_connection_breaks_at_every_message_computes_the_same(profile: Profile, noise: Noise) -> None:
     """Not recorded but computed: nothing that a break could make a step do again, or otherwise, stays hidden."""
-    monkeypatch.setattr("cleanroom.link.RESUME_FIRST_PAUSE", 0.05)
     expected = undisturbed(recorded(profile, noise)).copies()
     first, second = sides(profile, noise)
     wire = Wire(everywhere=True)
@@ -262,13 +261,15 @@ def test_a_connection_that_breaks_for_good_at_any_message_ends_both_sides(
 ) -> None:
     """A side is charged exactly when it could have opened something: when both have confirmed the same transcript."""
     monkeypatch.setattr("cleanroom.link.RESUME_FIRST_PAUSE", 0.005)
+    monkeypatch.setattr("cleanroom.link.RESUME_ATTEMPTS", RESUME_ATTEMPTS)
     script = recorded(profile, noise)
     clean = undisturbed(script)
     confirmed = 0
     for side in (0, 1):
         for number in range(len(clean.sent[side])):
             charged = [0, 0]
-            wire = Wire(at={(side, number)}, for_good=True)
+            # before the first greeting both try until their timeout
+            wire = Wire(at={(side, number)}, for_good=True, patience=1.0 if number == 0 else 30.0)
 
             def charge(who: int, charged: list[int] = charged) -> None:
                 charged[who] += 1

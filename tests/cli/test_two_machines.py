@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -93,10 +92,9 @@ def test_a_listener_that_is_gone_is_reported_at_once(zygote: Zygote, scene: Scen
     shop = scene.start("shop", "--connect", address)
     media = zygote.start(scene, "media", "--listen", address, act="kill", at="take 9")
     assert media.ended().code == -9
-    began = time.monotonic()
     line = checked(scene, "shop", 5, shop.ended())
+    # all attempts in vain, or the time for them over, are another line
     assert line == f"the peer's process has ended in the middle of the run: nobody listens at {address} any more"
-    assert time.monotonic() - began < 8  # 1.4 s of attempts, and the end of two processes on a busy machine
 
 
 def test_a_peer_that_starts_twice_disturbs_nobody(zygote: Zygote, scene: Scene) -> None:

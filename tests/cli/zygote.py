@@ -2,8 +2,9 @@
 
 A run passes named points: before each frame that it sends, after each that it takes, around each change of the ledger,
 before each file that it writes and each rename. The process notes them in a file, and at the one that a test names it
-does what the test wants: it is killed (SIGKILL to itself), told to stop, loses its connection for good, or finds the
-disk full. Nothing else differs from the command; the pauses between attempts to resume are shorter.
+does what the test wants: it is killed (SIGKILL to itself), told to stop, stands still until it is let go on, loses its
+connection for good, or finds the disk full. Nothing else differs from the command; the pauses between attempts to
+resume are shorter.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from typing import Any
 
 from tests.cli.world import PATIENCE, Ended, Scene, environment
 
-SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
+SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT, "stop": signal.SIGSTOP}
 ACTS = (*SIGNALS, "gone", "full", "")
+_NUMBERS = itertools.count()  # of all zygotes: their forks' folders may lie in one
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,14 +42,27 @@ class Forked:
     pid: int
     folder: Path
 
-    def ended(self) -> Ended:
-        """Waits for the end."""
+    def ended(self, *, let_go_on: bool = False) -> Ended:
+        """Waits for the end; of a side that stands still, or may come to its point meanwhile, by letting it go on."""
         deadline = time.monotonic() + PATIENCE
         while (status := self.zygote.ask(wait=self.pid)) < 0:
             assert time.monotonic() < deadline, "still running"
+            if let_go_on:
+                self.go_on()
             time.sleep(0.05)
         code = os.waitstatus_to_exitcode(status)
         return Ended(code=code, **{name: (self.folder / name).read_text() for name in ("stdout", "stderr")})
+
+    def stopped(self) -> None:
+        """Waits until it stands still at its point."""
+        deadline = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, "never came to its point"
+            time.sleep(0.02)
+
+    def go_on(self) -> None:
+        """Lets it go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def points(self) -> list[str]:
         """The points that it passed, in their order."""
@@ -60,7 +75,7 @@ class Zygote:
 
     process: subprocess.Popen[str] = field(init=False)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    numbers: Iterator[int] = field(default_factory=itertools.count)
+    numbers: Iterator[int] = field(default_factory=lambda: _NUMBERS)
 
     def __enter__(self) -> Zygote:
         self.process = subprocess.Popen(
