@@ -82,4 +82,4 @@ def whole_people(person: NDArray[np.uint8], most: int) -> Iterator[tuple[slice, 
     """
     edges = np.append(np.flatnonzero(person_starts(person)), len(person))
     for low, high in slices(edges[1:], most):
-        yield slice(edges[low], edges[high]), high - low
+        yield slice(int(edges[low]), int(edges[high])), high - low

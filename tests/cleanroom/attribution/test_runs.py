@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanroom.attribution.runs import changes, distinct, expand, person_starts, slices
+from cleanroom.attribution.runs import changes, distinct, expand, person_starts, slices, whole_people
 
 small = st.integers(-3, 3)
 
@@ -51,3 +51,11 @@ def test_slices_are_no_longer_than_asked_or_one_thing(
     sizes: list[int], most: int, expected: list[tuple[int, int]]
 ) -> None:
     assert list(slices(np.cumsum(np.array(sizes, dtype=np.int64)), most)) == expected
+
+
+def test_people_are_not_cut_and_their_rows_are_counted_in_plain_numbers() -> None:
+    """A run writes these counts into its account, as JSON, which takes no numbers of NumPy."""
+    person = np.repeat(np.arange(4, dtype=np.uint8), [2, 1, 5, 1])[:, None].repeat(16, axis=1)
+    found = [(part.start, part.stop, people) for part, people in whole_people(person, 3)]
+    assert found == [(0, 3, 2), (3, 8, 1), (8, 9, 1)]
+    assert {type(number) for entry in found for number in entry} == {int}
