@@ -1,10 +1,10 @@
 """Prepared rows out of core: kept as they are made, read in ascending order of keys, and divided into buckets.
 
 Both sides' rows are a key of 16 bytes and a fixed number of words: an outcome row its values, packed
-(`attribution.packing`), a lookup as many weights as the agreement allows it, unused ones zero. Up to a bound they are
-in memory; past it they are in scratch files without a name, encrypted with a key that never leaves the process
-(`data.spill`), which vanish with the process however it ends. Nothing here ever holds more than a run of rows, or one
-bucket.
+(`attribution.packing`), a lookup as many weights as the agreement allows it, unused ones zero. The first are in
+memory, up to a bound; the rest are in scratch files without a name, encrypted with a key that never leaves the process
+(`data.spill`), which vanish with the process however it ends. Besides, nothing here ever holds more than a run of rows,
+or one bucket.
 
 Dividing comes after the handshake, and the peer waits for it. So it takes as many rows as the public bound allows, of
 as many words, whatever the rows are: rows of zeros under random keys are kept beside the real ones before.
@@ -43,6 +43,8 @@ _MOST_BUCKETS: Final = 256
 _LEAST_RUN: Final = 1 << 14
 _MOST_RUN: Final = 1 << 16
 """Rows that are sorted, hashed and written between two reports of progress: hundredths of a second."""
+_ROWS_BYTES: Final = 3 * MEMORY_BYTES
+"""Of outcome rows in memory: 2^23 of people, events and two sums. They are gone before a bucket is joined."""
 
 
 class Kept(ABC, Generic[T]):
@@ -51,11 +53,11 @@ class Kept(ABC, Generic[T]):
     def __init__(self, words: int, *, memory_bytes: int = MEMORY_BYTES) -> None:
         """Args:
         words: of a row behind its key.
-        memory_bytes: what is held in memory before a scratch file is used, once for rows and once for buckets.
+        memory_bytes: what is held in memory of rows; the rest is in a scratch file.
         """
         self._words = words
         self._memory_bytes = memory_bytes
-        self._spill = self._scratch()
+        self._spill = self._scratch(memory_bytes)
         self._divided: Spill | None = None
         self._rows = 0
 
@@ -126,18 +128,20 @@ class Kept(ABC, Generic[T]):
         return self._of([])
 
     def divided(self, partition: Partition) -> Protocol[Callable[[int], T]]:
-        """Divides the rows; see `cleanroom.protocols.buckets.Source`.
+        """Divides the rows, once: then they are in their buckets alone. See `cleanroom.protocols.buckets.Source`.
 
         Raises:
             BucketOverflowError: a bucket has more rows than its capacity.
             CleanroomError: a scratch file cannot be written or read.
-            ValueError: there are more rows than the public bound, or more than 256 buckets.
+            ValueError: there are more rows than the public bound, more than 256 buckets, or rows were divided before.
         """
         if partition.buckets > _MOST_BUCKETS or self._rows > partition.rows:
             raise ValueError(f"at most {_MOST_BUCKETS} buckets, and no more rows than the public bound, expected")
-        divided = self._divided = self._scratch()
+        if self._divided is not None:
+            raise ValueError("rows are divided once")
+        divided = self._divided = self._scratch(min(self._memory_bytes, MEMORY_BYTES))
         counts = np.zeros(partition.buckets, dtype=np.int64)
-        for run in self._spill.parts():
+        for run in self._spill.runs():
             words = _in_order(_kernels.keyed_in_order, run)
             numbers = partition.numbers(_keys(words))
             divided.append(words, numbers.astype(np.uint8))
@@ -145,6 +149,7 @@ class Kept(ABC, Generic[T]):
             counts += real.astype(np.int64)
             yield Progress("bins", divided.rows, partition.rows)
         partition.check(counts)
+        self._spill.close()
 
         def bucket(number: int) -> T:
             # in the order in which they came, which is that of their keys
@@ -162,12 +167,12 @@ class Kept(ABC, Generic[T]):
     def _run_rows(self) -> int:
         return min(max(_LEAST_RUN, self._memory_bytes // (8 * (_KEY_WORDS + self._words))), _MOST_RUN)
 
-    def _scratch(self) -> Spill:
-        return Spill(_KEY_WORDS + self._words, memory_bytes=self._memory_bytes, run_rows=self._run_rows)
+    def _scratch(self, memory_bytes: int) -> Spill:
+        return Spill(_KEY_WORDS + self._words, memory_bytes=memory_bytes, run_rows=self._run_rows)
 
     def _stretches(self) -> Iterator[_Stretch]:
         """All rows without what pads them, ascending by key."""
-        for run in self._spill.parts():
+        for run in self._spill.runs():
             yield _in_order(_kernels.split_in_order, run)
 
     def _of(self, stretches: Sequence[_Stretch]) -> T:
@@ -192,10 +197,10 @@ class Kept(ABC, Generic[T]):
 class KeptRows(Kept[Rows]):
     """The outcome side's rows, their values packed."""
 
-    def __init__(self, packing: Packing, *, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, packing: Packing, *, memory_bytes: int = _ROWS_BYTES) -> None:
         """Args:
         packing: of a row's values.
-        memory_bytes: what is held in memory before a scratch file is used, once for rows and once for buckets.
+        memory_bytes: what is held in memory of rows; the rest is in a scratch file.
         """
         super().__init__(packing.words, memory_bytes=memory_bytes)
         self._packing = packing
@@ -214,7 +219,7 @@ class KeptLookups(Kept[Lookups]):
         """Args:
         weights: of a lookup, at most.
         weight_bound: the largest |weight|, below 2^31.
-        memory_bytes: what is held in memory before a scratch file is used, once for rows and once for buckets.
+        memory_bytes: what is held in memory of rows; the rest is in a scratch file.
         """
         super().__init__(weights, memory_bytes=memory_bytes)
         self._weight_bound = min(weight_bound, (1 << 31) - 1)
@@ -232,7 +237,7 @@ class KeptLookups(Kept[Lookups]):
         return Lookups(keys=keys, indptr=indptr, target=target, weight=weight)
 
 
-def _in_order(kernel: Callable[[Words], U], run: Words) -> U:
+def _in_order(kernel: Callable[[list[Words]], U], run: list[Words]) -> U:
     """A run in the order of its keys, which are distinct: a row's key is that of one person alone."""
     try:
         return kernel(run)

@@ -112,12 +112,11 @@ def prepare_rows(
     held = [np.zeros((0, KEY_BYTES // 8 + packing.words), dtype=np.uint64)]
     bound = agreement.protocol.max_rows_outcome
     summary = keep_rows(agreement, plan, batches, members, keep=held.append, at_once=bound + 1)
-    packed = np.concatenate(held)
-    held.clear()
     try:
-        keys, words = split_in_order(packed)
+        keys, words = split_in_order(held)
     except ValueError:
         raise CleanroomError("one person reached the preparation twice") from None
+    held.clear()
     return Rows(keys=keys, values=packing.unpacked(words)), summary
 
 

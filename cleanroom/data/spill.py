@@ -2,8 +2,9 @@
 
 Every row belongs to one of 256 parts: that of its first word's top byte, which is the head of a SHA-256 digest and so
 spreads rows evenly, or one that is given with it. Rows are gathered in stretches, each grouped by part, so that
-neighbouring parts are read of every stretch in one go. Stretches stay in memory up to a bound; past it they are in one
-scratch file that has no name (nothing can be left behind) and is encrypted with a key that never leaves this process.
+neighbouring parts are read of every stretch in one go. The first stretches stay in memory, up to a bound; the rest are
+in one scratch file that has no name (nothing can be left behind) and is encrypted with a key that never leaves this
+process. Rows are counted, never looked at, to say which: as many are written and read whatever they are.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import FileIO
 from typing import Final
 
@@ -30,7 +32,7 @@ Words = NDArray[np.uint64]
 Parts = NDArray[np.uint8]
 
 MEMORY_BYTES: Final = 64 << 20
-"""What one spill holds in memory before it writes."""
+"""What one spill holds in memory; the rest it writes."""
 
 _STRETCH_BYTES: Final = 8 << 20
 """What is grouped at once: allocators keep that much for the next time, without new pages."""
@@ -44,7 +46,7 @@ _BATCH_ROWS: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stretch:
-    """Rows grouped by part, in memory, or in the scratch file from row `start` on."""
+    """Rows grouped by part, in memory, or in the scratch file from its row `start` on."""
 
     places: NDArray[np.int64]  # 257: where each part begins, and the last one ends
     start: int
@@ -57,17 +59,17 @@ class Spill:
     def __init__(self, words: int, *, memory_bytes: int = MEMORY_BYTES, run_rows: int = _BATCH_ROWS) -> None:
         """Args:
         words: of a row.
-        memory_bytes: what is held in memory before it is written.
+        memory_bytes: what is held in memory; what comes after it is written.
         run_rows: how many rows `parts` aims at in one run.
         """
         self._words = words
         self._run_rows = run_rows
         self._row_bytes = 8 * words
-        self._memory_rows = max(1, memory_bytes // self._row_bytes)
-        self._stretch_rows = min(self._memory_rows, _STRETCH_BYTES // self._row_bytes)
+        self._stretch_rows = max(1, min(memory_bytes, _STRETCH_BYTES) // self._row_bytes)
+        whole = memory_bytes // (self._stretch_rows * self._row_bytes)
+        self._memory_rows = whole * self._stretch_rows
         self._rows = 0
-        self._held: list[Words] = []
-        self._held_parts: list[Parts] = []
+        self._held: deque[tuple[Words, Parts | None]] = deque()
         self._held_rows = 0
         self._stretches: list[_Stretch] = []
         self._counts = np.zeros(_PARTS, dtype=np.int64)  # of the stretches
@@ -94,13 +96,12 @@ class Spill:
         """
         if len(rows) == 0:
             return
-        self._held.append(rows)
-        if parts is not None:
-            self._held_parts.append(parts)
+        self._held.append((np.ascontiguousarray(rows), parts))
         self._held_rows += len(rows)
         self._rows += len(rows)
-        if self._rows > self._memory_rows and self._held_rows >= self._stretch_rows:
-            self._gather()
+        if self._rows > min(self._run_rows, self._memory_rows):  # fewer may be one run
+            while self._held_rows >= self._missing:
+                self._gather(self._missing)
 
     def parts(self) -> Iterator[Words]:
         """Yields all rows once, about `run_rows` at a time, as often as it is called.
@@ -121,9 +122,9 @@ class Spill:
         """
         if not self._stretches and self._rows <= self._run_rows:
             if self._held:
-                yield list(self._held)
+                yield [rows for rows, _ in self._held]
             return
-        self._gather()
+        self._gather_all()
         first = 0
         while first < _PARTS:
             last, count = first + 1, int(self._counts[first])
@@ -131,7 +132,7 @@ class Spill:
                 count += int(self._counts[last])
                 last += 1
             if count:
-                yield self._pieces(first, last) if self._file is None else [self._load(first, last, count)]
+                yield list(self._pieces(first, last))
             first = last
 
     def part(self, number: int) -> Words:
@@ -140,8 +141,8 @@ class Spill:
         Raises:
             CleanroomError: the scratch file cannot be written or read.
         """
-        self._gather()
-        return self._load(number, number + 1, int(self._counts[number]))
+        self._gather_all()
+        return np.concatenate([np.zeros((0, self._words), dtype=np.uint64), *self._pieces(number, number + 1)])
 
     def sorted_parts(self, *, unique: bool = False) -> Iterator[Words]:
         """As `parts`, with the rows of each run in lexicographic order of their words.
@@ -154,42 +155,51 @@ class Spill:
 
     def close(self) -> None:
         """Forgets the rows and closes the scratch file."""
-        self._held, self._held_parts, self._stretches = [], [], []
+        self._held, self._stretches = deque(), []
         self._held_rows = self._rows = 0
         self._counts[:] = 0
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _gather(self) -> None:
-        """Makes stretches of what is held; past the bound every stretch goes to the scratch file."""
-        held, parts = self._held[::-1], self._held_parts[::-1]
-        start = self._rows - self._held_rows
-        self._held, self._held_parts, self._held_rows = [], [], 0
-        while held:
-            pieces, pieces_parts, count = [], [], 0
-            while held and count < self._stretch_rows:
-                pieces.append(np.ascontiguousarray(held.pop()))
-                pieces_parts.extend([parts.pop()] if parts else [])
-                count += len(pieces[-1])
-            rows, counts = _kernels.group_rows(pieces, pieces_parts)
-            self._counts += counts
-            places = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
-            self._stretches.append(_Stretch(places=places, start=start, rows=rows))
-            start += count
-            if self._rows > self._memory_rows:
-                self._write_out()
+    @property
+    def _missing(self) -> int:
+        """Rows to the next multiple of a stretch: there all stretches end but the last before rows are asked for."""
+        return self._stretch_rows - (self._rows - self._held_rows) % self._stretch_rows
 
-    def _write_out(self) -> None:
+    def _gather_all(self) -> None:
+        while self._held_rows:
+            self._gather(min(self._missing, self._held_rows))
+
+    def _gather(self, count: int) -> None:
+        """Makes a stretch of the first rows that are held."""
+        start, pieces, parts = self._rows - self._held_rows, [], []
+        self._held_rows -= count
+        end = start + count
+        while count:
+            rows, own = self._held.popleft()
+            if len(rows) > count:
+                self._held.appendleft((rows[count:], None if own is None else own[count:]))
+                rows, own = rows[:count], None if own is None else own[:count]
+            pieces.append(rows)
+            parts.extend([] if own is None else [own])
+            count -= len(rows)
+        grouped, counts = _kernels.group_rows(pieces, parts)
+        self._counts += counts
+        places = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+        held = end <= self._memory_rows
+        self._stretches.append(_Stretch(places=places, start=start - self._memory_rows, rows=grouped if held else None))
+        if not held:
+            self._write_out(grouped)
+
+    def _write_out(self, rows: Words) -> None:
+        """Writes the last stretch."""
         try:
             if self._file is None:
                 # named, so that a folder which cannot be used is an error and no reason to take another one
                 folder = os.environ.get("TMPDIR") or None
                 self._file = tempfile.TemporaryFile(prefix="cleanroom-", buffering=0, dir=folder)  # noqa: SIM115 (closed by close)
-            for number, stretch in enumerate(self._stretches):
-                if stretch.rows is not None:
-                    self._write(self._file, number, stretch.rows)
-                    self._stretches[number] = replace(stretch, rows=None)
+            self._write(self._file, len(self._stretches) - 1, rows)
         except OSError as error:
             raise CleanroomError(f"the scratch file could not be written ({error.strerror})") from None
 
@@ -202,23 +212,18 @@ class Spill:
             while data:
                 data = data[file.write(data) :]
 
-    def _pieces(self, first: int, last: int) -> list[Words]:
-        """Rows of some parts where all stretches are in memory."""
-        found = [(stretch.rows, stretch.places[first], stretch.places[last]) for stretch in self._stretches]
-        return [rows[start:end] for rows, start, end in found if rows is not None and start < end]
-
-    def _load(self, first: int, last: int, count: int) -> Words:
-        rows = np.empty((count, self._words), dtype=np.uint64)
-        done = 0
+    def _pieces(self, first: int, last: int) -> Iterator[Words]:
+        """The rows of some parts, of one stretch after the other."""
         for number, stretch in enumerate(self._stretches):
             start, end = int(stretch.places[first]), int(stretch.places[last])
-            out = rows[done : done + end - start]
+            if start == end:
+                continue
             if stretch.rows is not None:
-                out[:] = stretch.rows[start:end]
+                yield stretch.rows[start:end]
             elif self._file is not None:
-                self._read(self._file, number, start, out)
-            done += end - start
-        return rows
+                rows = np.empty((end - start, self._words), dtype=np.uint64)
+                self._read(self._file, number, start, rows)
+                yield rows
 
     def _read(self, file: FileIO, stretch: int, start: int, out: Words) -> None:
         """Fills `out` with rows of a stretch, from its row `start` on."""

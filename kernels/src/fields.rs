@@ -9,6 +9,8 @@ use crate::rows::{bad, in_row_order, matrix};
 
 /// Rows that one task packs or unpacks.
 const TASK: usize = 1 << 12;
+/// Rows that stay in the nearest cache while one column after the other is.
+const NEAR: usize = 1 << 8;
 
 /// Where a value is: `bits` bits, in two's complement, from bit `shift` of a word on, and the rest in the word after.
 struct Field {
@@ -90,10 +92,13 @@ fn pack_values<'py>(
         let tasks = words.par_chunks_mut(TASK * width).zip(values.par_chunks(TASK * columns));
         let within = tasks.map(|(words, values)| {
             let mut within = true;
-            for (words, values) in words.chunks_exact_mut(width).zip(values.chunks_exact(columns)) {
-                for (field, &value) in fields.iter().zip(values) {
-                    within &= field.least <= value && value <= field.most;
-                    field.pack(value, words);
+            let near = words.chunks_mut(NEAR * width).zip(values.chunks(NEAR * columns));
+            for (words, values) in near {
+                for (column, field) in fields.iter().enumerate() {
+                    for (words, values) in words.chunks_exact_mut(width).zip(values.chunks_exact(columns)) {
+                        within &= (field.least <= values[column]) & (values[column] <= field.most);
+                        field.pack(values[column], words);
+                    }
                 }
             }
             within
@@ -124,8 +129,11 @@ fn unpack_values<'py>(
     py.detach(|| {
         let tasks = values.par_chunks_mut(TASK * columns).zip(words.par_chunks(TASK * width));
         tasks.for_each(|(values, words)| {
-            for (values, words) in values.chunks_exact_mut(columns).zip(words.chunks_exact(width)) {
-                values.iter_mut().zip(&fields).for_each(|(value, field)| *value = field.unpack(words));
+            for (values, words) in values.chunks_mut(NEAR * columns).zip(words.chunks(NEAR * width)) {
+                for (column, field) in fields.iter().enumerate() {
+                    let rows = values.chunks_exact_mut(columns).zip(words.chunks_exact(width));
+                    rows.for_each(|(values, words)| values[column] = field.unpack(words));
+                }
             }
         });
     });

@@ -48,30 +48,61 @@ fn checked<'a>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyResult<(&'a [u64], usiz
     Ok((in_row_order(rows, "rows")?, width))
 }
 
-/// Spreads places by the bits below those that all of them share, into about as many bins as there are places; None
-/// where many fall into one.
+/// About as many bins as there are keys, by the bits of their first words below those that all of them share.
+struct Bins {
+    least: u64,
+    shift: u32,
+    count: usize,
+}
+
+impl Bins {
+    fn new(least: u64, most: u64, keys: usize) -> Self {
+        let range = most.saturating_sub(least);
+        let shift = (u64::BITS - range.leading_zeros()).saturating_sub(keys.max(1).ilog2());
+        Bins { least, shift, count: (range >> shift) as usize + 1 }
+    }
+
+    fn of(&self, high: u64) -> usize {
+        ((high - self.least) >> self.shift) as usize
+    }
+
+    /// Where each bin starts; None where many keys fall into one.
+    fn starts(&self, keys: impl Iterator<Item = u64>) -> Option<Vec<u32>> {
+        let mut starts = vec![0u32; self.count];
+        keys.for_each(|high| starts[self.of(high)] += 1);
+        let mut sum = 0;
+        for start in &mut starts {
+            if *start > CROWD {
+                return None;
+            }
+            sum += std::mem::replace(start, sum);
+        }
+        Some(starts)
+    }
+}
+
+/// The words of one or several parts of rows, at least one, and the words of a row.
+fn all_checked<'a>(parts: &'a [PyReadonlyArray2<'_, u64>]) -> PyResult<(Vec<&'a [u64]>, usize)> {
+    let parts = parts.iter().map(checked).collect::<PyResult<Vec<_>>>()?;
+    let width = parts.first().map_or(0, |&(_, width)| width);
+    let rows = parts.iter().map(|(words, _)| words.len() / width.max(1)).sum::<usize>();
+    if width == 0 || parts.iter().any(|part| part.1 != width) || rows > u32::MAX as usize {
+        return Err(bad("parts of fewer than 2^32 rows of one number of words expected"));
+    }
+    Ok((parts.into_iter().map(|(words, _)| words).collect(), width))
+}
+
+/// Spreads places by their keys' first words; None where many fall into one bin.
 fn spread(places: impl Iterator<Item = Place> + Clone) -> Option<Vec<Place>> {
     let (mut least, mut most, mut count) = (u64::MAX, 0, 0usize);
     for (high, _) in places.clone() {
         (least, most, count) = (least.min(high), most.max(high), count + 1);
     }
-    if count == 0 {
-        return Some(Vec::new());
-    }
-    let shift = (u64::BITS - (most - least).leading_zeros()).saturating_sub(count.ilog2());
-    let bin = |high: u64| ((high - least) >> shift) as usize;
-    let mut starts = vec![0u32; bin(most) + 1];
-    places.clone().for_each(|(high, _)| starts[bin(high)] += 1);
-    let mut sum = 0;
-    for start in &mut starts {
-        if *start > CROWD {
-            return None;
-        }
-        sum += std::mem::replace(start, sum);
-    }
+    let bins = Bins::new(least, most, count);
+    let mut starts = bins.starts(places.clone().map(|(high, _)| high))?;
     let mut out = vec![(0, 0); count];
     for place in places {
-        let at = &mut starts[bin(place.0)];
+        let at = &mut starts[bins.of(place.0)];
         out[*at as usize] = place;
         *at += 1;
     }
@@ -106,28 +137,67 @@ pub(crate) fn in_key_order(
     (!order.windows(2).any(equal)).then_some(order)
 }
 
-/// The places of the rows that `taken` has, in the order of their keys; None where two keys are equal.
-fn in_order(rows: &[u64], width: usize, taken: impl Fn(&[u64]) -> bool + Clone) -> Option<Vec<Place>> {
-    let taken = rows.chunks_exact(width).enumerate().filter(|(_, row)| taken(row));
-    in_key_order(taken.map(|(number, row)| (row[0], number as u32)), |number| rows[number as usize * width + 1])
+/// Rows, spread by their keys' first words like places, then put in order; None where many share a bin.
+fn spread_rows<'a, I: Iterator<Item = &'a [u64]>>(rows: impl Fn() -> I, width: usize) -> Option<Vec<u64>> {
+    let (mut least, mut most, mut count) = (u64::MAX, 0, 0usize);
+    for row in rows() {
+        (least, most, count) = (least.min(row[0]), most.max(row[0]), count + 1);
+    }
+    let bins = Bins::new(least, most, count);
+    let mut starts = bins.starts(rows().map(|row| row[0]))?;
+    let mut out = vec![0u64; count * width];
+    for row in rows() {
+        let at = &mut starts[bins.of(row[0])];
+        out[*at as usize * width..][..width].copy_from_slice(row);
+        *at += 1;
+    }
+    let key = |rows: &[u64], at: usize| (rows[at * width], rows[at * width + 1]);
+    for end in 1..count {
+        let mut at = end;
+        while at > 0 && key(&out, at) < key(&out, at - 1) {
+            let (before, own) = out[(at - 1) * width..(at + 1) * width].split_at_mut(width);
+            before.swap_with_slice(own);
+            at -= 1;
+        }
+    }
+    Some(out)
+}
+
+/// The rows of some parts that `taken` has, in the order of their keys; None where two keys are equal.
+fn in_order(parts: &[&[u64]], width: usize, taken: impl Fn(&[u64]) -> bool) -> Option<Vec<u64>> {
+    /// Of a width that the compiler knows.
+    fn known<const WIDTH: usize>(parts: &[&[u64]], taken: impl Fn(&[u64]) -> bool) -> Option<Vec<u64>> {
+        let rows = || parts.iter().flat_map(|part| part.as_chunks::<WIDTH>().0.iter().map(|row| row.as_slice()));
+        spread_rows(|| rows().filter(|row| taken(row)), WIDTH)
+    }
+    let rows = || parts.iter().flat_map(|part| part.chunks_exact(width)).filter(|row| taken(row));
+    let found = match width {
+        3 => known::<3>(parts, &taken),
+        4 => known::<4>(parts, &taken),
+        _ => spread_rows(rows, width),
+    };
+    let ordered = found.or_else(|| {
+        let all: Vec<u64> = rows().flatten().copied().collect();
+        let places = all.chunks_exact(width).enumerate().map(|(number, row)| (row[0], number as u32));
+        let order = in_key_order(places, |number| all[number as usize * width + 1])?;
+        let rows = order.iter().flat_map(|&(_, number)| &all[number as usize * width..][..width]);
+        Some(rows.copied().collect())
+    })?;
+    let mut keys = ordered.chunks_exact(width).map(|row| &row[..KEY_WORDS]);
+    let distinct = keys.next().is_none_or(|first| {
+        let mut before = first;
+        keys.all(|key| std::mem::replace(&mut before, key) != key)
+    });
+    distinct.then_some(ordered)
 }
 
 const EQUAL: &str = "two rows have one key";
 
-/// Rows n × (2 + k) in the order of their keys.
+/// Rows n × (2 + k), of one or several parts, in the order of their keys.
 #[pyfunction]
-fn keyed_in_order<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    let (words, width) = checked(&rows)?;
-    let found = py.detach(|| {
-        let order = in_order(words, width, |_| true)?;
-        let mut out = vec![0u64; words.len()];
-        out.par_chunks_mut(TASK * width).zip(order.par_chunks(TASK)).for_each(|(out, order)| {
-            for (row, &(_, number)) in out.chunks_exact_mut(width).zip(order) {
-                row.copy_from_slice(&words[number as usize * width..][..width]);
-            }
-        });
-        Some(out)
-    });
+fn keyed_in_order<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) -> PyResult<Bound<'py, PyArray2<u64>>> {
+    let (parts, width) = all_checked(&parts)?;
+    let found = py.detach(|| in_order(&parts, width, |_| true));
     matrix(py, found.ok_or_else(|| bad(EQUAL))?, width)
 }
 
@@ -138,45 +208,42 @@ fn is_real(row: &[u64]) -> bool {
 
 type Split<'py> = (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray2<u64>>);
 
-/// The rows whose places `order` finds, as keys and words.
-fn split<'py>(
-    py: Python<'py>,
-    rows: &PyReadonlyArray2<'py, u64>,
-    order: impl Fn(&[u64], usize) -> Option<Vec<Place>> + Sync,
-) -> PyResult<Split<'py>> {
-    let (words, width) = checked(rows)?;
+/// Keys and words of rows.
+fn split(rows: &[u64], width: usize) -> (Vec<u8>, Vec<u64>) {
     let behind = width - KEY_WORDS;
-    let found = py.detach(|| {
-        let order = order(words, width)?;
-        let (mut keys, mut values) = (vec![0u8; order.len() * KEY_BYTES], vec![0u64; order.len() * behind]);
-        let out = keys.par_chunks_mut(TASK * KEY_BYTES).zip(values.par_chunks_mut(TASK * behind));
-        out.zip(order.par_chunks(TASK)).for_each(|((keys, values), order)| {
-            let out = keys.chunks_exact_mut(KEY_BYTES).zip(values.chunks_exact_mut(behind));
-            for ((key, value), &(_, number)) in out.zip(order) {
-                let (head, words) = words[number as usize * width..][..width].split_at(KEY_WORDS);
-                key.chunks_exact_mut(8).zip(head).for_each(|(half, word)| half.copy_from_slice(&word.to_be_bytes()));
-                value.copy_from_slice(words);
-            }
-        });
-        Some((keys, values))
+    let count = rows.len() / width;
+    let (mut keys, mut values) = (vec![0u8; count * KEY_BYTES], vec![0u64; count * behind]);
+    let out = keys.par_chunks_mut(TASK * KEY_BYTES).zip(values.par_chunks_mut(TASK * behind));
+    out.zip(rows.par_chunks(TASK * width)).for_each(|((keys, values), rows)| {
+        let out = keys.as_chunks_mut::<KEY_BYTES>().0.iter_mut().zip(values.chunks_exact_mut(behind));
+        for ((key, value), row) in out.zip(rows.chunks_exact(width)) {
+            let (head, words) = row.split_at(KEY_WORDS);
+            *key = (u128::from(head[0]) << 64 | u128::from(head[1])).to_be_bytes();
+            value.copy_from_slice(words);
+        }
     });
-    let (keys, values) = found.ok_or_else(|| bad(EQUAL))?;
-    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, behind)?))
+    (keys, values)
 }
 
-/// Rows n × (2 + k) without padding, in the order of their keys: keys m × 16 bytes and words m × k.
+/// Rows n × (2 + k), of one or several parts, without padding, in the order of their keys: keys m × 16 bytes and words
+/// m × k.
 #[pyfunction]
-fn split_in_order<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Split<'py>> {
-    split(py, &rows, |words, width| in_order(words, width, is_real))
+fn split_in_order<'py>(py: Python<'py>, parts: Vec<PyReadonlyArray2<'py, u64>>) -> PyResult<Split<'py>> {
+    let (parts, width) = all_checked(&parts)?;
+    let found = py.detach(|| in_order(&parts, width, is_real).map(|rows| split(&rows, width)));
+    let (keys, values) = found.ok_or_else(|| bad(EQUAL))?;
+    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, width - KEY_WORDS)?))
 }
 
 /// Rows n × (2 + k) without padding, as they come: keys m × 16 bytes and words m × k.
 #[pyfunction]
 fn split_as_is<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Split<'py>> {
-    split(py, &rows, |words, width| {
-        let real = words.chunks_exact(width).enumerate().filter(|(_, row)| is_real(row));
-        Some(real.map(|(number, row)| (row[0], number as u32)).collect())
-    })
+    let (words, width) = checked(&rows)?;
+    let (keys, values) = py.detach(|| {
+        let real: Vec<u64> = words.chunks_exact(width).filter(|row| is_real(row)).flatten().copied().collect();
+        split(&real, width)
+    });
+    Ok((matrix(py, keys, KEY_BYTES)?, matrix(py, values, width - KEY_WORDS)?))
 }
 
 /// Which of rows n × (2 + k) are no padding.

@@ -29,18 +29,28 @@ fn group_rows<'py>(
     if !parts.is_empty() && !counted {
         return Err(bad("each row has one part"));
     }
-    let (out, counts) = py.detach(|| {
-        let all = || rows.iter().flat_map(|rows| rows.chunks_exact(width));
-        if parts.is_empty() {
-            grouped(|| all().map(|row| (usize::from((row[0] >> 56) as u8), row)), width)
-        } else {
-            grouped(|| parts.iter().flat_map(|parts| parts.iter()).map(|&part| usize::from(part)).zip(all()), width)
-        }
+    let (out, counts) = py.detach(|| match width {
+        3 => by_part::<3>(&rows, &parts, width),
+        4 => by_part::<4>(&rows, &parts, width),
+        7 => by_part::<7>(&rows, &parts, width),
+        _ => by_part::<0>(&rows, &parts, width),
     });
     Ok((matrix(py, out, width)?, counts.into_pyarray(py)))
 }
 
+/// Rows of arrays grouped by part, and the counts; of WIDTH words, so that a row is no call to copy, or else of `width`.
+fn by_part<const WIDTH: usize>(rows: &[&[u64]], parts: &[&[u8]], width: usize) -> (Vec<u64>, Vec<i64>) {
+    let width = if WIDTH == 0 { width } else { WIDTH };
+    let all = || rows.iter().flat_map(|rows| rows.chunks_exact(width));
+    if parts.is_empty() {
+        grouped(|| all().map(|row| (usize::from((row[0] >> 56) as u8), row)), width)
+    } else {
+        grouped(|| parts.iter().flat_map(|parts| parts.iter()).map(|&part| usize::from(part)).zip(all()), width)
+    }
+}
+
 /// Rows of `width` words behind the number of their part, grouped by it, and the counts.
+#[inline(always)]
 fn grouped<'a, I: Iterator<Item = (usize, &'a [u64])>>(rows: impl Fn() -> I, width: usize) -> (Vec<u64>, Vec<i64>) {
     let mut counts = vec![0i64; PARTS];
     rows().for_each(|(part, _)| counts[part] += 1);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -175,6 +176,8 @@ def test_an_overflow_and_too_many_rows_are_refused() -> None:
         result_of(kept.divided(partition(capacity=ROWS // 5)))
     with pytest.raises(ValueError, match="public bound"):
         result_of(kept.divided(partition(rows=ROWS - 1)))
+    with pytest.raises(ValueError, match="divided once"):
+        result_of(kept.divided(partition()))
 
 
 def test_keys_with_equal_heads_ascend_as_byte_strings() -> None:
@@ -192,27 +195,43 @@ def test_a_key_twice_is_refused() -> None:
         list(kept.ascending())
 
 
-def test_rows_behind_keys_are_put_in_order_and_split() -> None:
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("alike", [0, 7, 12], ids=["digests", "heads", "few"])
+def test_rows_behind_keys_are_put_in_order_and_split(alike: int, width: int) -> None:
+    """Of several parts, one of them empty; keys whose heads are alike crowd a bin and are ordered in another way."""
     generator = np.random.default_rng(3)
-    keys = generator.integers(256, size=(50_000, 16), dtype=np.uint8)
-    words = generator.integers(2, size=(50_000, 2), dtype=np.uint64)
+    keys = generator.integers(256, size=(20_000, 16), dtype=np.uint8)
+    keys[generator.integers(2, size=20_000) == 1, :alike] = 9
+    words = generator.integers(2, size=(20_000, width), dtype=np.uint64)
     order, real = key_order(keys), words.any(axis=1)
     rows = _kernels.keyed_rows(keys, words)
+    parts = [rows[:0], rows[:7_000], rows[7_000:7_001], rows[7_001:]]
     assert rows[:, :2].astype(">u8").tobytes() == keys.tobytes() and np.array_equal(rows[:, 2:], words)
-    assert np.array_equal(_kernels.keyed_in_order(rows), rows[order])
-    found = _kernels.split_in_order(rows)
+    assert np.array_equal(_kernels.keyed_in_order(parts), rows[order])
+    found = _kernels.split_in_order(parts)
     order = order[real[order]]
     assert np.array_equal(found[0], keys[order]) and np.array_equal(found[1], words[order])
     found = _kernels.split_as_is(rows)
     assert np.array_equal(found[0], keys[real]) and np.array_equal(found[1], words[real])
     assert np.array_equal(_kernels.real_rows(rows), real)
-    twice = np.concatenate([rows, rows[real][:1]])
     for kernel in (_kernels.keyed_in_order, _kernels.split_in_order):
         with pytest.raises(ValueError, match="two rows have one key"):
-            kernel(twice)
-    for kernel in (_kernels.keyed_in_order, _kernels.split_in_order, _kernels.split_as_is, _kernels.real_rows):
+            kernel([*parts, rows[real][:1]])
+
+
+def test_rows_behind_keys_of_other_shapes_are_refused() -> None:
+    keys, words = np.zeros((9, 16), dtype=np.uint8), np.zeros((9, 2), dtype=np.uint64)
+    rows = _kernels.keyed_rows(keys, words)
+    narrow = rows[:, :2].copy()
+    for kernel in (_kernels.keyed_in_order, _kernels.split_in_order):
         with pytest.raises(ValueError, match="at least three words"):
-            kernel(rows[:, :2].copy())
+            kernel([narrow])
+        for parts in ([], [rows, rows[:, :3].copy()]):
+            with pytest.raises(ValueError, match="of one number of words"):
+                kernel(parts)
+    for one in (_kernels.split_as_is, _kernels.real_rows):
+        with pytest.raises(ValueError, match="at least three words"):
+            one(narrow)
     for wrong in ((keys[:, :15].copy(), words), (keys[1:], words), (keys, words[:, :0].copy())):
         with pytest.raises(ValueError, match="n × 16 bytes"):
             _kernels.keyed_rows(*wrong)
@@ -267,11 +286,12 @@ def test_malformed_lookups_are_refused() -> None:
 
 def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    opened: list[Any] = []
+    opened, contents = [], []
     real = tempfile.TemporaryFile
 
     def spied(**arguments: Any) -> Any:
         opened.append(real(**arguments))
+        contents.append(os.dup(opened[-1].fileno()))
         return opened[-1]
 
     monkeypatch.setattr(spill.tempfile, "TemporaryFile", spied)
@@ -279,9 +299,10 @@ def test_scratch_files_have_no_name_and_hold_nothing_in_clear(tmp_path: Any, mon
     kept = kept_of(rows, ON_DISK)
     result_of(kept.divided(partition()))
     assert len(opened) == 2 and list(tmp_path.iterdir()) == []
-    for file in opened:
-        file.seek(0)
-        content = file.read()
+    assert opened[0].closed and not opened[1].closed  # rows are in their buckets alone
+    for descriptor in contents:
+        content = os.pread(descriptor, 1 << 24, 0)
+        os.close(descriptor)
         assert len(content) > 1 << 20
         for row in (0, 100, 9_999):
             assert rows.keys[row, :8].tobytes() not in content

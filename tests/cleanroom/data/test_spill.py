@@ -57,18 +57,57 @@ def test_rows_go_to_the_parts_that_are_given_with_them(memory_bytes: int) -> Non
 
 def test_disk_holds_no_plain_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    spill = Spill(4, memory_bytes=64)
+    spill = Spill(4, memory_bytes=64, run_rows=9)
     row = np.array([[0x4142434445464748] * 4] * 50, dtype=np.uint64)
-    for _ in range(3):  # as three stretches, none of which repeats another's key stream
+    for _ in range(3):  # as stretches of two rows, none of which repeats another's key stream
         spill.append(row)
     assert spill._file is not None
     spill._file.seek(0)
     stored = spill._file.read()
-    assert len(stored) == 3 * row.nbytes
+    assert len(stored) == 3 * row.nbytes - 64  # but what is in memory
     assert row.tobytes()[:8] not in stored
-    assert len({stored[index : index + 32] for index in range(0, len(stored), 32)}) == 150
+    assert len({stored[index : index + 32] for index in range(0, len(stored), 32)}) == 148
     assert list(tmp_path.iterdir()) == []
     assert np.array_equal(next(iter(spill.parts())), np.tile(row, (3, 1)))
+
+
+@pytest.mark.parametrize("asked", [0, 1, 25, 30, 34, 163])
+def test_as_much_is_written_whatever_was_asked_for_on_the_way(asked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are asked for when all real ones are there, and padded then: how many were real must not be seen."""
+    monkeypatch.setattr("cleanroom.data.spill._STRETCH_BYTES", 10 * 16)
+    rows = np.random.default_rng(asked).integers(1 << 63, size=(170, 2), dtype=np.uint64)
+    spill = Spill(2, memory_bytes=33 * 16, run_rows=20)
+    for start in range(0, asked, 7):
+        spill.append(rows[start : min(start + 7, asked)])
+    assert sum(map(len, spill.parts())) == asked
+    spill.append(rows[asked:])
+    assert sum(map(len, spill.parts())) == len(rows)
+    assert spill._file is not None and spill._file.seek(0, os.SEEK_END) == (170 - 30) * 16
+    found = np.concatenate([spill.part(number) for number in range(256)])
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, rows.tolist()))
+
+
+def test_a_stretch_that_could_not_be_written_lends_its_nonce_to_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(FileIO):
+        full = True
+
+        def write(self, data: Any, /) -> int | None:
+            if self.full:
+                super().write(data)
+                raise OSError(28, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full(tmp_path / "scratch", "w+"))
+    spill = Spill(2, memory_bytes=0, run_rows=1)
+    row = np.full((1, 2), 7, dtype=np.uint64)
+    with pytest.raises(CleanroomError, match="could not be written"):
+        spill.append(row)
+    Full.full = False
+    spill.append(row)
+    stored = (tmp_path / "scratch").read_bytes()
+    assert len(stored) == 32 and stored[:16] != stored[16:]
 
 
 def test_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +130,7 @@ def test_a_scratch_file_may_give_less_than_it_is_asked_for(tmp_path: Path, monke
     spill.append(rows)
     found = np.concatenate(list(spill.parts()))
     assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, rows.tolist()))
-    os.truncate(tmp_path / "scratch", rows.nbytes - 1)
+    os.truncate(tmp_path / "scratch", (tmp_path / "scratch").stat().st_size - 1)
     with pytest.raises(CleanroomError, match="shorter than what was written"):
         list(spill.parts())
 
