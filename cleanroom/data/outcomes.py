@@ -162,15 +162,14 @@ def read_outcome(
     outcomes = Spill(_WORDS, memory_bytes=memory_bytes)
     people_seen = Spill(2, memory_bytes=memory_bytes)
     period = np.array([microseconds(agreement.time.start), microseconds(agreement.time.end)], dtype=np.int64)
-    start, end = signed_word(period)
+    start, end = signed_word(period).tolist()
     out_of_period = 0
     for unordered in lines.runs():
         merged = _merge(unordered, binding)
         if reader.labels:
             _share_times(merged)
-        people_seen.append(_kernels.leading_pairs(merged))
-        time = merged[:, 5]
-        inside = (time >= start) & (time < end)
+        seen, inside = _kernels.people_within(merged, start, end)
+        people_seen.append(seen)
         out_of_period += len(merged) - int(np.count_nonzero(inside))
         outcomes.append(merged if inside.all() else merged[inside])
     summary = FilterSummary(

@@ -184,7 +184,7 @@ def _opened(file: Path, **options: Any) -> pq.ParquetFile:  # of that class
     """A Parquet file whose columns are decoded into memory of the system's allocator.
 
     Arrow's own asks for huge pages: tens of megabytes more, and where memory is in pieces the system takes longer to
-    make them than the decoding does. A reader keeps the pool that it was opened under; there is no other way to name it.
+    make them than the decoding does. A reader keeps the pool that it was opened under; it cannot be named otherwise.
     """
     with _OPENING:
         usual = pa.default_memory_pool()

@@ -77,6 +77,8 @@ fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> Py
     Ok((person, event.into_pyarray(py), id.into_pyarray(py), time.into_pyarray(py), value.into_pyarray(py)))
 }
 
+type People<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<bool>>);
+
 /// The words of rows that begin with a key of two, and how many a row has.
 fn led<'a>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyResult<(&'a [u64], usize)> {
     let width = rows.as_array().dim().1;
@@ -86,20 +88,31 @@ fn led<'a>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyResult<(&'a [u64], usize)> 
     Ok((in_row_order(rows, "rows")?, width))
 }
 
-/// The first two words of rows n × k (k at least two), those of neighbours that share them once: m × 2.
+/// Of outcomes n × 7 words in order: their people, each once (m × 2 words), and which outcomes have a time from `start`
+/// to before `end`, both as words whose order is that of times (n).
 #[pyfunction]
-fn leading_pairs<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    let (words, width) = led(&rows)?;
-    let pairs = py.detach(|| {
-        let mut pairs: Vec<[u64; 2]> = Vec::new();
-        for row in words.chunks_exact(width) {
-            if pairs.last().is_none_or(|last| last != &row[..2]) {
-                pairs.push([row[0], row[1]]);
+fn people_within<'py>(
+    py: Python<'py>,
+    rows: PyReadonlyArray2<'py, u64>,
+    start: u64,
+    end: u64,
+) -> PyResult<People<'py>> {
+    let rows = rows_of::<7>(&rows)?;
+    let (people, within) = py.detach(|| {
+        let (mut people, mut within) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let mut last = None;
+        for row in rows {
+            let own = [row[0], row[1]];
+            if last != Some(own) {
+                people.push(own);
+                last = Some(own);
             }
+            within.push((start..end).contains(&row[5]));
         }
-        pairs
+        people.shrink_to_fit();
+        (people, within)
     });
-    matrix(py, pairs.into_flattened(), 2)
+    Ok((matrix(py, people.into_flattened(), 2)?, within.into_pyarray(py)))
 }
 
 /// Where rows n × k (k at least two) in order can be cut, about every `most` rows, so that no neighbours that share their
@@ -126,7 +139,7 @@ fn leading_keys<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyRes
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(touch_columns, module)?)?;
     module.add_function(wrap_pyfunction!(outcome_columns, module)?)?;
-    module.add_function(wrap_pyfunction!(leading_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(people_within, module)?)?;
     module.add_function(wrap_pyfunction!(whole_people, module)?)?;
     module.add_function(wrap_pyfunction!(leading_keys, module)?)
 }

@@ -101,7 +101,7 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
     ("people of rows", rows(9, 4, np.uint64), lambda a: _kernels.whole_people(a, 2)),
     ("halves", rows(9, 2, np.int64), lambda a: _kernels.decimal_amounts(a, np.ones(9, np.bool_), unit=1, limit=1)),
     ("leading keys", rows(9, 4, np.uint64), lambda a: _kernels.leading_keys(a)),
-    ("leading pairs", rows(9, 4, np.uint64), lambda a: _kernels.leading_pairs(a)),
+    ("people within", rows(9, 7, np.uint64), lambda a: _kernels.people_within(a, 0, 1)),
     ("lines", rows(9, 7, np.uint64), lambda a: _kernels.merge_lines([a])),
     (
         "people",

@@ -188,3 +188,14 @@ def test_a_label_in_use_must_be_bound(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"columns\.tier: expected the name of a column, found nothing"):
         read_outcome(signed, outcomes(tmp_path, "7,2017-01-01,1,b\n"), choice_key=bytes(32))
+
+
+@pytest.mark.parametrize("count", [0, 1, 400])
+def test_people_of_outcomes_and_which_are_within_a_period(count: int) -> None:
+    generator = np.random.default_rng(count)
+    rows = _kernels.sort_rows([generator.integers(0, 12, (count, 7), dtype=np.uint64)])
+    people, within = _kernels.people_within(rows, 3, 7)
+    assert people.tolist() == sorted({(row[0], row[1]): [row[0], row[1]] for row in rows.tolist()}.values())
+    assert within.tolist() == [3 <= row[5] < 7 for row in rows.tolist()]
+    with pytest.raises(ValueError, match="another number of words"):
+        _kernels.people_within(rows[:, :6].copy(), 3, 7)
