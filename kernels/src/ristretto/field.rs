@@ -179,8 +179,8 @@ ifma! {
     /// The limbs of the representative below p.
     fn canonical(a: Field) -> Field {
         let low = _mm512_set1_epi64(LOW);
-        let mut limbs = carried(a.0).0;
-        // now below 2^255 + 2^18: how often p goes into it, which is at most once, is the last carry of adding 19
+        let mut limbs = a.0;
+        // below 2p: how often p goes into it, which is at most once, is the last carry of adding 19
         let mut carry = _mm512_set1_epi64(19);
         for limb in limbs {
             carry = _mm512_srli_epi64::<BITS>(_mm512_add_epi64(limb, carry));

@@ -1,6 +1,7 @@
 //! Elements of ristretto255 in batches: eight at once where the processor has the products for it, else one by one.
 //!
-//! Both ways take and give the same bytes. Elements are wiped, as they may be hashes of identifiers.
+//! Both ways take and give the same bytes. Elements are wiped, as they may be hashes of identifiers, and so are products,
+//! as they may be unblinded; what `curve25519-dalek` allocates for its batch encoding is not.
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -58,7 +59,7 @@ impl Elements {
     }
 
     /// The encodings of `scalars[i]` times element i. There are as many scalars as elements.
-    pub(super) fn multiply(self, scalars: &[Scalar]) -> Vec<Encoding> {
+    pub(super) fn multiply(self, scalars: &[Scalar]) -> Zeroizing<Vec<Encoding>> {
         match self {
             Elements::One(points) => multiply_one(points, scalars),
             #[cfg(target_arch = "x86_64")]
@@ -85,7 +86,7 @@ impl Elements {
 }
 
 /// Multiplies by half the scalars, as the batch encoding, which has one inversion, doubles.
-fn multiply_one(mut points: Zeroizing<Vec<RistrettoPoint>>, scalars: &[Scalar]) -> Vec<Encoding> {
+fn multiply_one(mut points: Zeroizing<Vec<RistrettoPoint>>, scalars: &[Scalar]) -> Zeroizing<Vec<Encoding>> {
     let mut half = Scalar::from(2u64).invert();
     for (point, scalar) in points.iter_mut().zip(scalars) {
         let mut halved = scalar * half;
@@ -93,7 +94,13 @@ fn multiply_one(mut points: Zeroizing<Vec<RistrettoPoint>>, scalars: &[Scalar]) 
         halved.zeroize();
     }
     half.zeroize();
-    RistrettoPoint::double_and_compress_batch(points.iter()).iter().map(CompressedRistretto::to_bytes).collect()
+    let mut products = Zeroizing::new(Vec::with_capacity(points.len()));
+    let mut compressed = RistrettoPoint::double_and_compress_batch(points.iter());
+    for product in &mut compressed {
+        products.push(product.to_bytes());
+        product.0.zeroize();
+    }
+    products
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -123,8 +130,8 @@ impl Eight {
         Eight { points, count }
     }
 
-    fn multiply(self, scalars: &[Scalar]) -> Vec<Encoding> {
-        let mut products = Vec::with_capacity(self.points.len() * LANES);
+    fn multiply(self, scalars: &[Scalar]) -> Zeroizing<Vec<Encoding>> {
+        let mut products = Zeroizing::new(Vec::with_capacity(self.points.len() * LANES));
         let mut factors = Zeroizing::new([[0; 32]; LANES]);
         for (points, scalars) in self.points.iter().zip(scalars.chunks(LANES)) {
             // a lane without a scalar of its own has what the eight before left, or zero; its product is cut off
@@ -141,6 +148,7 @@ impl Eight {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::wipe::look::freed_with;
 
     fn element(number: u64) -> RistrettoPoint {
         RistrettoPoint::mul_base(&Scalar::from(number * number + 1))
@@ -161,16 +169,16 @@ mod tests {
             let encoding = |index: usize| element(index as u64).compress().to_bytes();
             let plain = |point: RistrettoPoint, scalar: &Scalar| (point * scalar).compress().to_bytes();
             let expected: Vec<_> = (0..count).map(|index| plain(element(index as u64), &scalars[index])).collect();
-            assert_eq!(Elements::decode(count, encoding).unwrap().multiply(&scalars), expected);
-            assert_eq!(Elements::decode_one(count, encoding).unwrap().multiply(&scalars), expected);
+            assert_eq!(Elements::decode(count, encoding).unwrap().multiply(&scalars)[..], expected);
+            assert_eq!(Elements::decode_one(count, encoding).unwrap().multiply(&scalars)[..], expected);
             let hashed = |index: usize| {
                 let mut bytes = [0; 64];
                 uniform(index, &mut bytes);
                 RistrettoPoint::from_uniform_bytes(&bytes)
             };
             let expected: Vec<_> = (0..count).map(|index| plain(hashed(index), &scalars[index])).collect();
-            assert_eq!(Elements::from_uniform(count, uniform).multiply(&scalars), expected);
-            assert_eq!(Elements::from_uniform_one(count, uniform).multiply(&scalars), expected);
+            assert_eq!(Elements::from_uniform(count, uniform).multiply(&scalars)[..], expected);
+            assert_eq!(Elements::from_uniform_one(count, uniform).multiply(&scalars)[..], expected);
         }
     }
 
@@ -186,14 +194,56 @@ mod tests {
         }
     }
 
+    /// Halves whose images cancel to the point (0, 1), and to (i, 0), which is the identity as an element too.
+    fn cancelling() -> [Uniform; 2] {
+        const HALF: &[u8; 64] = b"f2d625d92bfecdbcce7e360a016ed77c571d69303bae559d217487c3e6f3c81c";
+        let mut halves = [[0; 64]; 2];
+        halves[1][0] = 1;
+        for (byte, digits) in halves[1][32..].iter_mut().zip(HALF.as_chunks::<2>().0) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+        }
+        halves
+    }
+
     #[test]
     fn an_identity_is_seen_in_any_place() {
-        // both halves zero map to the identity
-        for place in [0, 5, 8, 12] {
-            let fill = |index, bytes: &mut Uniform| if index == place { bytes.fill(0) } else { uniform(index, bytes) };
-            assert!(Elements::from_uniform(13, fill).has_identity());
-            assert!(Elements::from_uniform_one(13, fill).has_identity());
-            assert!(!Elements::from_uniform(place, fill).has_identity());
+        for halves in cancelling() {
+            assert!(RistrettoPoint::from_uniform_bytes(&halves).is_identity());
+            for place in [0, 5, 8, 12] {
+                let fill = |index, bytes: &mut Uniform| match index == place {
+                    true => *bytes = halves,
+                    false => uniform(index, bytes),
+                };
+                assert!(Elements::from_uniform(13, fill).has_identity());
+                assert!(Elements::from_uniform_one(13, fill).has_identity());
+                assert!(!Elements::from_uniform(place, fill).has_identity());
+            }
         }
+    }
+
+    /// The head of what a batch holds on the heap.
+    fn head(elements: &Elements) -> [u8; 16] {
+        let start: *const u8 = match elements {
+            Elements::One(points) => points.as_ptr().cast(),
+            #[cfg(target_arch = "x86_64")]
+            Elements::Eight(eight) => eight.points.as_ptr().cast(),
+        };
+        // SAFETY: a batch of one element at least is longer.
+        unsafe { start.cast::<[u8; 16]>().read_unaligned() }
+    }
+
+    #[test]
+    fn elements_and_products_are_wiped() {
+        let scalars = factors(9);
+        let encoding = |index: usize| element(index as u64).compress().to_bytes();
+        let held = head(&Elements::decode(9, encoding).unwrap());
+        assert_ne!(held, [0; 16]);
+        assert_eq!(freed_with(&held, || drop(Elements::decode(9, encoding))), 0);
+        let refused = |index| if index == 8 { [1; 32] } else { encoding(index) };
+        assert_eq!(freed_with(&held, || drop(Elements::decode(9, refused))), 0);
+        let hashed = head(&Elements::from_uniform(9, uniform));
+        assert_eq!(freed_with(&hashed, || drop(Elements::from_uniform(9, uniform))), 0);
+        let product = Elements::decode(9, encoding).unwrap().multiply(&scalars)[2];
+        assert_eq!(freed_with(&product, || drop(Elements::decode(9, encoding).unwrap().multiply(&scalars))), 0);
     }
 }

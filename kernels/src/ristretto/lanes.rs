@@ -200,7 +200,7 @@ ifma! {
     }
 }
 
-/// The digits of a scalar below 2^255, least significant first: those of the scalar and 8 at every place, less the 8.
+/// The digits of a scalar below the group's order, least significant first: those of the scalar and 8 at every place, less the 8.
 fn recode(scalar: &[u8; 32], mut take: impl FnMut(usize, i64)) {
     let mut carry = 0;
     for (place, byte) in scalar.iter().enumerate() {
