@@ -75,17 +75,20 @@ def truth(chance: random.Random) -> Any:
 def drawn(annotation: ast.expr) -> Draw:
     """How arguments of an annotated type are drawn."""
     written = ast.unparse(annotation)
-    if written.startswith("NDArray[np."):
-        return array(written.removeprefix("NDArray[np.").removesuffix("]").rstrip("_"))
-    if isinstance(annotation, ast.Subscript) and written.startswith("list["):
-        return several(drawn(annotation.slice))
-    if isinstance(annotation, ast.Subscript) and written.startswith("tuple["):
-        assert isinstance(annotation.slice, ast.Tuple)
-        parts = [drawn(part) for part in annotation.slice.elts]
-        return lambda chance: tuple(part(chance) for part in parts)
     if isinstance(annotation, ast.BinOp) and written.endswith(" | None"):
         given = drawn(annotation.left)
         return lambda chance: given(chance) if chance.random() < 0.8 else None
+    if written.startswith("NDArray[np."):
+        return array(written.removeprefix("NDArray[np.").removesuffix("]").rstrip("_"))
+    if isinstance(annotation, ast.Subscript) and written.startswith(("list[", "Sequence[")):
+        return several(drawn(annotation.slice))
+    if isinstance(annotation, ast.Subscript) and written.startswith("tuple["):
+        assert isinstance(annotation.slice, ast.Tuple)
+        if written.endswith(", ...]"):
+            some = several(drawn(annotation.slice.elts[0]))
+            return lambda chance: tuple(some(chance) or ())
+        parts = [drawn(part) for part in annotation.slice.elts]
+        return lambda chance: tuple(part(chance) for part in parts)
     return {"int": number, "bytes": some_bytes, "str": text, "bool": truth}[written]
 
 
