@@ -22,14 +22,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import cleanroom
-from tests.cli.canaries import forms, holds, left_behind, search
+from tests.cli.canaries import forms, left_behind, search
 from tests.cli.world import PARTIES, Scene
 from tests.ports import free_port
 
 LIBRARIES = str(Path(cleanroom.__file__).parent)
 IDENTIFIERS = ("zq-canary-7731", "zq-canary-9042")
 LABEL = "zq-label-5518"
-AMOUNT = "27182818.28"
+AMOUNT = "2718281828.45"
 UNITS = int(AMOUNT.replace(".", ""))
 ORDER = "zq-order-6620"
 MOMENT = "2025-03-07T03:17:41"
@@ -102,14 +102,6 @@ def test_the_search_finds_what_is_there(scene: Scene) -> None:
     assert found == [str(scene.root / "media-cwd" / "log.txt")]
 
 
-def test_a_number_is_found_wherever_one_is_written_and_not_within_random_digits() -> None:
-    for text in (b"48151623", b'{"rows":48151623}', b"\x0048151623,", b"rows=48151623\n"):
-        assert holds(text, b"48151623")
-    for text in (b"a48151623", b"481516230", b"3f48151623c0", b""):
-        assert not holds(text, b"48151623")
-    assert holds(b"3f27459061.37", b"27459061.37")
-
-
 @pytest.mark.parametrize("profile", ["ecdh", "kkrt", "vole"])
 def test_a_finished_run_leaves_no_canary(scene: Scene, profile: str) -> None:
     plant(scene)
@@ -148,7 +140,7 @@ def test_a_waiting_run_and_a_killed_one_hold_no_canary_in_files(scene: Scene) ->
         if where.endswith(("touches.csv", "media.key")):
             continue
         for what, canary in canaries(scene).items():
-            assert not holds(content, canary), f"{what} is in {where}"
+            assert canary not in content, f"{what} is in {where}"
     media.signal(signal.SIGKILL)
     search(scene, {"media": media.ended()}, canaries(scene))
 

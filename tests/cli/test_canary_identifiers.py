@@ -35,15 +35,15 @@ FORMS = {
 }
 HASHED = ("md5", "sha256")
 ACCOUNT = "zq-account-88213"
-FACT, SPENT, BOOKED = "zq-fact-premium", "27459061.37", "27459061.73"
-NUMBER, LINES = "8675309.42", "48151623"
+FACT, SPENT, BOOKED = "zq-fact-premium", "27459061481.37", "27459061481.73"
+NUMBER, LINES = "8675309264.42", "481516234208"
 GROUPS = ("spring", "summer", "tiny", "empty")
 
 IDENTIFIERS = "identifiers = [" + ", ".join(f'"{name}"' for name in WRITTEN) + "]\nmax_invalid = 1"
 DECLARED = """
 [completeness]
-warning = {fraction = 1, rows = 90000000}
-failure = {fraction = 1, rows = 90000000}
+warning = {fraction = 1, rows = 900000000000}
+failure = {fraction = 1, rows = 900000000000}
 
 [eligibility]
 rules = [
