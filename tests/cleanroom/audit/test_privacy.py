@@ -1,8 +1,8 @@
 """The privacy audit: sound releases stay under their promise and come close to it, broken ones do not stay under it.
 
 The noise is the operating system's. A sound mechanism fails here with probability 2e-6 at most; the broken ones are
-told apart by many deviations. How close a sound one comes is itself a draw (rho 0.66 of the promise, deviation 0.045;
-Laplace's epsilon 0.68, 0.045; Gaussian's 0.28, 0.025): the least that is asked for is six deviations off.
+told apart by many deviations. How close a sound one comes is itself a draw, nearer to the promise with more runs: so
+many are made here that the least that is asked for is six deviations below the mean.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from tests.cleanroom.release.worlds import BUYERS, MATCHED, ORDERS, SALES, make_
 RUNS = 8000
 MANY = 20_000
 """Where the broken mechanism was told apart by five deviations in `RUNS`."""
-_CLOSE = 0.3
 
 
 def gaussian(**change: Any) -> Agreement:
@@ -65,16 +64,16 @@ def test_a_cap_that_the_person_does_not_reach_is_said(cap: int, noted: bool) -> 
 
 
 def test_a_sound_gaussian_release_stays_under_its_promise_and_comes_close() -> None:
-    found = audit_privacy(gaussian(), runs=20_000)
+    found = audit_privacy(gaussian(), runs=80_000)
     assert found.faults == () and (found.groups, found.cells) == (4, 8)
-    assert _CLOSE * found.rho < found.found.rho < privacy._ROOM * found.rho
-    assert 0.1 * found.epsilon < found.found.epsilon <= found.epsilon
+    assert 0.6 * found.rho < found.found.rho < privacy._ROOM * found.rho
+    assert 0.2 * found.epsilon < found.found.epsilon <= found.epsilon
 
 
 def test_a_sound_laplace_release_stays_under_its_promise_and_comes_close() -> None:
-    found = audit_privacy(laplace(), runs=30_000)
+    found = audit_privacy(laplace(), runs=90_000)
     assert found.faults == ()
-    assert _CLOSE * found.epsilon < found.found.epsilon <= found.epsilon
+    assert 0.6 * found.epsilon < found.found.epsilon <= found.epsilon
 
 
 def matched_on(number: int, agreement: Agreement) -> Agreement:
@@ -83,9 +82,9 @@ def matched_on(number: int, agreement: Agreement) -> Agreement:
 
 
 def test_a_person_under_several_identifiers_comes_as_close() -> None:
-    found = audit_privacy(matched_on(3, gaussian()), runs=20_000)
+    found = audit_privacy(matched_on(3, gaussian()), runs=80_000)
     assert found.faults == () and (found.groups, found.cells) == (4, 8)
-    assert _CLOSE * found.rho < found.found.rho < privacy._ROOM * found.rho
+    assert 0.6 * found.rho < found.found.rho < privacy._ROOM * found.rho
 
 
 def test_noise_for_one_identifier_of_three_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
