@@ -3,7 +3,7 @@
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::digest::KEY_BYTES;
+use crate::key::{key_of_words, KEY_BYTES};
 use crate::rows::{bad, in_row_order, matrix, whole_runs};
 
 /// Rows that are taken apart at once, column by column, while they are in a near cache.
@@ -17,7 +17,7 @@ fn rows_of<'a, const WORDS: usize>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyRes
 }
 
 fn key_of<const WORDS: usize>(row: &[u64; WORDS]) -> [u8; KEY_BYTES] {
-    (u128::from(row[0]) << 64 | u128::from(row[1])).to_be_bytes()
+    key_of_words(&[row[0], row[1]])
 }
 
 /// A word whose order is that of signed integers, as the integer.

@@ -11,8 +11,7 @@ use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use crate::lookups::joined;
-use crate::rows::{bad, in_row_order, matrix, whole_runs};
+use crate::rows::{bad, in_row_order, joined, matrix, push, runs, whole_runs};
 
 /// Touches that one task works on, of whole persons.
 const TASK: usize = 1 << 12;
@@ -303,10 +302,6 @@ fn collect(now: &mut Vec<Held>, shares: &[(usize, i64)], touches: &Touches<'_>, 
     });
 }
 
-fn push(out: &mut Weights, row: [i64; 4]) {
-    out.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
-}
-
 impl Account {
     /// Adds the weights at a tick, credit there less credit before; `now` is exchanged for what was held.
     fn change(&mut self, now: &mut Vec<Held>, owner: i64, at: i64, family: &Family<'_>, out: &mut Weights) {
@@ -464,11 +459,7 @@ fn credit_weights<'py>(
     let (columns, dropped) = py.detach(|| {
         let weights = |rows: Range<usize>| {
             let mut walk = Walk::new(&rule, &touches);
-            let mut start = rows.start;
-            for own in owner[rows].chunk_by(|one, other| one == other) {
-                walk.person(own[0], start..start + own.len());
-                start += own.len();
-            }
+            runs(owner, rows).for_each(|own| walk.person(owner[own.start], own));
             (walk.out, walk.dropped)
         };
         let tasks = whole_runs(owner.len(), TASK, |row| owner[row] == owner[row - 1]);

@@ -12,7 +12,6 @@ use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
 use crate::rows::{bad, in_row_order, matrix};
 use crate::text::Texts;
 
-pub const KEY_BYTES: usize = 16;
 const TEXT_LABEL: &[u8] = b"cleanroom/text/v1";
 /// Rows that one task digests: some tens of microseconds of work.
 const TASK_ROWS: usize = 1024;

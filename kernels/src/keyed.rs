@@ -5,10 +5,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::digest::KEY_BYTES;
+use crate::key::{key_of_words, words_of_key, KEY_BYTES, KEY_WORDS};
 use crate::rows::{bad, in_row_order, matrix};
 
-pub(crate) const KEY_WORDS: usize = KEY_BYTES / 8;
 /// Rows that one task copies.
 const TASK: usize = 1 << 12;
 /// Rows that may share the bits by which they are spread before all are compared: digests never come near it.
@@ -31,8 +30,8 @@ fn keyed_rows<'py>(
     let (keys, words) = (in_row_order(&keys, "keys")?, in_row_order(&words, "words")?);
     let rows = py.detach(|| {
         let mut rows = Vec::with_capacity(count * (KEY_WORDS + width));
-        for (key, words) in keys.chunks_exact(KEY_BYTES).zip(words.chunks_exact(width)) {
-            rows.extend(key.chunks_exact(8).map(|half| half.try_into().map_or(0, u64::from_be_bytes)));
+        for (key, words) in keys.as_chunks::<KEY_BYTES>().0.iter().zip(words.chunks_exact(width)) {
+            rows.extend(words_of_key(key));
             rows.extend_from_slice(words);
         }
         rows
@@ -48,36 +47,41 @@ fn checked<'a>(rows: &'a PyReadonlyArray2<'_, u64>) -> PyResult<(&'a [u64], usiz
     Ok((in_row_order(rows, "rows")?, width))
 }
 
-/// About as many bins as there are keys, by the bits of their first words below those that all of them share.
+/// About as many bins as there are keys, by the bits of their first words below those that all of them share, and where
+/// the next key of each goes.
 struct Bins {
     least: u64,
     shift: u32,
+    next: Vec<u32>,
     count: usize,
 }
 
 impl Bins {
-    fn new(least: u64, most: u64, keys: usize) -> Self {
+    /// Those of keys with these first words; None where many fall into one.
+    fn of(keys: impl Iterator<Item = u64> + Clone) -> Option<Self> {
+        let (mut least, mut most, mut count) = (u64::MAX, 0, 0usize);
+        for high in keys.clone() {
+            (least, most, count) = (least.min(high), most.max(high), count + 1);
+        }
         let range = most.saturating_sub(least);
-        let shift = (u64::BITS - range.leading_zeros()).saturating_sub(keys.max(1).ilog2());
-        Bins { least, shift, count: (range >> shift) as usize + 1 }
-    }
-
-    fn of(&self, high: u64) -> usize {
-        ((high - self.least) >> self.shift) as usize
-    }
-
-    /// Where each bin starts; None where many keys fall into one.
-    fn starts(&self, keys: impl Iterator<Item = u64>) -> Option<Vec<u32>> {
-        let mut starts = vec![0u32; self.count];
-        keys.for_each(|high| starts[self.of(high)] += 1);
+        let shift = (u64::BITS - range.leading_zeros()).saturating_sub(count.max(1).ilog2());
+        let mut next = vec![0u32; (range >> shift) as usize + 1];
+        keys.for_each(|high| next[((high - least) >> shift) as usize] += 1);
         let mut sum = 0;
-        for start in &mut starts {
+        for start in &mut next {
             if *start > CROWD {
                 return None;
             }
             sum += std::mem::replace(start, sum);
         }
-        Some(starts)
+        Some(Bins { least, shift, next, count })
+    }
+
+    /// The place of a key, which is taken then.
+    fn take(&mut self, high: u64) -> usize {
+        let next = &mut self.next[((high - self.least) >> self.shift) as usize];
+        *next += 1;
+        *next as usize - 1
     }
 }
 
@@ -94,18 +98,9 @@ fn all_checked<'a>(parts: &'a [PyReadonlyArray2<'_, u64>]) -> PyResult<(Vec<&'a 
 
 /// Spreads places by their keys' first words; None where many fall into one bin.
 fn spread(places: impl Iterator<Item = Place> + Clone) -> Option<Vec<Place>> {
-    let (mut least, mut most, mut count) = (u64::MAX, 0, 0usize);
-    for (high, _) in places.clone() {
-        (least, most, count) = (least.min(high), most.max(high), count + 1);
-    }
-    let bins = Bins::new(least, most, count);
-    let mut starts = bins.starts(places.clone().map(|(high, _)| high))?;
-    let mut out = vec![(0, 0); count];
-    for place in places {
-        let at = &mut starts[bins.of(place.0)];
-        out[*at as usize] = place;
-        *at += 1;
-    }
+    let mut bins = Bins::of(places.clone().map(|(high, _)| high))?;
+    let mut out = vec![(0, 0); bins.count];
+    places.for_each(|place| out[bins.take(place.0)] = place);
     Some(out)
 }
 
@@ -138,21 +133,12 @@ pub(crate) fn in_key_order(
 }
 
 /// Rows, spread by their keys' first words like places, then put in order; None where many share a bin.
-fn spread_rows<'a, I: Iterator<Item = &'a [u64]>>(rows: impl Fn() -> I, width: usize) -> Option<Vec<u64>> {
-    let (mut least, mut most, mut count) = (u64::MAX, 0, 0usize);
-    for row in rows() {
-        (least, most, count) = (least.min(row[0]), most.max(row[0]), count + 1);
-    }
-    let bins = Bins::new(least, most, count);
-    let mut starts = bins.starts(rows().map(|row| row[0]))?;
-    let mut out = vec![0u64; count * width];
-    for row in rows() {
-        let at = &mut starts[bins.of(row[0])];
-        out[*at as usize * width..][..width].copy_from_slice(row);
-        *at += 1;
-    }
+fn spread_rows<'a>(rows: impl Iterator<Item = &'a [u64]> + Clone, width: usize) -> Option<Vec<u64>> {
+    let mut bins = Bins::of(rows.clone().map(|row| row[0]))?;
+    let mut out = vec![0u64; bins.count * width];
+    rows.for_each(|row| out[bins.take(row[0]) * width..][..width].copy_from_slice(row));
     let key = |rows: &[u64], at: usize| (rows[at * width], rows[at * width + 1]);
-    for end in 1..count {
+    for end in 1..bins.count {
         let mut at = end;
         while at > 0 && key(&out, at) < key(&out, at - 1) {
             let (before, own) = out[(at - 1) * width..(at + 1) * width].split_at_mut(width);
@@ -167,17 +153,17 @@ fn spread_rows<'a, I: Iterator<Item = &'a [u64]>>(rows: impl Fn() -> I, width: u
 fn in_order(parts: &[&[u64]], width: usize, taken: impl Fn(&[u64]) -> bool) -> Option<Vec<u64>> {
     /// Of a width that the compiler knows.
     fn known<const WIDTH: usize>(parts: &[&[u64]], taken: impl Fn(&[u64]) -> bool) -> Option<Vec<u64>> {
-        let rows = || parts.iter().flat_map(|part| part.as_chunks::<WIDTH>().0.iter().map(|row| row.as_slice()));
-        spread_rows(|| rows().filter(|row| taken(row)), WIDTH)
+        let rows = parts.iter().flat_map(|part| part.as_chunks::<WIDTH>().0.iter().map(|row| row.as_slice()));
+        spread_rows(rows.filter(|row| taken(row)), WIDTH)
     }
-    let rows = || parts.iter().flat_map(|part| part.chunks_exact(width)).filter(|row| taken(row));
+    let rows = parts.iter().flat_map(|part| part.chunks_exact(width)).filter(|row| taken(row));
     let found = match width {
         3 => known::<3>(parts, &taken),
         4 => known::<4>(parts, &taken),
-        _ => spread_rows(rows, width),
+        _ => spread_rows(rows.clone(), width),
     };
     let ordered = found.or_else(|| {
-        let all: Vec<u64> = rows().flatten().copied().collect();
+        let all: Vec<u64> = rows.flatten().copied().collect();
         let places = all.chunks_exact(width).enumerate().map(|(number, row)| (row[0], number as u32));
         let order = in_key_order(places, |number| all[number as usize * width + 1])?;
         let rows = order.iter().flat_map(|&(_, number)| &all[number as usize * width..][..width]);
@@ -218,7 +204,7 @@ fn split(rows: &[u64], width: usize) -> (Vec<u8>, Vec<u64>) {
         let out = keys.as_chunks_mut::<KEY_BYTES>().0.iter_mut().zip(values.chunks_exact_mut(behind));
         for ((key, value), row) in out.zip(rows.chunks_exact(width)) {
             let (head, words) = row.split_at(KEY_WORDS);
-            *key = (u128::from(head[0]) << 64 | u128::from(head[1])).to_be_bytes();
+            *key = key_of_words(&[head[0], head[1]]);
             value.copy_from_slice(words);
         }
     });

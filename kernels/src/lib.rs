@@ -17,6 +17,7 @@ mod gf128;
 mod hint;
 mod hmac;
 mod instructions;
+mod key;
 mod keyed;
 mod kkrt;
 mod lanes;

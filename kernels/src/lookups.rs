@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
 
-use crate::digest::KEY_BYTES;
+use crate::key::{words_of_key, KEY_BYTES};
 use crate::keyed::in_key_order;
 use crate::row_keys::RowKeys;
-use crate::rows::{bad, in_row_order, matrix, whole_runs};
+use crate::rows::{bad, in_row_order, joined, matrix, push, runs, whole_runs};
 use crate::touched::Met;
 
 /// Rows that one task works on, of whole persons.
@@ -22,25 +22,6 @@ type IntsIn<'py> = PyReadonlyArray1<'py, i64>;
 /// Cuts rows, sorted by owner, into tasks of whole owners.
 fn tasks_of(owner: &[i64]) -> Vec<Range<usize>> {
     whole_runs(owner.len(), TASK, |row| owner[row] == owner[row - 1])
-}
-
-/// The rows of one owner after the other.
-fn runs(owner: &[i64], rows: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut start = rows.start;
-    owner[rows].chunk_by(|one, other| one == other).map(move |run| {
-        start += run.len();
-        start - run.len()..start
-    })
-}
-
-/// Columns of equal length that tasks make and that are joined at the end.
-pub(crate) fn joined<const N: usize>(parts: Vec<[Vec<i64>; N]>) -> [Vec<i64>; N] {
-    let length = parts.iter().map(|part| part[0].len()).sum();
-    let mut out = std::array::from_fn(|_| Vec::with_capacity(length));
-    for part in parts {
-        out.iter_mut().zip(part).for_each(|(out, part): (&mut Vec<i64>, _)| out.extend(part));
-    }
-    out
 }
 
 /// Impulses of the first or the `last` touches, of n in the order of owners and time, for each family: one for each
@@ -79,8 +60,7 @@ fn anchors<'py>(
                         let (Ok(own), true) = (usize::try_from(group[row]), chosen) else { continue };
                         let place = met.place(own, found[0].len());
                         if place == found[0].len() {
-                            let row = [owner[row], tick[row], first_target.wrapping_add(group[row])];
-                            found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                            push(&mut found, [owner[row], tick[row], first_target.wrapping_add(group[row])]);
                         } else if last {
                             found[1][place] = tick[row];
                         }
@@ -201,9 +181,8 @@ fn merge_impulses<'py>(
     }
     let columns = py.detach(|| {
         let new = |rows| std::array::from_fn(|_| Vec::with_capacity(rows));
-        joined(impulses.merged(size, new, |found: &mut [Vec<i64>; 4], owner, sum| {
-            let row = [owner as i64, sum.node, sum.target, sum.weight];
-            found.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+        joined(impulses.merged(size, new, |found, owner, sum| {
+            push::<4>(found, [owner as i64, sum.node, sum.target, sum.weight]);
         }))
     });
     let [owner, node, target, weight] = columns.map(|column| column.into_pyarray(py));
@@ -305,10 +284,8 @@ fn sort_lookups<'py>(
     }
     let found = py.detach(|| {
         let (own_keys, _) = keys.as_chunks::<KEY_BYTES>();
-        let half =
-            |number: usize, at: usize| own_keys[number][at..].first_chunk().map_or(0, |word| u64::from_be_bytes(*word));
-        let places = (0..own_keys.len()).map(|number| (half(number, 0), number as u32));
-        let ordered = in_key_order(places, |number| half(number as usize, 8))?;
+        let places = own_keys.iter().enumerate().map(|(number, key)| (words_of_key(key)[0], number as u32));
+        let ordered = in_key_order(places, |number| words_of_key(&own_keys[number as usize])[1])?;
         let (mut out, mut indptr) = (vec![0u8; keys.len()], Vec::with_capacity(starts.len()));
         let (mut targets, mut weights) = (Vec::with_capacity(target.len()), Vec::with_capacity(weight.len()));
         indptr.push(0i64);

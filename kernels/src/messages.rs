@@ -1,9 +1,7 @@
 //! Keys of many short messages behind one head: SHA-256, sixteen at a time, cut to 16 bytes.
 
+use crate::key::{words_of_key, Key, KEY_BYTES};
 use crate::lanes::{compress, digests, pad, spread, Block, BLOCK_BYTES, LANES, START};
-
-/// A key as two words, whose order is that of its bytes.
-pub(crate) type Key = [u64; 2];
 
 /// What padding needs of a block at least: a bit and the length.
 const PAD_BYTES: usize = 9;
@@ -91,9 +89,8 @@ impl<'a> Messages<'a> {
     fn write_long(&mut self, keys: &mut [Key]) {
         let views = self.long.each_ref().map(Vec::as_slice);
         let found = digests(&START, 0, &views[..self.in_long]);
-        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
         for (digest, &place) in found.iter().zip(&self.long_places[..self.in_long]) {
-            keys[place] = [word(&digest[..8]), word(&digest[8..16])];
+            keys[place] = words_of_key(&digest.as_chunks::<KEY_BYTES>().0[0]);
         }
         self.in_long = 0;
     }

@@ -4,10 +4,8 @@
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use crate::digest::KEY_BYTES;
+use crate::key::{words_of_key, KEY_BYTES, KEY_WORDS};
 use crate::rows::{bad, in_row_order, matrix};
-
-const KEY_WORDS: usize = KEY_BYTES / 8;
 
 fn word_of(target: i32, weight: i64) -> u64 {
     u64::from(target as u32) << 32 | u64::from(weight as i32 as u32)
@@ -51,8 +49,7 @@ fn packed_lookups<'py>(
         let (keys, _) = keys.as_chunks::<KEY_BYTES>();
         for ((row, key), own) in rows.chunks_exact_mut(width).zip(keys).zip(indptr.windows(2)) {
             let (head, words) = row.split_at_mut(KEY_WORDS);
-            let key = u128::from_be_bytes(*key);
-            head.copy_from_slice(&[(key >> 64) as u64, key as u64]);
+            head.copy_from_slice(&words_of_key(key));
             let own = own[0] as usize..own[1] as usize;
             for (word, (&target, &weight)) in words.iter_mut().zip(target[own.clone()].iter().zip(&weight[own])) {
                 *word = word_of(target, weight);

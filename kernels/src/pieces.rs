@@ -4,10 +4,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::digest::KEY_BYTES;
-use crate::keyed::KEY_WORDS;
+use crate::key::{Key, KEY_BYTES, KEY_WORDS};
 use crate::lanes::LANES;
-use crate::row_keys::{Key, Sixteen};
+use crate::row_keys::Sixteen;
 use crate::rows::{bad, in_row_order, matrix};
 
 /// Pieces that one task works on.

@@ -4,7 +4,7 @@ use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use crate::digest::KEY_BYTES;
+use crate::key::{key_of_words, Key, KEY_BYTES};
 use crate::lanes::{hash_framed, Framed, Framing, LANES};
 use crate::rows::{bad, in_row_order, matrix};
 
@@ -18,9 +18,6 @@ impl Framed for Row {
     const HEAD: [u32; 4] = [0x636c_6561, 0x6e72_6f6f, 0x6d2f_726f, 0x772f_7631]; // cleanroom/row/v1
     const BYTES: usize = 16 + 10 + KEY_BYTES;
 }
-
-/// Two words, whose order is that of the key's bytes.
-pub(crate) type Key = [u64; KEY_BYTES / 8];
 
 /// Keys in the making, sixteen at once.
 pub(crate) struct Sixteen {
@@ -89,8 +86,8 @@ impl<'a> RowKeys<'a> {
     }
 
     fn write(&mut self, found: &[Key; LANES]) {
-        for (out, [high, low]) in self.out.next().unwrap_or_default().iter_mut().zip(found) {
-            *out = (u128::from(*high) << 64 | u128::from(*low)).to_be_bytes();
+        for (out, key) in self.out.next().unwrap_or_default().iter_mut().zip(found) {
+            *out = key_of_words(key);
         }
     }
 }

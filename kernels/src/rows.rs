@@ -1,4 +1,4 @@
-//! The arrays that Python hands over and is given, and how a malformed argument is refused.
+//! The arrays that Python hands over and is given, how a malformed argument is refused, and how tasks share rows.
 
 use numpy::ndarray::{Array2, Dimension};
 use numpy::{Element, IntoPyArray, PyArray2, PyReadonlyArray, PyReadwriteArray, PyUntypedArrayMethods};
@@ -56,6 +56,30 @@ pub(crate) fn whole_runs(count: usize, most: usize, belongs: impl Fn(usize) -> b
         start = end;
     }
     runs
+}
+
+/// The runs of equal neighbours among `rows` of `of`, one after the other.
+pub(crate) fn runs<T: PartialEq>(of: &[T], rows: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut start = rows.start;
+    of[rows].chunk_by(|one, other| one == other).map(move |run| {
+        start += run.len();
+        start - run.len()..start
+    })
+}
+
+/// Adds a row to columns.
+pub(crate) fn push<const N: usize>(columns: &mut [Vec<i64>; N], row: [i64; N]) {
+    columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+}
+
+/// Columns of equal length that tasks made, in one.
+pub(crate) fn joined<const N: usize>(parts: Vec<[Vec<i64>; N]>) -> [Vec<i64>; N] {
+    let length = parts.iter().map(|part| part[0].len()).sum();
+    let mut out = std::array::from_fn(|_| Vec::with_capacity(length));
+    for part in parts {
+        out.iter_mut().zip(part).for_each(|(out, part): (&mut Vec<i64>, _)| out.extend(part));
+    }
+    out
 }
 
 /// Words by twos; a last odd one is left out.

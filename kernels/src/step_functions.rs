@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
 
-use crate::digest::KEY_BYTES;
-use crate::rows::{bad, in_row_order, matrix, whole_runs};
+use crate::key::KEY_BYTES;
+use crate::rows::{bad, in_row_order, matrix, runs, whole_runs};
 
 /// Outcomes that one task works on, of whole persons.
 const TASK: usize = 1 << 12;
@@ -364,10 +364,8 @@ fn program_of<'a>(tables: [(&[i64], usize); 5], frame: Frame<'a>, columns: usize
 
 fn pieces_of(program: &Program<'_>, outcomes: &Outcomes<'_>, rows: Range<usize>) -> Option<Pieces> {
     let mut walk = Walk::new(program);
-    let mut start = rows.start;
-    for own in outcomes.person[rows].chunk_by(|one, other| one == other) {
-        walk.person(outcomes, start..start + own.len())?;
-        start += own.len();
+    for own in runs(outcomes.person, rows) {
+        walk.person(outcomes, own)?;
     }
     Some(walk.out)
 }

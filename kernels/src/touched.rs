@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-use crate::digest::KEY_BYTES;
 use crate::hmac::Mac;
+use crate::key::KEY_BYTES;
 use crate::lanes::{Digest, State, States, LANES};
-use crate::rows::{bad, in_row_order, matrix, whole_runs};
+use crate::rows::{bad, in_row_order, matrix, push, runs, whole_runs};
 use crate::text::Texts;
 
 /// Touches that one task works on, of whole people.
@@ -100,10 +100,10 @@ impl Touches<'_> {
     fn counting(&self, rows: Range<usize>, rule: &Rule<'_>) -> (Vec<[u8; KEY_BYTES]>, Columns, Counts) {
         let (mut people, mut members, mut places) = (Vec::new(), Vec::new(), Vec::with_capacity(rows.len()));
         let (mut over, mut met) = (Vec::new(), Met::new(rule.groups));
-        for own in self.person[rows.clone()].chunk_by(|one, other| one == other) {
-            let (start, first) = (rows.start + places.len(), members.len());
+        for own in runs(self.person, rows.clone()) {
+            let (start, first) = (own.start, members.len());
             met.begin();
-            for row in start..start + own.len() {
+            for row in own {
                 if !rule.at_instant(self.tick[row]) {
                     places.push(OFF);
                     continue;
@@ -117,7 +117,7 @@ impl Touches<'_> {
                 places.push(place as u32);
             }
             if members.len() > first {
-                people.push(own[0]);
+                people.push(self.person[start]);
             }
             if members.len() - first > rule.limit {
                 over.push(first..members.len());
@@ -129,8 +129,7 @@ impl Touches<'_> {
         for (row, place) in rows.zip(&places).filter(|(_, &place)| place != OFF) {
             let (own, group) = (&members[*place as usize], groups[*place as usize]);
             if own.kept {
-                let row = [own.owner as i64, self.tick[row], i64::from(self.event[row]), group];
-                columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+                push(&mut columns, [own.owner as i64, self.tick[row], i64::from(self.event[row]), group]);
             }
         }
         let kept = || members.iter().zip(&groups).filter(|(own, _)| own.kept);
