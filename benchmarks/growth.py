@@ -19,12 +19,14 @@ from benchmarks import machine
 from benchmarks.join import TOTALS_RULE, medians, totals_row, totals_table
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.pair import PairFigures, run_pair
-from benchmarks.sizes import parse_size, sizes_of
+from benchmarks.sizes import parse_size
 from benchmarks.workload import PROFILES, Shape
 
-__all__ = ["exponent", "exponents_table", "main"]
+__all__ = ["exponent", "exponents_table", "main", "sizes_of"]
 
 SIZES: Final = tuple(1 << power for power in (16, 18, 20, 22, 24))
+LARGEST: Final = {"ecdh": 1 << 20}
+"""Where a profile's sizes end unless they are named: a run beyond takes minutes."""
 QUANTITIES: Final[dict[str, Callable[[PairFigures], float]]] = {
     "wall s": lambda run: run.wall,
     "cpu s of both": lambda run: sum(run.cpu.values()),
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"machine: {json.dumps(machine.describe())}\n{TOTALS_RULE}", file=out, flush=True)
     runs: list[PairFigures] = []
     for profile in options.profile:
-        for rows in sizes_of(profile, named=options.rows, usual=SIZES):
+        for rows in sizes_of(profile, options.rows):
             for _ in range(options.repeat):
                 runs.append(run_pair(Shape(rows=rows), profile=profile, pinned=not options.all_cores))
                 print(totals_row(runs[-1]), file=out, flush=True)
@@ -56,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.page is not None:
         put(options.page, "growth", command_line("benchmarks.growth", words), [totals_table(chosen), exponents])
     return 0
+
+
+def sizes_of(profile: str, named: Sequence[int]) -> list[int]:
+    """The sizes to run: those that the command names, or else those that the profile takes."""
+    return list(named or (size for size in SIZES if size <= LARGEST.get(profile, size)))
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:
