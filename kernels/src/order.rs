@@ -12,69 +12,106 @@ use crate::rows::{bad, in_row_order, matrix};
 /// Rows of a part, about, and the most bits that deal rows out to parts: a processor writes no more places at once well.
 const PART_ROWS: usize = 1 << 12;
 const PART_BITS: u32 = 9;
-/// Rows of a place inside a part, about.
-const PLACE_ROWS: usize = 4;
+/// More bits by which rows are counted at first, for what has only a range of first words.
+const SPARE_BITS: u32 = 7;
+/// Rows of a place inside a part, at least about.
+const PLACE_ROWS: usize = 2;
 const PLACE_BITS: u32 = 12;
-/// Lines of one person that are compared each with each.
+/// Lines that are compared each with each.
 const FEW_LINES: usize = 24;
 
-/// Copies rows to `to`, dealt out by leading bits of their first words and otherwise in their order; returns where each
+/// Where rows go by their first words: to `count` places from that of `lowest` on, each of 2^`shift` first words.
+struct Places {
+    lowest: u64,
+    shift: u32,
+    count: usize,
+}
+
+impl Places {
+    fn of<const WORDS: usize>(&self, row: &[u64; WORDS]) -> usize {
+        ((row[0] - self.lowest) >> self.shift) as usize
+    }
+
+    fn counts<const WORDS: usize>(&self, from: &[&[[u64; WORDS]]]) -> Vec<usize> {
+        let mut counts = vec![0; self.count];
+        for rows in from {
+            rows.iter().for_each(|row| counts[self.of(row)] += 1);
+        }
+        counts
+    }
+
+    /// The places inside one of these, of about `PLACE_ROWS` where it has that many rows.
+    fn inside(&self, place: usize, rows: usize) -> Places {
+        let bits = (rows / PLACE_ROWS).max(2).ilog2().min(PLACE_BITS).min(self.shift);
+        let lowest = self.lowest + ((place as u64) << self.shift);
+        Places { lowest, shift: self.shift - bits, count: 1 << bits }
+    }
+}
+
+/// Places of about `PART_ROWS` rows, and the counts: found in one look at the rows, by more bits than are needed then.
+fn parts_of<const WORDS: usize>(from: &[&[[u64; WORDS]]]) -> (Places, Vec<usize>) {
+    let rows: usize = from.iter().map(|part| part.len()).sum();
+    let bits = (rows / PART_ROWS).max(2).ilog2().min(PART_BITS);
+    let fine = bits + SPARE_BITS;
+    let counts = Places { lowest: 0, shift: u64::BITS - fine, count: 1 << fine }.counts(from);
+    let used = |&count: &usize| count > 0;
+    let (first, last) = (counts.iter().position(used).unwrap_or(0), counts.iter().rposition(used).unwrap_or(0));
+    let merged = (usize::BITS - (last - first).leading_zeros()).saturating_sub(bits);
+    let counts: Vec<usize> = counts[first..=last].chunks(1 << merged).map(|counts| counts.iter().sum()).collect();
+    let shift = u64::BITS - fine;
+    (Places { lowest: (first as u64) << shift, shift: shift + merged, count: counts.len() }, counts)
+}
+
+/// Copies rows to `to`, dealt out to places of which the counts are given, otherwise in their order; returns where each
 /// place ends.
-fn dealt<const WORDS: usize>(from: &[&[[u64; WORDS]]], to: &mut [[u64; WORDS]], each: usize, most: u32) -> Vec<usize> {
-    let (mut lowest, mut highest) = (u64::MAX, 0);
-    for rows in from {
-        (lowest, highest) = rows.iter().fold((lowest, highest), |(low, high), row| (low.min(row[0]), high.max(row[0])));
-    }
-    let range = highest.saturating_sub(lowest);
-    let bits = (to.len() / each).max(2).ilog2().min(most);
-    let shift = (u64::BITS - range.leading_zeros()).saturating_sub(bits);
-    let place = |row: &[u64; WORDS]| ((row[0] - lowest) >> shift) as usize;
-    let mut ends = vec![0usize; (range >> shift) as usize + 1];
-    for rows in from {
-        rows.iter().for_each(|row| ends[place(row)] += 1);
-    }
+fn dealt<const WORDS: usize>(
+    from: &[&[[u64; WORDS]]],
+    to: &mut [[u64; WORDS]],
+    places: &Places,
+    mut counts: Vec<usize>,
+) -> Vec<usize> {
     let mut sum = 0;
-    for end in &mut ends {
+    for end in &mut counts {
         sum += std::mem::replace(end, sum);
     }
     for rows in from {
         for row in *rows {
-            let at = &mut ends[place(row)];
+            let at = &mut counts[places.of(row)];
             to[*at] = *row;
             *at += 1;
         }
     }
-    ends
+    counts
 }
 
-/// All rows in order, where `finish` orders a few rows, which have all those with their first words, and says how many
-/// of them stay, at the front; None where it does.
+/// All rows in order, where `finish` orders a few rows, which have all those with their first words, writes those that
+/// stay to the front of as many places and says how many they are; None where it does.
 fn ordered<const WORDS: usize>(
     from: &[&[[u64; WORDS]]],
-    finish: impl Fn(&mut [[u64; WORDS]]) -> Option<usize> + Sync,
+    finish: impl Fn(&mut [[u64; WORDS]], &mut [[u64; WORDS]]) -> Option<usize> + Sync,
 ) -> Option<Vec<[u64; WORDS]>> {
-    let mut rows = vec![[0u64; WORDS]; from.iter().map(|part| part.len()).sum()];
-    let ends = dealt(from, &mut rows, PART_ROWS, PART_BITS);
+    let (places, counts) = parts_of(from);
+    let mut rows = vec![[0u64; WORDS]; counts.iter().sum()];
+    let ends = dealt(from, &mut rows, &places, counts);
     let (mut parts, mut rest, mut start) = (Vec::with_capacity(ends.len()), rows.as_mut_slice(), 0);
     for &end in &ends {
         let (part, after) = rest.split_at_mut(end - start);
         parts.push(part);
         (rest, start) = (after, end);
     }
-    let order = |scratch: &mut Vec<[u64; WORDS]>, part: &mut [[u64; WORDS]]| {
-        scratch.clear();
-        scratch.extend_from_slice(part);
+    let order = |scratch: &mut Vec<[u64; WORDS]>, (number, part): (usize, &mut [[u64; WORDS]])| {
+        let places = places.inside(number, part.len());
+        scratch.resize(part.len(), [0; WORDS]);
         let (mut kept, mut start) = (0, 0);
-        for end in dealt(&[scratch], part, PLACE_ROWS, PLACE_BITS) {
-            let stay = if end > start { finish(&mut part[start..end])? } else { 0 };
-            if kept < start {
-                part.copy_within(start..start + stay, kept);
+        for end in dealt(&[part], scratch, &places, places.counts(&[part])) {
+            if end > start {
+                kept += finish(&mut scratch[start..end], &mut part[kept..kept + end - start])?;
             }
-            (kept, start) = (kept + stay, end);
+            start = end;
         }
         Some(kept)
     };
-    let kept: Option<Vec<usize>> = parts.into_par_iter().map_init(Vec::new, order).collect();
+    let kept: Option<Vec<usize>> = parts.into_par_iter().enumerate().map_init(Vec::new, order).collect();
     let (mut total, mut start) = (0, 0);
     for (stay, end) in kept?.into_iter().zip(ends) {
         if total < start {
@@ -86,12 +123,12 @@ fn ordered<const WORDS: usize>(
     Some(rows)
 }
 
-/// Moves the first of equal rows to the front; returns how many there are.
-fn without_repeats<const WORDS: usize>(rows: &mut [[u64; WORDS]]) -> usize {
-    let mut kept = rows.len().min(1);
-    for at in 1..rows.len() {
-        if rows[at] != rows[kept - 1] {
-            rows[kept] = rows[at];
+/// Writes the first of equal rows; returns how many there are.
+fn without_repeats<const WORDS: usize>(rows: &[[u64; WORDS]], out: &mut [[u64; WORDS]]) -> usize {
+    let mut kept = 0;
+    for row in rows {
+        if kept == 0 || *row != out[kept - 1] {
+            out[kept] = *row;
             kept += 1;
         }
     }
@@ -100,9 +137,13 @@ fn without_repeats<const WORDS: usize>(rows: &mut [[u64; WORDS]]) -> usize {
 
 fn sorted<const WORDS: usize>(parts: &[&[u64]], unique: bool) -> Vec<u64> {
     let parts: Vec<&[[u64; WORDS]]> = parts.iter().map(|words| words.as_chunks().0).collect();
-    let rows = ordered(&parts, |rows: &mut [[u64; WORDS]]| {
+    let rows = ordered(&parts, |rows: &mut [[u64; WORDS]], out: &mut [[u64; WORDS]]| {
         rows.sort_unstable();
-        Some(if unique { without_repeats(rows) } else { rows.len() })
+        if unique {
+            return Some(without_repeats(rows, out));
+        }
+        out.copy_from_slice(rows);
+        Some(rows.len())
     });
     rows.unwrap_or_default().into_flattened()
 }
@@ -174,21 +215,50 @@ fn may_repeat(lines: &[Line]) -> bool {
     lines.len() > FEW_LINES || lines.iter().enumerate().any(twice)
 }
 
-/// Lines of some people to outcomes in their order, at the front; None where a sum overflows.
-fn merge(lines: &mut [Line]) -> Option<usize> {
+/// Orders a few lines that are one outcome each by counting how many come before each, which takes no branch that a
+/// processor could guess wrong. Returns whether they are: no event id twice, no two at one time, no value too large.
+fn ranked(lines: &[Line], out: &mut [Line]) -> bool {
+    if lines.len() > FEW_LINES {
+        return false;
+    }
+    let (mut ranks, mut doubt, mut values) = ([0u8; FEW_LINES], false, 0);
+    for (at, line) in lines.iter().enumerate() {
+        let mut rank = at as u8;
+        for (other, before) in lines[..at].iter().zip(&mut ranks) {
+            let (same_head, same_event) = (line[0] == other[0], line[2] == other[2]);
+            let in_event = (line[2] < other[2]) | (same_event & (line[5] < other[5]));
+            let first = u8::from((line[0] < other[0]) | (same_head & in_event));
+            *before += first;
+            rank -= first;
+            doubt |= same_head & ((line[1] != other[1]) | (same_event & (line[5] == other[5])));
+            doubt |= (line[3] == other[3]) & ((line[3] | line[4]) != 0);
+        }
+        ranks[at] = rank;
+        values |= line[6];
+    }
+    if doubt || values > i64::MAX as u64 {
+        return false;
+    }
+    for (line, rank) in lines.iter().zip(ranks) {
+        out[usize::from(rank)] = *line;
+    }
+    true
+}
+
+/// Lines of some people to outcomes in their order; returns how many, or None where a sum overflows.
+fn merge(lines: &mut [Line], out: &mut [Line]) -> Option<usize> {
+    if ranked(lines, out) {
+        return Some(lines.len());
+    }
     lines.sort_unstable_by_key(place_of);
-    let (mut kept, mut start) = (0, 0);
-    while start < lines.len() {
-        let own = lines[start..].iter().take_while(|line| line[..2] == lines[start][..2]).count();
-        let person = &mut lines[start..start + own];
-        let stay = if may_repeat(person) { merge_person(person)? } else { own };
+    let mut kept = 0;
+    for person in lines.chunk_by_mut(|one, other| one[..2] == other[..2]) {
+        let stay = if may_repeat(person) { merge_person(person)? } else { person.len() };
         if person[..stay].iter().any(|line| line[6] > i64::MAX as u64) {
             return None;
         }
-        if kept < start {
-            lines.copy_within(start..start + stay, kept);
-        }
-        (kept, start) = (kept + stay, start + own);
+        out[kept..kept + stay].copy_from_slice(&person[..stay]);
+        kept += stay;
     }
     Some(kept)
 }

@@ -137,6 +137,8 @@ def test_merged_values_that_do_not_fit() -> None:
     unnamed = np.array([[1, 2, 0, 0, 0, 5, 2**63]], dtype=np.uint64)
     with pytest.raises(ValueError, match="add up"):
         _kernels.merge_lines([line, unnamed])
+    with pytest.raises(ValueError, match="add up"):
+        _kernels.merge_lines([unnamed])
     with pytest.raises(ValueError, match="7 words"):
         _kernels.merge_lines([line[:, :6].copy()])
 

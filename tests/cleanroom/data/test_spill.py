@@ -203,6 +203,15 @@ def test_rows_of_several_pieces_are_sorted(
         assert found == (list(dict.fromkeys(expected)) if unique else expected)
 
 
+def merged_in_python(lines: NDArray[np.uint64]) -> list[list[int]]:
+    events: dict[tuple[int, ...], list[list[int]]] = {}
+    for place, line in enumerate(lines.tolist()):
+        alone = (place,) if line[3:5] == [0, 0] else ()
+        events.setdefault((*line[:5], *alone), []).append(line)
+    merged = [[*key[:5], min(one[5] for one in own), sum(one[6] for one in own)] for key, own in events.items()]
+    return sorted(merged, key=lambda line: (*line[:3], line[5], line[3], line[4], line[6]))
+
+
 @pytest.mark.parametrize("shift", [0, 60])
 @pytest.mark.parametrize("count", [0, 1, 20, 4000, 30_000])
 def test_lines_merge_as_in_plain_python(count: int, shift: int) -> None:
@@ -210,11 +219,21 @@ def test_lines_merge_as_in_plain_python(count: int, shift: int) -> None:
     most = (9, max(3, count // 20), 2, 2, 3, 5, 99)
     lines = np.stack([generator.integers(0, end, count) for end in most], axis=1).astype(np.uint64)
     lines[:, 0] <<= np.uint64(shift)
-    events: dict[tuple[int, ...], list[list[int]]] = {}
-    for place, line in enumerate(lines.tolist()):
-        alone = (place,) if line[3:5] == [0, 0] else ()
-        events.setdefault((*line[:5], *alone), []).append(line)
-    merged = [[*key[:5], min(one[5] for one in own), sum(one[6] for one in own)] for key, own in events.items()]
-    merged.sort(key=lambda line: (*line[:3], line[5], line[3], line[4], line[6]))
+    merged = merged_in_python(lines)
     assert _kernels.merge_lines([lines]).tolist() == merged
     assert _kernels.merge_lines([lines[: count // 3], lines[count // 3 :], lines[:0]]).tolist() == merged
+
+
+@pytest.mark.parametrize("first", [0, 1 << 57, (1 << 64) - (1 << 55)])
+@pytest.mark.parametrize("heads", [1 << 64, 1 << 55, 1 << 30])
+@pytest.mark.parametrize("ids", [1, 3, 1 << 64])
+def test_lines_of_few_for_each_person_merge_as_in_plain_python(first: int, heads: int, ids: int) -> None:
+    generator = np.random.default_rng([first, heads.bit_length(), ids.bit_length()])
+    people, count = 2000, 9000
+    head = generator.integers(0, min(heads - 1, (1 << 64) - 1 - first), people, np.uint64, endpoint=True)
+    owner = generator.integers(0, people, count)
+    most = (0, 1, 1, ids - 1, 1, 5, 9)  # of one first word some people differ, of one event and time some event ids
+    lines = np.stack([generator.integers(0, end, count, np.uint64, endpoint=True) for end in most], axis=1)
+    lines[:, 0] = head[owner] + np.uint64(first)
+    assert _kernels.merge_lines([lines[:1000], lines[1000:]]).tolist() == merged_in_python(lines)
+    assert _kernels.sort_rows([lines]).tolist() == sorted(lines.tolist())
