@@ -328,7 +328,7 @@ def rows_of_pieces(
     last: NDArray[np.int64],
     words: NDArray[np.uint64],
     tree: list[int],
-    rows: int,
+    sizes: NDArray[np.int64],
 ) -> NDArray[np.uint64]: ...
 
 # --- step_functions.rs

@@ -170,7 +170,7 @@ def keep_rows(
                 pieces.last[part],
                 words[part],
                 tree,
-                int(sizes[part].sum()),
+                sizes[part],
             )
             keep(rows)
 

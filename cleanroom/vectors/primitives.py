@@ -119,7 +119,7 @@ def _keys_are_of(sizes: tuple[int, ...], piece: Any) -> bool:
     first, last = (np.array([piece[end]], dtype=np.int64) for end in ("first", "last"))
     nobody, owner = np.zeros((1, 16), dtype=np.uint8), np.zeros(1, dtype=np.int64)
     one = np.ones((1, 1), dtype=np.uint64)
-    rows = _kernels.rows_of_pieces(nobody, owner, TREE_DOMAIN, first, last, one, list(sizes), len(nodes))
+    rows = _kernels.rows_of_pieces(nobody, owner, TREE_DOMAIN, first, last, one, list(sizes), np.array([len(nodes)]))
     people = np.repeat(nobody, len(nodes), axis=0)
     expected = _kernels.row_keys(people, 1, nodes[:, 0].astype(np.uint8), np.ascontiguousarray(nodes[:, 1]))
     return sorted(row[:2].astype(">u8").tobytes() for row in rows) == sorted(key.tobytes() for key in expected)

@@ -3,6 +3,8 @@
 //! With AVX-512 a register holds one word of all sixteen; elsewhere the `sha2` crate compresses lane by lane, with the
 //! processor's SHA instructions where it has them. FIPS 180-4, section 6.2.2.
 
+use crate::key::Key;
+
 pub(crate) const LANES: usize = 16;
 pub(crate) const BLOCK_BYTES: usize = 64;
 pub(crate) const DIGEST_BYTES: usize = 32;
@@ -88,24 +90,28 @@ pub(crate) trait Framed {
 /// The seven words behind the head, the byte 0x80 and zeros behind the message in the last: word × lane.
 pub(crate) type Framing = [[u32; LANES]; 7];
 
-/// Hashes a message in every lane. What all have in common is computed once, by the compiler.
-pub(crate) fn hash_framed<F: Framed>(own: &Framing) -> States {
+/// The first 16 bytes of the digest of a message in every lane. What all have in common is computed once, by the
+/// compiler.
+pub(crate) fn keys_framed<F: Framed>(own: &Framing) -> [Key; LANES] {
     #[cfg(target_arch = "x86_64")]
     if crate::instructions::instructions().avx512 {
         // SAFETY: the processor has what the function was compiled for.
-        return unsafe { wide::hash_framed::<F>(own) };
+        return unsafe { wide::keys_framed::<F>(own) };
     }
-    hash_framed_portable::<F>(own)
+    keys_framed_portable::<F>(own)
 }
 
-fn hash_framed_portable<F: Framed>(own: &Framing) -> States {
+fn keys_framed_portable<F: Framed>(own: &Framing) -> [Key; LANES] {
     let mut words = [[0; LANES]; 16];
     words.iter_mut().zip(F::HEAD).for_each(|(words, word)| *words = [word; LANES]);
     words[4..11].copy_from_slice(own);
     words[15] = [8 * F::BYTES as u32; LANES];
     let mut states = spread(&START);
     compress_words_portable(&mut states, &words);
-    states
+    std::array::from_fn(|lane| {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|word: usize| u64::from(states[word][lane]));
+        [a << 32 | b, c << 32 | d]
+    })
 }
 
 fn compress_portable(states: &mut States, blocks: &[Block; LANES]) {
@@ -155,7 +161,7 @@ pub(crate) fn digests(state: &State, before: usize, messages: &[&[u8]]) -> [Dige
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
-    use super::{Block, BlockWords, Framed, Framing, States, LANES, START};
+    use super::{Block, BlockWords, Framed, Framing, Key, States, LANES, START};
     use std::arch::x86_64::*;
 
     /// FIPS 180-4, section 4.2.2.
@@ -272,7 +278,7 @@ mod wide {
 
     /// One message in every lane.
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn hash_framed<F: Framed>(own: &Framing) -> States {
+    pub(super) fn keys_framed<F: Framed>(own: &Framing) -> [Key; LANES] {
         let mut words = [_mm512_setzero_si512(); 16];
         words[..4].copy_from_slice(&F::HEAD.map(|word| _mm512_set1_epi32(word as i32)));
         for (word, own) in words[4..11].iter_mut().zip(own) {
@@ -289,18 +295,39 @@ mod wide {
         rounds!(state, words, 32; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         schedule!(words; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         rounds!(state, words, 48; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        let mut states = [[0; LANES]; 8];
-        for (row, (before, after)) in states.iter_mut().zip(before.into_iter().zip(state)) {
-            // SAFETY: as above, for a store.
-            unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), _mm512_add_epi32(before, after)) };
+        let [a, b, c, d]: [__m512i; 4] = std::array::from_fn(|word| _mm512_add_epi32(before[word], state[word]));
+        let (high, low) = (
+            [_mm512_unpacklo_epi32(b, a), _mm512_unpackhi_epi32(b, a)],
+            [_mm512_unpacklo_epi32(d, c), _mm512_unpackhi_epi32(d, c)],
+        );
+        // fours[k]: the keys of lanes k, 4 + k, 8 + k and 12 + k
+        let fours = [
+            _mm512_unpacklo_epi64(high[0], low[0]),
+            _mm512_unpackhi_epi64(high[0], low[0]),
+            _mm512_unpacklo_epi64(high[1], low[1]),
+            _mm512_unpackhi_epi64(high[1], low[1]),
+        ];
+        let low = [_mm512_shuffle_i32x4::<0x44>(fours[0], fours[1]), _mm512_shuffle_i32x4::<0x44>(fours[2], fours[3])];
+        let high = [_mm512_shuffle_i32x4::<0xee>(fours[0], fours[1]), _mm512_shuffle_i32x4::<0xee>(fours[2], fours[3])];
+        let ordered = [
+            _mm512_shuffle_i32x4::<0x88>(low[0], low[1]),
+            _mm512_shuffle_i32x4::<0xdd>(low[0], low[1]),
+            _mm512_shuffle_i32x4::<0x88>(high[0], high[1]),
+            _mm512_shuffle_i32x4::<0xdd>(high[0], high[1]),
+        ];
+        let mut keys = [[0; 2]; LANES];
+        for (keys, found) in keys.as_chunks_mut::<4>().0.iter_mut().zip(ordered) {
+            // SAFETY: four keys are 64 bytes, and the store needs no alignment.
+            unsafe { _mm512_storeu_si512(keys.as_mut_ptr().cast(), found) };
         }
-        states
+        keys
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::key_of_words;
     use sha2::{Digest as _, Sha256};
 
     fn bytes(length: usize, seed: u64) -> Vec<u8> {
@@ -359,9 +386,9 @@ mod tests {
             padded(lane)[4 * at..4 * at + 4].iter().fold(0, |word, &byte| word << 8 | u32::from(byte))
         };
         let own: Framing = std::array::from_fn(|at| std::array::from_fn(|lane| word(at, lane)));
-        for states in [hash_framed::<Common>(&own), hash_framed_portable::<Common>(&own)] {
-            for (lane, message) in messages.iter().enumerate() {
-                assert_eq!(digest_of(&states, lane), <Digest>::from(Sha256::digest(message)));
+        for keys in [keys_framed::<Common>(&own), keys_framed_portable::<Common>(&own)] {
+            for (message, key) in messages.iter().zip(keys) {
+                assert_eq!(key_of_words(&key), Sha256::digest(message)[..16]);
             }
         }
     }

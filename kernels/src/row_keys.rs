@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 
 use crate::key::{key_of_words, Key, KEY_BYTES};
-use crate::lanes::{hash_framed, Framed, Framing, LANES};
+use crate::lanes::{keys_framed, Framed, Framing, LANES};
 use crate::rows::{bad, in_row_order, matrix};
 
 /// Rows that one task digests: some tens of microseconds of work.
@@ -53,11 +53,7 @@ impl Sixteen {
     /// The keys of what waits, call it after the last row: as many as are left of sixteen, and others behind them.
     pub(crate) fn hashed(&mut self) -> [Key; LANES] {
         self.held = 0;
-        let states = hash_framed::<Row>(&self.words);
-        std::array::from_fn(|lane| {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|word: usize| u64::from(states[word][lane]));
-            [a << 32 | b, c << 32 | d]
-        })
+        keys_framed::<Row>(&self.words)
     }
 }
 

@@ -121,13 +121,15 @@ KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [
         "people of pieces",
         rows(9, 16),
         lambda a: _kernels.rows_of_pieces(
-            a, np.arange(9), 1, np.arange(9), np.arange(1, 10), rows(9, 2, np.uint64), [1], 9
+            a, np.arange(9), 1, np.arange(9), np.arange(1, 10), rows(9, 2, np.uint64), [1], np.ones(9, np.int64)
         ),
     ),
     (
         "words of pieces",
         rows(9, 2, np.uint64),
-        lambda a: _kernels.rows_of_pieces(rows(9, 16), np.arange(9), 1, np.arange(9), np.arange(1, 10), a, [1], 9),
+        lambda a: _kernels.rows_of_pieces(
+            rows(9, 16), np.arange(9), 1, np.arange(9), np.arange(1, 10), a, [1], np.ones(9, np.int64)
+        ),
     ),
     ("people of outcomes", rows(9, 16), lambda a: step_pieces(a, None)),
     ("labels of outcomes", rows(9, 2, np.int16), lambda a: step_pieces(rows(9, 16), a)),

@@ -194,7 +194,7 @@ def test_rows_of_pieces_are_their_cover(count: int, width: int, tree: tuple[int,
     for domain in (MEMBER_DOMAIN, TREE_DOMAIN):
         keys = _kernels.row_keys(person[owner[piece]], domain, level, node)
         expected = [(key.tobytes(), words[at].tolist()) for key, at in zip(keys, piece, strict=True)]
-        rows = _kernels.rows_of_pieces(person, owner, domain, first, last, words, list(tree), len(piece))
+        rows = _kernels.rows_of_pieces(person, owner, domain, first, last, words, list(tree), sizes)
         found = [(row[:2].astype(">u8").tobytes(), row[2:].tolist()) for row in rows]
         assert sorted(found) == sorted(expected)
         assert [row for _, row in found] == words[np.repeat(np.arange(count), sizes)].tolist()
@@ -204,7 +204,7 @@ def pieces(**changed: object) -> Callable[[], object]:
     given: dict[str, object] = {
         "person": np.arange(32, dtype=np.uint8).reshape(2, 16), "owner": ints([0, 1]), "domain": TREE_DOMAIN,
         "first": ints([0, 3]), "last": ints([2, 4]), "words": np.ones((2, 1), dtype=np.uint64),
-        "tree": [1, 2], "rows": 2,
+        "tree": [1, 2], "sizes": ints([1, 1]),
     }  # fmt: skip
     return lambda: _kernels.rows_of_pieces(*(given | changed).values())  # type: ignore[arg-type] # faulty on purpose
 
@@ -269,8 +269,12 @@ ONE, TWO = ints([0]), ints([0, 0])
 KEYS = np.ones((2, 16), dtype=np.uint8)
 TARGETS = np.zeros(1, dtype=np.int32)
 REFUSED: dict[str, Callable[[], object]] = {
-    "rows that are not made": pieces(rows=3),
-    "rows that no memory holds": pieces(last=ints([2, 1 << 62])),
+    "rows that are not made": pieces(last=ints([2, 6]), sizes=ints([1, 3])),
+    "rows that are not counted": pieces(last=ints([3, 4])),
+    "rows beyond a piece's ticks": pieces(sizes=ints([1, 2])),
+    "rows below zero": pieces(sizes=ints([2, -1])),
+    "few sizes of pieces": pieces(sizes=ints([1])),
+    "rows that no memory holds": pieces(last=ints([2, 1 << 62]), sizes=ints([1, (1 << 62) - 3])),
     "owners of pieces that are nobody": pieces(owner=ints([0, 2])),
     "owners of pieces below the people": pieces(owner=ints([0, -1])),
     "few owners of pieces": pieces(owner=ints([0])),
