@@ -179,7 +179,8 @@ class _Builder:
         touch_only = self._plan.families[value.family].kind is FamilyKind.WINDOW
         window = value.window_ticks or 0
         source = self._sources.place(event, *self._label(value))
-        total = self._totals.place(source, value.measure is Measure.SUM, value.cap, window if value.suffix else 0)
+        clip = (value.cap, window) if value.suffix else (_NO_CAP, 0)  # a capped sum is the same of capped amounts
+        total = self._totals.place(source, value.measure is Measure.SUM, *clip)
         spans = self._spans(source, value)
         nothing = (spans[0][1], spans[0][1])
         minus = spans[1] if value.change else nothing

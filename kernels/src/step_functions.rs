@@ -17,6 +17,8 @@ use crate::rows::{bad, in_row_order, matrix, runs, whole_runs};
 
 /// Outcomes that one task works on, of whole persons.
 const TASK: usize = 1 << 12;
+/// Words of vectors that a task has room for from the start: growing costs more than the walk.
+const ROOM: usize = 1 << 16;
 /// Columns of a vector, far above any plan's.
 const MOST_COLUMNS: usize = 1 << 20;
 /// A tick that no cursor passes: no tick, offset or sum of both comes near it.
@@ -46,18 +48,24 @@ struct Cursor {
 }
 
 /// How many outcomes `high` has passed and `low` has not.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Span {
     high: usize,
     low: usize,
 }
 
-/// One value: a total over `plus` less that over `minus`, both at most `cap` unless that is `NO_CAP`; then its square.
+/// What a total grows by over a span.
+#[derive(PartialEq)]
+struct Growth {
+    total: usize,
+    span: Span,
+}
+
+/// One value: the growth `plus` less the growth `minus`, both at most `cap`, the largest where there is none; its square.
 struct Figure {
     column: usize,
-    total: usize,
-    plus: Span,
-    minus: Span,
+    plus: usize,
+    minus: Option<usize>,
     cap: u64,
     squared: bool,
     touch_only: bool,
@@ -82,6 +90,7 @@ struct Program<'a> {
     sources: Vec<Source>,
     totals: Vec<Total>,
     cursors: Vec<Cursor>,
+    growths: Vec<Growth>,
     figures: Vec<Figure>,
     looks: Vec<Look>,
     frame: Frame<'a>,
@@ -99,12 +108,18 @@ struct Outcomes<'a> {
 }
 
 /// Pieces of time, each with the first row of its person.
-#[derive(Default)]
 struct Pieces {
     row: Vec<i64>,
     first: Vec<i64>,
     last: Vec<i64>,
     vector: Vec<i64>,
+}
+
+impl Pieces {
+    fn with_room(pieces: usize, words: usize) -> Self {
+        let column = || Vec::with_capacity(pieces);
+        Pieces { row: column(), first: column(), last: column(), vector: Vec::with_capacity(words) }
+    }
 }
 
 /// One source of the person at hand: ticks, ascending, `NEVER` behind them; values; and 1 for all but the later parts of
@@ -124,13 +139,13 @@ struct Walk<'a, 'b> {
     passed: Vec<usize>,
     rows: Vec<usize>,
     parts: Vec<(i64, usize)>,
+    grown: Vec<u64>,
     vector: Vec<i64>,
-    before: Vec<i64>,
     out: Pieces,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
-    fn new(program: &'a Program<'b>) -> Self {
+    fn new(program: &'a Program<'b>, outcomes: usize) -> Self {
         Walk {
             program,
             done: program.sources.iter().map(|_| Done::default()).collect(),
@@ -138,9 +153,9 @@ impl<'a, 'b> Walk<'a, 'b> {
             passed: vec![0; program.cursors.len()],
             rows: Vec::new(),
             parts: Vec::new(),
+            grown: vec![0; program.growths.len()],
             vector: vec![0; program.columns],
-            before: vec![0; program.columns],
-            out: Pieces::default(),
+            out: Pieces::with_room(outcomes, ROOM.min(outcomes.saturating_mul(program.columns))),
         }
     }
 
@@ -203,52 +218,61 @@ impl<'a, 'b> Walk<'a, 'b> {
         next
     }
 
-    /// What a total grew by over a span, at most the cap; None where nothing caps it and it is too large.
-    fn over(&self, total: &[u128], span: Span, cap: u64) -> Option<i64> {
-        let sum = total[self.passed[span.high]] - total[self.passed[span.low]];
-        let kept = if cap == NO_CAP { sum } else { sum.min(cap.into()) };
-        i64::try_from(kept).ok()
+    /// As `advance`, but no cursor by more than one outcome: the next tick is p again where one has more to pass.
+    fn step(&mut self, p: i64) -> i64 {
+        let mut next = NEVER;
+        for (passed, cursor) in self.passed.iter_mut().zip(&self.program.cursors) {
+            let tick = &self.done[cursor.source].tick;
+            *passed += usize::from(tick[*passed] + cursor.offset <= p);
+            next = next.min(tick[*passed] + cursor.offset);
+        }
+        next
     }
 
-    /// The vector where the cursors are, of all figures or of those for credit alone; None where one is too large.
-    fn look(&mut self, touches: bool) -> Option<()> {
-        for figure in &self.program.figures {
-            let total = &self.totals[figure.total];
-            let plus = self.over(total, figure.plus, figure.cap)?;
-            let value = match figure.minus {
-                Span { high, low } if high == low => plus,
-                span => plus - self.over(total, span, figure.cap)?,
-            };
-            let value = if figure.squared { value.checked_mul(value)? } else { value };
-            self.vector[figure.column] = if touches || !figure.touch_only { value } else { 0 };
+    /// Makes the vector that of where the cursors are, of all figures or of those for credit alone; returns whether any
+    /// value is not zero and whether any changed, or None where one is too large.
+    fn look(&mut self, touches: bool) -> Option<(bool, bool)> {
+        let (mut any, mut changed) = (false, false);
+        for (grown, Growth { total, span }) in self.grown.iter_mut().zip(&self.program.growths) {
+            let total = &self.totals[*total];
+            let sum = total[self.passed[span.high]] - total[self.passed[span.low]];
+            // in 64 bits as soon as it fits: the lesser of two is then found without a branch
+            *grown = u64::try_from(sum).unwrap_or(u64::MAX);
         }
-        Some(())
+        for figure in &self.program.figures {
+            let value = figure.value(&self.grown)?;
+            let value = if touches || !figure.touch_only { value } else { 0 };
+            any |= value != 0;
+            changed |= value != self.vector[figure.column];
+            self.vector[figure.column] = value;
+        }
+        Some((any, changed))
     }
 
     fn keep(&mut self, row: i64, first: i64, last: i64) {
-        if self.before.iter().any(|&value| value != 0) {
-            self.out.row.push(row);
-            self.out.first.push(first);
-            self.out.last.push(last);
-            self.out.vector.extend_from_slice(&self.before);
-        }
+        self.out.row.push(row);
+        self.out.first.push(first);
+        self.out.last.push(last);
+        self.out.vector.extend_from_slice(&self.vector);
     }
 
     fn stretches(&mut self, row: i64) -> Option<()> {
         let Frame { start, touch_end, end, .. } = self.program.frame;
-        self.before.fill(0);
-        let (mut first, mut at) = (start, start);
-        while at < end {
-            let next = self.advance(at);
-            self.look(at < touch_end)?;
-            if self.vector != self.before {
-                self.keep(row, first, at);
-                std::mem::swap(&mut self.vector, &mut self.before);
-                first = at;
+        self.vector.fill(0);
+        self.advance(start);
+        let mut first = start;
+        while first < end {
+            let touches = first < touch_end;
+            let last = self.step(first).min(if touches { touch_end.min(end) } else { end });
+            if first < last {
+                match self.look(touches)? {
+                    (true, true) => self.keep(row, first, last),
+                    (true, false) => self.out.last.last_mut().into_iter().for_each(|end| *end = last),
+                    (false, _) => {}
+                }
             }
-            at = if at < touch_end { next.min(touch_end) } else { next };
+            first = last;
         }
-        self.keep(row, first, end);
         Some(())
     }
 
@@ -265,15 +289,31 @@ impl<'a, 'b> Walk<'a, 'b> {
                     continue;
                 }
                 Some(touch_only) if !touch_only || touched[place] => {
-                    self.look(true)?;
-                    std::mem::swap(&mut self.vector, &mut self.before);
-                    self.keep(row, at, at + 1);
+                    if let (true, _) = self.look(true)? {
+                        self.keep(row, at, at + 1);
+                    }
                 }
                 Some(_) => {}
             }
             place += 1;
         }
         Some(())
+    }
+}
+
+impl Figure {
+    /// The value; None where it is too large.
+    fn value(&self, grown: &[u64]) -> Option<i64> {
+        let capped = |growth: usize| i64::try_from(grown[growth].min(self.cap)).ok();
+        let value = match self.minus {
+            None => capped(self.plus)?,
+            Some(minus) => capped(self.plus)? - capped(minus)?,
+        };
+        if self.squared {
+            value.checked_mul(value)
+        } else {
+            Some(value)
+        }
     }
 }
 
@@ -349,21 +389,31 @@ fn program_of<'a>(tables: [(&[i64], usize); 5], frame: Frame<'a>, columns: usize
         let whole = cursors[high].source == source && cursors[low].source == source;
         (whole && cursors[high].offset <= cursors[low].offset).then_some(Span { high, low })
     };
+    let mut growths = Vec::new();
+    let mut growth = |total: usize, span: Span| {
+        let growth = Growth { total, span };
+        growths.iter().position(|other| *other == growth).unwrap_or_else(|| {
+            growths.push(growth);
+            growths.len() - 1
+        })
+    };
     let figure = |row: &[i64]| {
         let total = below(row[1], totals.len())?;
         let source = Some(totals[total].source);
         let (plus, minus) = (span(&row[2..4], source)?, span(&row[4..6], source)?);
+        let (plus, minus) = (growth(total, plus), (minus.high != minus.low).then(|| growth(total, minus)));
+        let cap = amount(row[6]).map(|cap| if cap == NO_CAP { u64::MAX } else { cap })?;
         let (squared, touch_only) = (flag(row[7])?, flag(row[8])?);
-        Some(Figure { column: below(row[0], columns)?, total, plus, minus, cap: amount(row[6])?, squared, touch_only })
+        Some(Figure { column: below(row[0], columns)?, plus, minus, cap, squared, touch_only })
     };
     let figures = figures.map(figure).collect::<Option<Vec<_>>>()?;
     let look = |row: &[i64]| Some(Look { span: span(row, None)?, touch_only: flag(row[2])? });
     let looks = looks.map(look).collect::<Option<Vec<_>>>()?;
-    Some(Program { sources, totals, cursors, figures, looks, frame, columns })
+    Some(Program { sources, totals, cursors, growths, figures, looks, frame, columns })
 }
 
 fn pieces_of(program: &Program<'_>, outcomes: &Outcomes<'_>, rows: Range<usize>) -> Option<Pieces> {
-    let mut walk = Walk::new(program);
+    let mut walk = Walk::new(program, rows.len());
     for own in runs(outcomes.person, rows) {
         walk.person(outcomes, own)?;
     }
@@ -449,9 +499,7 @@ fn step_pieces<'py>(
         let parts = tasks.into_par_iter().map(|rows| pieces_of(&program, &outcomes, rows));
         let parts = parts.collect::<Option<Vec<_>>>()?;
         let length = parts.iter().map(|part| part.row.len()).sum::<usize>();
-        let column = || Vec::with_capacity(length);
-        let mut out =
-            Pieces { row: column(), first: column(), last: column(), vector: Vec::with_capacity(length * columns) };
+        let mut out = Pieces::with_room(length, length * columns);
         for part in parts {
             out.row.extend(part.row);
             out.first.extend(part.first);
