@@ -1,9 +1,10 @@
 """`python -m benchmarks.prepare`: events a CPU second from a Parquet file to the rows of the join, on one thread.
 
 An event is one row of the touches or outcomes file. The chain is that of a run: read, identifiers normalised and
-hashed, in the order of people, caps, weights or step functions, tree nodes, row keys, rows merged and in the order of
-their keys; then the commitment to all of them, padded to the agreed bound. Every preparation has a process of its own,
-so that its peak memory is its own. Seconds are CPU seconds of the whole process, from the call to its return.
+hashed, in the order of people, caps, weights or step functions, tree nodes, row keys: then all rows are there, grouped
+by the first bits of their keys. After that they are put in order, committed to, and kept with others beside them that
+fill the agreed bound. Every preparation has a process of its own, so that its peak memory is its own. Seconds are CPU
+seconds of the whole process, from the call on.
 """
 
 from __future__ import annotations
@@ -53,19 +54,20 @@ class Preparation:
     rows: int
     bound: int
     cpu: float  # seconds
-    commitment_cpu: float  # of them the commitment
+    rows_cpu: float  # of them until all rows are there
+    commitment_cpu: float  # and those that hash them for the commitment
     before_mib: float  # memory of the process before the preparation began
     peak_mib: float
 
     @property
     def rate(self) -> float:
-        """Events a CPU second, the commitment included."""
+        """Events a CPU second, all included."""
         return self.events / self.cpu
 
     @property
     def rate_to_rows(self) -> float:
-        """Events a CPU second, without the commitment."""
-        return self.events / (self.cpu - self.commitment_cpu)
+        """Events a CPU second until all rows are there."""
+        return self.events / self.rows_cpu
 
 
 def measure(folder: Path, case: str, role: Role, *, events: int, tree: tuple[int, ...]) -> Preparation:
@@ -83,7 +85,7 @@ def measure(folder: Path, case: str, role: Role, *, events: int, tree: tuple[int
     plan = plan_of(agreement)
     keys = preparation.PreparationKeys(group_cap=bytes(32), shared_identifier=bytes(32), commitment=bytes(32))
     before, start = memory_mib("VmRSS"), time.process_time()
-    with _commitments() as spent:
+    with _watched() as steps:
         prepared = preparation.prepare(
             agreement, plan, role=role, binding=binding(folder, role), keys=keys, progress=lambda *_: None
         )
@@ -98,29 +100,45 @@ def measure(folder: Path, case: str, role: Role, *, events: int, tree: tuple[int
         rows=prepared.counts["preparation"]["lookups" if exposure else "rows"],
         bound=agreement.protocol.rows_exposure if exposure else agreement.protocol.rows_outcome,
         cpu=cpu,
-        commitment_cpu=sum(spent),
+        rows_cpu=steps.rows - start,
+        commitment_cpu=steps.commitment,
         before_mib=before,
         peak_mib=peak,
     )
 
 
-@contextmanager
-def _commitments() -> Iterator[list[float]]:
-    """CPU seconds of every call by which a preparation commits to rows, in the block."""
-    spent: list[float] = []
-    kept = {name: getattr(preparation, name) for name in ("lookups_root", "rows_root")}
+@dataclass(slots=True)
+class _Steps:
+    """What a preparation does after the other, in CPU seconds of the process."""
 
-    def timed(call: Callable[..., bytes], /, **rows: object) -> bytes:
+    rows: float = 0.0  # when all rows were there
+    commitment: float = 0.0  # spent by the calls that hash them
+
+
+@contextmanager
+def _watched() -> Iterator[_Steps]:
+    """The steps of the preparation in the block."""
+    steps = _Steps()
+
+    def made(call: Callable[..., object], /, *given: object, **named: object) -> object:
+        found = call(*given, **named)
+        steps.rows = time.process_time()
+        return found
+
+    def committed(call: Callable[..., object], /, **named: object) -> object:
         start = time.process_time()
         try:
-            return call(**rows)
+            return call(**named)
         finally:
-            spent.append(time.process_time() - start)
+            steps.commitment += time.process_time() - start
 
+    watches: dict[str, Callable[..., object]] = dict.fromkeys(("lookups_root", "rows_root"), committed)
+    watches |= dict.fromkeys(("keep_lookups", "keep_rows", "prepare_lookups", "prepare_rows"), made)
+    kept = {name: getattr(preparation, name) for name in watches}
     try:
-        for name, call in kept.items():
-            setattr(preparation, name, partial(timed, call))
-        yield spent
+        for name, watch in watches.items():
+            setattr(preparation, name, partial(watch, kept[name]))
+        yield steps
     finally:
         for name, call in kept.items():
             setattr(preparation, name, call)
@@ -144,7 +162,19 @@ def _apart(folder: Path, case: str, role: Role, events: int, tree: tuple[int, ..
 
 def table_head() -> str:
     """The first two lines of the table."""
-    names = ("case", "tree", "side", "events", "rows", "CPU s", "of it commitment", "events/s", "to rows", "peak MiB")
+    names = (
+        "case",
+        "tree",
+        "side",
+        "events",
+        "rows",
+        "CPU s",
+        "to rows",
+        "commitment",
+        "events/s",
+        "to rows/s",
+        "peak MiB",
+    )
     return "| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|"
 
 
@@ -155,8 +185,8 @@ def table_row(found: Preparation) -> str:
     tree = ", ".join(map(str, found.tree))
     return (
         f"| {found.case} | {tree} | {found.role} | {size} | {found.rows:,} | {found.cpu:.2f} "
-        f"| {found.commitment_cpu:.2f} | {found.rate / 1e6:.2f} M | {found.rate_to_rows / 1e6:.2f} M "
-        f"| {found.peak_mib:.0f} |"
+        f"| {found.rows_cpu:.2f} | {found.commitment_cpu:.2f} | {found.rate / 1e6:.2f} M "
+        f"| {found.rate_to_rows / 1e6:.2f} M | {found.peak_mib:.0f} |"
     )
 
 
