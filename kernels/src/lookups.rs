@@ -190,11 +190,17 @@ fn merge_impulses<'py>(
 }
 
 /// Lookups in the making: of each the owner, the node and where its weights begin.
-#[derive(Default)]
 struct Nodes {
     at: Vec<(usize, i64, usize)>,
     target: Vec<i32>,
     weight: Vec<i64>,
+}
+
+impl Nodes {
+    /// With room for those of some impulses.
+    fn with_room(rows: usize) -> Self {
+        Nodes { at: Vec::with_capacity(rows), target: Vec::with_capacity(rows), weight: Vec::with_capacity(rows) }
+    }
 }
 
 /// Lookups of impulses of people p × 16 bytes, in any order: one for each (owner, node of `size` ticks) under its key of a
@@ -228,7 +234,7 @@ fn lookups_of<'py>(
             found.target.push(sum.target as i32);
             found.weight.push(sum.weight);
         };
-        let parts = impulses.merged(size, |_| Nodes::default(), take);
+        let parts = impulses.merged(size, Nodes::with_room, take);
         let count = parts.iter().map(|part| part.at.len()).sum();
         let mut keys = vec![[0u8; KEY_BYTES]; count];
         let (mut tasks, mut rest) = (Vec::with_capacity(parts.len()), keys.as_mut_slice());
@@ -242,7 +248,9 @@ fn lookups_of<'py>(
             part.at.iter().for_each(|&(owner, node, _)| keys.add(level, node, &person[owner]));
             keys.finish();
         });
-        let (mut indptr, mut target, mut weight) = (Vec::with_capacity(count + 1), Vec::new(), Vec::new());
+        let sums = parts.iter().map(|part| part.target.len()).sum();
+        let (mut indptr, mut target) = (Vec::with_capacity(count + 1), Vec::with_capacity(sums));
+        let mut weight = Vec::with_capacity(sums);
         for part in parts {
             indptr.extend(part.at.iter().map(|&(_, _, start)| (target.len() + start) as i64));
             target.extend(part.target);

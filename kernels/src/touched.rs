@@ -98,7 +98,8 @@ type Counts = [usize; 5];
 impl Touches<'_> {
     /// Some people, and those of their touches that count.
     fn counting(&self, rows: Range<usize>, rule: &Rule<'_>) -> (Vec<[u8; KEY_BYTES]>, Columns, Counts) {
-        let (mut people, mut members, mut places) = (Vec::new(), Vec::new(), Vec::with_capacity(rows.len()));
+        let (mut people, mut members) = (Vec::new(), Vec::with_capacity(rows.len()));
+        let mut places = Vec::with_capacity(rows.len());
         let (mut over, mut met) = (Vec::new(), Met::new(rule.groups));
         for own in runs(self.person, rows.clone()) {
             let (start, first) = (own.start, members.len());
