@@ -136,7 +136,7 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (functions, "(frame.start, frame.touch_end, frame.end)", "(frame.start + 1, frame.touch_end, frame.end)"),
     (functions, "place(event, *self._label(value))", "place(0, *self._label(value))"),
     (functions, "else value.cap", "else value.cap + 1"),
-    (functions, "source, value.measure is Measure.SUM, value.cap", "source, value.measure is Measure.SUM, 1"),
+    (functions, "else (_NO_CAP, 0)", "else (1, 0)"),
     (runs, "slice(int(edges[low]), int(edges[high]))", "slice(int(edges[low]), int(edges[high]) - 1)"),
     (exposure, "exposure.anchor == LAST_TOUCH", "exposure.anchor != LAST_TOUCH"),
     (exposure, "(0, None)], False", "(0, ())], False"),
