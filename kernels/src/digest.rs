@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 
 use crate::messages::Messages;
-use crate::normalise::{normalise, trim, Country, Fault, Form, Kind, Rule};
+use crate::normalise::{normalise, present, trim, Country, Fault, Form as Shared, Kind, Rule};
 use crate::rows::{bad, in_row_order, matrix};
 use crate::text::Texts;
 
@@ -46,9 +46,9 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
         return Err(bad("national numbers need a country"));
     }
     let form = match form {
-        "" => Form::Clear,
-        "md5" => Form::Md5,
-        "sha256" => Form::Sha256,
+        "" => Shared::Clear,
+        "md5" => Shared::Md5,
+        "sha256" => Shared::Sha256,
         _ => return Err(unknown("hash")),
     };
     Ok(Rule { kind, country, form })
@@ -56,11 +56,23 @@ fn rule_of(kind: &str, rule: &str, country: Option<&str>, form: &str) -> PyResul
 
 type Keys<'py> = (Bound<'py, PyArray2<u64>>, Bound<'py, PyArray1<u8>>);
 
+/// The form of a text that is digested.
+enum Form<'t> {
+    /// These bytes.
+    Given(&'t [u8]),
+    /// What was appended to the buffer.
+    Made,
+    /// As many bytes, from the lowest of the word on: no more than 15, and above them zeros.
+    Short(u128, usize),
+    /// None, and the status that says why.
+    Absent(u8),
+}
+
 /// Digests n texts: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes as two words, where `form`
-/// appends the form of a text and returns VALID; keys of other statuses are zero.
-fn keys_of<'py, F>(py: Python<'py>, count: usize, label: &[u8], tag: &str, form: F) -> PyResult<Keys<'py>>
+/// gives the form of a text or appends it to the empty buffer; keys of those without are zero.
+fn keys_of<'py, 't, F>(py: Python<'py>, count: usize, label: &[u8], tag: &str, form: F) -> PyResult<Keys<'py>>
 where
-    F: Fn(usize, &mut Vec<u8>) -> u8 + Sync,
+    F: Fn(usize, &mut Vec<u8>) -> Form<'t> + Sync,
 {
     let length = u8::try_from(tag.len()).map_err(|_| bad("a tag has at most 255 bytes"))?;
     let head = [label, &[length], tag.as_bytes()].concat();
@@ -69,11 +81,14 @@ where
     py.detach(|| {
         keys.par_chunks_mut(TASK_ROWS).zip(status.par_chunks_mut(TASK_ROWS)).enumerate().for_each(
             |(task, (keys, status))| {
-                let mut messages = Messages::new(&head);
+                let (mut messages, mut made) = (Messages::new(&head), Vec::new());
                 for (index, status) in status.iter_mut().enumerate() {
-                    *status = form(task * TASK_ROWS + index, messages.next());
-                    if *status == VALID {
-                        messages.keep(index, keys);
+                    made.clear();
+                    match form(task * TASK_ROWS + index, &mut made) {
+                        Form::Given(form) => messages.add(form, index, keys),
+                        Form::Made => messages.add(&made, index, keys),
+                        Form::Short(form, length) => messages.add_short(form, length, index, keys),
+                        Form::Absent(why) => *status = why,
                     }
                 }
                 messages.finish(keys);
@@ -83,13 +98,17 @@ where
     Ok((matrix(py, keys.into_flattened(), 2)?, status.into_pyarray(py)))
 }
 
-/// The status that `form` gives a text, or what is wrong with it.
-fn with_text(texts: &Texts<'_>, index: usize, form: impl FnOnce(&str) -> u8) -> u8 {
-    match texts.text(index) {
-        None => NULL,
-        Some(None) => MALFORMED,
+/// The form that a text has, or what is wrong with it.
+fn with_text<'t>(texts: &Texts<'t>, index: usize, form: impl FnOnce(&'t str) -> Result<Form<'t>, Fault>) -> Form<'t> {
+    let found = match texts.text(index) {
+        None => Err(Fault::Null),
+        Some(None) => Err(Fault::Malformed),
         Some(Some(text)) => form(text),
-    }
+    };
+    found.unwrap_or_else(|fault| match fault {
+        Fault::Null => Form::Absent(NULL),
+        Fault::Malformed => Form::Absent(MALFORMED),
+    })
 }
 
 /// People named by texts (offsets n + 1, data, valid n): n × 2 words and a status each (0, 1 null, 2 malformed).
@@ -109,11 +128,11 @@ fn person_keys<'py>(
     const LABEL: &[u8] = b"cleanroom/person/v1";
     let rule = rule_of(kind, rule, country, form)?;
     let texts = Texts::new(&offsets, &data, &valid)?;
-    keys_of(py, texts.len(), LABEL, kind, |index, form| {
-        with_text(&texts, index, |text| match normalise(&rule, text, form) {
-            Ok(()) => VALID,
-            Err(Fault::Null) => NULL,
-            Err(Fault::Malformed) => MALFORMED,
+    let as_it_is = rule.kind == Kind::Text && rule.form == Shared::Clear;
+    keys_of(py, texts.len(), LABEL, kind, |index, made| {
+        with_text(&texts, index, |text| match as_it_is {
+            true => Ok(Form::Given(present(text)?.as_bytes())),
+            false => normalise(&rule, text, made).map(|()| Form::Made),
         })
     })
 }
@@ -129,30 +148,41 @@ fn text_keys<'py>(
     tag: &str,
 ) -> PyResult<Keys<'py>> {
     let texts = Texts::new(&offsets, &data, &valid)?;
-    keys_of(py, texts.len(), TEXT_LABEL, tag, |index, form| {
-        with_text(&texts, index, |text| {
-            form.extend_from_slice(trim(text).as_bytes());
-            if form.is_empty() {
-                NULL
-            } else {
-                VALID
-            }
+    keys_of(py, texts.len(), TEXT_LABEL, tag, |index, _| {
+        with_text(&texts, index, |text| match trim(text) {
+            "" => Err(Fault::Null),
+            text => Ok(Form::Given(text.as_bytes())),
         })
     })
 }
 
-/// Appends a number as it is written.
-fn decimal(value: i64, out: &mut Vec<u8>) {
-    let (mut digits, mut first, mut rest) = ([b'0'; 20], 20, value.unsigned_abs());
-    while first == 20 || rest > 0 {
+/// The eight digits of a number below 10^8, the first in the lowest byte: split in halves, all in one word, three times.
+fn eight_digits(number: u64) -> u64 {
+    let split = |parts: u64, tens: u64, quotients: u64, bits: u32| quotients + ((parts - quotients * tens) << bits);
+    let fours = split(number, 10_000, number / 10_000, 32);
+    let twos = split(fours, 100, (fours * 5243 >> 19) & 0x7f_0000_007f, 16);
+    split(twos, 10, (twos * 103 >> 10) & 0x000f_000f_000f_000f, 8)
+}
+
+/// A number as it is written.
+fn decimal<'t>(value: i64, made: &mut Vec<u8>) -> Form<'t> {
+    let (mut digits, half) = ([0; 19], 100_000_000);
+    if (1..half as i64 * 10_000_000).contains(&value) {
+        let (high, low) = (value as u64 / half, value as u64 % half);
+        let digits = u128::from(eight_digits(high)) | u128::from(eight_digits(low)) << 64;
+        let leading = digits.trailing_zeros() / 8;
+        let ascii = digits + u128::from_le_bytes([b'0'; 16]);
+        return Form::Short(ascii >> (8 * leading), 16 - leading as usize);
+    }
+    let (mut first, mut rest) = (digits.len(), value.unsigned_abs());
+    while first == digits.len() || rest > 0 {
         first -= 1;
         digits[first] = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[first..]);
+    made.extend_from_slice(if value < 0 { b"-" } else { b"" });
+    made.extend_from_slice(&digits[first..]);
+    Form::Made
 }
 
 /// Keys of whole numbers in decimal, as `text_keys` of that text: n × 2 words; zero where not valid.
@@ -168,12 +198,11 @@ fn number_keys<'py>(
     if values.len() != valid.len() {
         return Err(bad("each value is valid or not"));
     }
-    let (keys, _) = keys_of(py, values.len(), TEXT_LABEL, tag, |index, form| {
+    let (keys, _) = keys_of(py, values.len(), TEXT_LABEL, tag, |index, made| {
         if !valid[index] {
-            return NULL;
+            return Form::Absent(NULL);
         }
-        decimal(values[index], form);
-        VALID
+        decimal(values[index], made)
     })?;
     Ok(keys)
 }

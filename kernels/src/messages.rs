@@ -1,21 +1,35 @@
 //! Keys of many short messages behind one head: SHA-256, sixteen at a time, cut to 16 bytes.
 
 use crate::key::{words_of_key, Key, KEY_BYTES};
-use crate::lanes::{compress, digests, pad, spread, Block, BLOCK_BYTES, LANES, START};
+use crate::lanes::{compress, digests, spread, Block, BLOCK_BYTES, LANES, START};
 
 /// What padding needs of a block at least: a bit and the length.
 const PAD_BYTES: usize = 9;
+/// A short form, with zeros behind it.
+const SHORT_BYTES: usize = 16;
 
 /// Messages that wait until there are sixteen to digest: those of one block apart from longer ones.
 pub(crate) struct Messages<'a> {
     head: &'a [u8],
-    form: Vec<u8>, // of the text at hand
+    empty: Block, // the head, if it fits, and zeros
     blocks: [Block; LANES],
     block_places: [usize; LANES],
     in_blocks: usize,
     long: [Vec<u8>; LANES],
     long_places: [usize; LANES],
     in_long: usize,
+}
+
+/// Copies the first and the last N bytes where these are all, so that a short text is no call to copy.
+fn copied<const N: usize>(from: &[u8], to: &mut [u8]) -> bool {
+    match (from.first_chunk::<N>(), from.last_chunk::<N>()) {
+        (Some(first), Some(last)) if from.len() <= 2 * N => {
+            to[..N].copy_from_slice(first);
+            to[from.len() - N..from.len()].copy_from_slice(last);
+            true
+        }
+        _ => false,
+    }
 }
 
 impl<'a> Messages<'a> {
@@ -26,7 +40,7 @@ impl<'a> Messages<'a> {
         }
         Messages {
             head,
-            form: Vec::new(),
+            empty: block,
             blocks: [block; LANES],
             block_places: [0; LANES],
             in_blocks: 0,
@@ -36,34 +50,50 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// Where the form of the next text goes.
-    pub(crate) fn next(&mut self) -> &mut Vec<u8> {
-        self.form.clear();
-        &mut self.form
-    }
-
-    /// Keeps that form for the key at `place`.
-    pub(crate) fn keep(&mut self, place: usize, keys: &mut [Key]) {
-        let length = self.head.len() + self.form.len();
+    /// Adds the message of a form, for the key at `place`.
+    pub(crate) fn add(&mut self, form: &[u8], place: usize, keys: &mut [Key]) {
+        let length = self.head.len() + form.len();
         if length + PAD_BYTES <= BLOCK_BYTES {
             let block = &mut self.blocks[self.in_blocks];
-            block[self.head.len()..length].copy_from_slice(&self.form);
-            pad(block, length, length);
-            self.block_places[self.in_blocks] = place;
-            self.in_blocks += 1;
-            if self.in_blocks == LANES {
-                self.write_blocks(keys);
+            *block = self.empty;
+            let own = &mut block[self.head.len()..length];
+            if !(copied::<8>(form, own) || copied::<4>(form, own) || copied::<16>(form, own)) {
+                own.copy_from_slice(form);
             }
+            block[length] = 0x80;
+            self.close_block(length, place, keys);
         } else {
             let message = &mut self.long[self.in_long];
             message.clear();
             message.extend_from_slice(self.head);
-            message.extend_from_slice(&self.form);
+            message.extend_from_slice(form);
             self.long_places[self.in_long] = place;
             self.in_long += 1;
             if self.in_long == LANES {
                 self.write_long(keys);
             }
+        }
+    }
+
+    /// As `add`, of a form of `length` < 16 bytes that are the lower ones of a word, the first the lowest, below zeros.
+    pub(crate) fn add_short(&mut self, form: u128, length: usize, place: usize, keys: &mut [Key]) {
+        let start = self.head.len();
+        if start + SHORT_BYTES > BLOCK_BYTES - PAD_BYTES {
+            return self.add(&form.to_le_bytes()[..length], place, keys);
+        }
+        let block = &mut self.blocks[self.in_blocks];
+        *block = self.empty;
+        block[start..start + SHORT_BYTES].copy_from_slice(&(form | 0x80 << (8 * length)).to_le_bytes());
+        self.close_block(start + length, place, keys);
+    }
+
+    /// Ends the message of the block at hand, which has `length` bytes.
+    fn close_block(&mut self, length: usize, place: usize, keys: &mut [Key]) {
+        self.blocks[self.in_blocks][BLOCK_BYTES - 2..].copy_from_slice(&(8 * length as u16).to_be_bytes());
+        self.block_places[self.in_blocks] = place;
+        self.in_blocks += 1;
+        if self.in_blocks == LANES {
+            self.write_blocks(keys);
         }
     }
 
@@ -108,8 +138,14 @@ mod tests {
             let head = vec![7u8; head];
             let (mut messages, mut keys) = (Messages::new(&head), vec![[0; 2]; 150]);
             for place in 0..keys.len() {
-                messages.next().extend((0..place).map(|at| (at * place) as u8));
-                messages.keep(place, &mut keys);
+                let form: Vec<u8> = (0..place).map(|at| (at * place) as u8).collect();
+                match <[u8; SHORT_BYTES - 1]>::try_from(form.as_slice()) {
+                    Ok(short) => {
+                        let word = short.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte));
+                        messages.add_short(word, short.len(), place, &mut keys);
+                    }
+                    Err(_) => messages.add(&form, place, &mut keys),
+                }
             }
             messages.finish(&mut keys);
             for (place, key) in keys.iter().enumerate() {

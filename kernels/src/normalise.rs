@@ -85,6 +85,8 @@ pub struct Rule {
 }
 
 const NULL_WORDS: [&str; 7] = ["null", "none", "nan", "n/a", "\\n", "<na>", "undefined"];
+/// Of the longest.
+const NULL_WORD_BYTES: usize = 9;
 const EMPTY_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -101,12 +103,19 @@ pub fn trim(text: &str) -> &str {
     }
 }
 
-/// Appends the shared form of `text` to the empty `out`.
-pub fn normalise(rule: &Rule, text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// A trimmed text that is something: the shared form of a text in the clear.
+pub fn present(text: &str) -> Result<&str, Fault> {
     let text = trim(text);
-    if text.is_empty() || NULL_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+    let null = text.len() <= NULL_WORD_BYTES && NULL_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if text.is_empty() || null {
         return Err(Fault::Null);
     }
+    Ok(text)
+}
+
+/// Appends the shared form of `text` to the empty `out`.
+pub fn normalise(rule: &Rule, text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let text = present(text)?;
     if hashed(rule.form, text, out)? {
         return Ok(());
     }
@@ -331,6 +340,16 @@ mod tests {
         }
         for text in ["1380013800", "12800138000", "+861380013800", "02012345678", "1a800138000", "", "0000"] {
             assert!(form(Kind::PhoneE164, Some("CN"), text).is_err());
+        }
+    }
+
+    #[test]
+    fn words_for_nothing_are_null_whatever_their_case() {
+        for word in NULL_WORDS {
+            for text in [word.to_string(), format!(" {} ", word.to_ascii_uppercase())] {
+                assert_eq!(form(Kind::Text, None, &text), Err(Fault::Null));
+            }
+            assert_eq!(form(Kind::Text, None, &format!(" {word}_")), Ok(format!("{word}_")));
         }
     }
 

@@ -121,12 +121,15 @@ def test_texts_that_are_no_utf_8_stand_alone() -> None:
     assert _kernels.is_utf8(whole.offsets, whole.data, whole.valid)
 
 
-def test_keys_of_numbers_are_those_of_their_texts() -> None:
-    values = [0, -1, 7, 2**63 - 1, -(2**63), *range(40)]
+@pytest.mark.parametrize("tag", ["event_id", "x" * 21, "x" * 22, "x" * 40])
+def test_keys_of_numbers_are_those_of_their_texts(tag: str) -> None:
+    around = [10**places + step for places in range(19) for step in (-1, 0, 1, 37 * 10 ** max(0, places - 3))]
+    drawn = np.random.default_rng(1).integers(0, 10 ** np.arange(1, 19)[:, None], (18, 20)).ravel().tolist()
+    values = [0, -1, 7, 2**63 - 1, -(2**63), -(10**14), *range(40), *around, *drawn]
     valid = np.array([value != 7 for value in values])
-    keys = _kernels.number_keys(np.array(values, dtype=np.int64), valid, tag="event_id")
+    keys = _kernels.number_keys(np.array(values, dtype=np.int64), valid, tag=tag)
     texts = Texts.of(pa.array([str(value) if value != 7 else None for value in values]))
-    assert np.array_equal(keys, _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag="event_id")[0])
+    assert np.array_equal(keys, _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=tag)[0])
     with pytest.raises(ValueError, match="valid or not"):
         _kernels.number_keys(np.zeros(2, dtype=np.int64), valid[:1], tag="event_id")
     with pytest.raises(ValueError, match="255 bytes"):
