@@ -160,8 +160,8 @@ fn text_keys<'py>(
 fn eight_digits(number: u64) -> u64 {
     let split = |parts: u64, tens: u64, quotients: u64, bits: u32| quotients + ((parts - quotients * tens) << bits);
     let fours = split(number, 10_000, number / 10_000, 32);
-    let twos = split(fours, 100, (fours * 5243 >> 19) & 0x7f_0000_007f, 16);
-    split(twos, 10, (twos * 103 >> 10) & 0x000f_000f_000f_000f, 8)
+    let twos = split(fours, 100, ((fours * 5243) >> 19) & 0x7f_0000_007f, 16);
+    split(twos, 10, ((twos * 103) >> 10) & 0x000f_000f_000f_000f, 8)
 }
 
 /// A number as it is written.
