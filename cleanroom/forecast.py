@@ -18,6 +18,8 @@ import numpy as np
 
 from cleanroom import _kernels, declared
 from cleanroom.agreement.model import Agreement, Role
+from cleanroom.attribution.rows import KEY_BYTES
+from cleanroom.data.spill import MEMORY_BYTES
 from cleanroom.execute import join_parameters
 from cleanroom.plan import Plan
 from cleanroom.protocols import oprf_ecdh, oprf_kkrt, oprf_vole, private_join, session
@@ -66,6 +68,8 @@ _STREAM_BYTES: Final = 64 * _MEGABYTE
 _STREAM_BIN_BYTES: Final = 100
 _ROW_BYTES: Final = {Oprf.ECDH: 0, Oprf.KKRT: oprf_kkrt.WIDTH // 8, Oprf.VOLE: oprf_vole.ELEMENT_BYTES}
 """What the outcome side keeps of a bin until the hint is made."""
+_EXPANSION_BYTES: Final = 48
+"""What the silent transfers' expansion leaves of a bin at the exposure side."""
 _PADDED_BYTES: Final = 64
 """A padded weight, while it is sorted."""
 _TARGET_BYTES: Final = 3 * DEGREE * 8
@@ -216,20 +220,25 @@ def _memory(parameters: JoinParameters, role: Role) -> int:
     rows_outcome = parameters.division.outcome
     words = 8 * (1 + columns)
     table = int(3.3 * rows_outcome) * words
+    several = parameters.division.count > 1
     if role is Role.EXPOSURE:
         targets = shape.targets * _TARGET_BYTES  # held from the first bucket's sums on
-        several = parameters.division.count > 1
         hint = n_bins * (26 + 32 + 3 * words) + table + targets * several
+        hint += n_bins * _EXPANSION_BYTES * (parameters.oprf is Oprf.VOLE)
         padded = min(n_bins * shape.entries_per_bin, max(1 << 20, DEGREE * shape.entries_per_bin))
         sums = n_bins * 3 * words + targets + padded * _PADDED_BYTES
-        if several:  # a bucket's lookups are read for their keys, and for their weights; the next one waits in its bins
+        if several:
+            # a bucket's lookups are read for their keys, and for their weights; meanwhile so are the next one's, which
+            # then wait in their bins; of all that are divided the first are in memory
             rows = parameters.division.exposure
             read, weights = 8 * (2 + shape.entries_per_bin) * rows, (24 + 12 * shape.entries_per_bin) * rows
-            ahead = n_bins * (26 + 9) + 16 * rows
+            ahead = n_bins * (26 + 9) + 16 * rows + read + weights + MEMORY_BYTES
             hint = max(hint, n_bins * (26 + 32) + targets + read + weights) + ahead
             sums = max(sums, n_bins * words + targets + read) + weights + ahead
     else:
         hint = n_bins * words + 3 * rows_outcome * (26 + words) + table
         hint += n_bins * _ROW_BYTES[parameters.oprf]
+        own = 2 * rows_outcome * (KEY_BYTES + 8 * columns)  # a bucket's rows, and as they are read
+        hint += own + (own + MEMORY_BYTES) * several
         sums = n_bins * 3 * words
     return _BASE_BYTES + min(_STREAM_BYTES, n_bins * _STREAM_BIN_BYTES) + max(hint, sums)

@@ -13,6 +13,7 @@ from cleanroom.execute import join_parameters
 from cleanroom.forecast import Forecast, forecast, traffic
 from cleanroom.plan import plan_of
 from cleanroom.protocols import private_join
+from cleanroom.protocols.private_join import JoinParameters, Oprf
 from cleanroom.protocols.seeds import Streams
 from tests.cleanroom.attribution.funnel import joined, prepared, random_funnel
 from tests.cleanroom.release.worlds import make_agreement
@@ -77,6 +78,38 @@ def test_memory_is_that_of_measured_runs(rows_exposure: int, rows_outcome: int, 
     for role, peak in zip(Role, measured, strict=True):
         estimate = cost(agreement, role).memory_bytes / (1 << 20)
         assert 0.95 * peak <= estimate <= 1.25 * peak
+
+
+@pytest.mark.parametrize(
+    ("oprf", "power", "measured"),
+    [
+        (Oprf.ECDH, 18, (317, 316)),
+        (Oprf.ECDH, 20, (689, 786)),
+        (Oprf.KKRT, 18, (314, 334)),
+        (Oprf.KKRT, 20, (651, 863)),
+        (Oprf.KKRT, 22, (920, 1009)),
+        (Oprf.KKRT, 24, (938, 1034)),
+        (Oprf.VOLE, 18, (333, 327)),
+        (Oprf.VOLE, 20, (730, 822)),
+        (Oprf.VOLE, 22, (878, 937)),
+        (Oprf.VOLE, 24, (931, 958)),
+    ],
+)
+def test_memory_is_that_of_benchmarks(oprf: Oprf, power: int, measured: tuple[int, int]) -> None:
+    """Peak resident MiB of docs/reference/benchmarks.md, the larger of two tables: 64 groups and four columns."""
+    rows = 1 << power
+    shape = JoinParameters(
+        oprf=oprf,
+        rows_exposure=rows,
+        rows_outcome=rows,
+        groups=64,
+        class_positions=(0,) * 4,
+        weight_bound=1,
+        targets_per_row=1,
+    )
+    for role, peak in zip(Role, measured, strict=True):
+        estimate = module._memory(shape, role) / (1 << 20)
+        assert 0.91 * peak <= estimate <= 1.25 * peak
 
 
 @pytest.mark.parametrize("role", Role)
