@@ -1,6 +1,11 @@
-"""One hypothesis profile for all tests: the same examples every time, and nothing that a busy machine could fail."""
+"""One hypothesis profile for all tests: the same examples every time, and nothing that a busy machine could fail.
+
+And interrupts reach the commands that tests start: a shell's background job and all that it starts ignore them.
+"""
 
 from __future__ import annotations
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -11,3 +16,5 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],  # measures seconds
 )
 settings.load_profile("cleanroom")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
