@@ -37,7 +37,7 @@ audit: $(VENV)/.built
 	$(BIN)/python -m tools.sbom --check
 
 # Peers run beside ours where $PEERS_DIR says that they are installed; the others are skipped, with one line each.
-# About half an hour on two idle cores; each line runs alone, too, and docs/reference/benchmarks.md says what it measures; PAGE=docs/reference/benchmarks.md puts the tables there.
+# About 25 minutes on two idle cores; each line runs alone, too, and docs/reference/benchmarks.md says what it measures; PAGE=docs/reference/benchmarks.md puts the tables there.
 bench: PUT := $(if $(PAGE),--page $(PAGE))
 bench: $(VENV)/.built
 	$(BIN)/python -m benchmarks.floors
