@@ -162,20 +162,8 @@ def _apart(folder: Path, case: str, role: Role, events: int, tree: tuple[int, ..
 
 def table_head() -> str:
     """The first two lines of the table."""
-    names = (
-        "case",
-        "tree",
-        "side",
-        "events",
-        "rows",
-        "CPU s",
-        "to rows",
-        "commitment",
-        "events/s",
-        "to rows/s",
-        "peak MiB",
-    )
-    return "| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|"
+    names = "case | tree | side | events | rows | CPU s | to rows | commitment | events/s | to rows/s | peak MiB"
+    return f"| {names} |\n" + "|---" * (names.count("|") + 1) + "|"
 
 
 def table_row(found: Preparation) -> str:

@@ -50,8 +50,6 @@ def fate_of(
 
 def counts_of(fate: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many rows have each fate."""
-    if not fate.any():  # as of most stretches: all are kept
-        return np.array([len(fate), *[0] * (len(Fate) - 1)])
     return np.bincount(fate, minlength=len(Fate))
 
 

@@ -141,8 +141,8 @@ impl Making<'_> {
         rows.finish()
     }
 
-    /// Makes all rows, as many for each piece as `sizes` has, which together are `count`.
-    fn all(&self, sizes: &[i64], count: usize) -> Option<Vec<u64>> {
+    /// Makes all rows, as many for each piece as `sizes` has, none of them negative; None where the pieces make others.
+    fn all(&self, sizes: &[i64]) -> Option<Vec<u64>> {
         let make = match self.width {
             3 => Self::rows::<3>,
             4 => Self::rows::<4>,
@@ -150,10 +150,11 @@ impl Making<'_> {
             6 => Self::rows::<6>,
             _ => Self::rows::<0>,
         };
-        let mut made = vec![0u64; count * self.width];
+        let words = |sizes: &[i64]| sizes.iter().sum::<i64>() as usize * self.width;
+        let mut made = vec![0u64; words(sizes)];
         let (mut tasks, mut left) = (Vec::new(), made.as_mut_slice());
         for (task, sizes) in sizes.chunks(TASK).enumerate() {
-            let (rows, after) = left.split_at_mut(sizes.iter().sum::<i64>() as usize * self.width);
+            let (rows, after) = left.split_at_mut(words(sizes));
             tasks.push((task * TASK..task * TASK + sizes.len(), rows));
             left = after;
         }
@@ -212,10 +213,9 @@ fn rows_of_pieces<'py>(
     if sizes.iter().zip(first.iter().zip(last)).any(|(size, (first, last))| !(0..=last - first).contains(size)) {
         return Err(bad(OTHERS));
     }
-    let rows = sizes.iter().sum::<i64>() as usize;
     let width = KEY_WORDS + behind;
     let making = Making { pieces, person, owner, domain, words, width };
-    let made = py.detach(|| making.all(sizes, rows));
+    let made = py.detach(|| making.all(sizes));
     matrix(py, made.ok_or_else(|| bad(OTHERS))?, width)
 }
 
