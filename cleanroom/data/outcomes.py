@@ -21,9 +21,17 @@ from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement, Measure
 from cleanroom.attribution.clock import microseconds
 from cleanroom.attribution.runs import expand
-from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders, text_keys_of
+from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import Field, Units, amounts_of, integers_of, labels_of, times_of
+from cleanroom.data.columns import (
+    Field,
+    Units,
+    amounts_of,
+    distinct_texts_of,
+    integers_of,
+    labels_of,
+    times_of,
+)
 from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
@@ -44,10 +52,11 @@ from cleanroom.data.summary import FilterSummary
 from cleanroom.data.zones import WallClock
 from cleanroom.errors import DataError
 from cleanroom.match_keys.people import VALID
+from cleanroom.texts import Texts
 
 __all__ = ["OutcomeBatch", "OutcomeData", "read_outcome"]
 
-# person (2), event, event id (2), time, value. An event id is a digest; zero stands for none.
+# person (2), event, event id (2; zero stands for none), time, value
 _WORDS: Final = 7
 # With labels the event's word has its low bits, and above them each label's position among the values, plus one.
 _EVENT_BITS: Final = 16
@@ -59,7 +68,7 @@ class OutcomeBatch:
     """Outcomes of whole people, sorted by (person, labels, event, time, event id, value).
 
     person: n × 16 bytes; time_us: microseconds UTC; event: position in the agreement's list; value: integer units,
-    0 without a value column; event_key: 63 bits of the event id's digest, or -1 where there is none; label: n × labels
+    0 without a value column; event_key: 63 bits mixed from the event id, or -1 where there is none; label: n × labels
     in use, the position among the label's values or -1. An outcome whose lines have different labels is several rows.
     """
 
@@ -319,11 +328,18 @@ def _share_times(merged: Words) -> None:
 
 
 def _event_ids(column: Field) -> Words:
-    """Digests of event ids as n × 2 words; zero where there is none."""
+    """What stands for event ids, n × 2 words; zero where there is none.
+
+    Raises:
+        DataError: the column is neither text nor whole numbers.
+    """
     numbers = integers_of(column)
     if numbers is not None:
-        return _kernels.number_keys(*numbers, tag="event_id")
-    return text_keys_of(column, "event_id")
+        return _kernels.number_ids(*numbers)
+    values, rows = distinct_texts_of(column)
+    texts = Texts.of(values)
+    ids = _kernels.text_ids(texts.offsets, texts.data, texts.valid)
+    return ids if rows is None else ids[rows]
 
 
 def _merge(pieces: list[Words], binding: Binding) -> Words:

@@ -216,10 +216,23 @@ def _people(column: Column, reader: Reader) -> None:
 
 
 def _texts(column: Column, reader: Reader) -> None:
-    _kernels.text_keys(*column, tag=reader.choice(("event", "", "t" * 300)))
+    _kernels.text_keys(*column, tag=reader.choice(("person", "", "t" * 300)))
 
 
-TEXT_CALLS: Final[tuple[Callable[[Column, Reader], None], ...]] = (_times, _amounts, _rounded, _people, _texts)
+def _event_ids(column: Column, reader: Reader) -> None:
+    del reader
+    ids = _kernels.text_ids(*column)
+    assert ids.shape == (len(column[2]), 2) and not ids[~column[2]].any()
+
+
+TEXT_CALLS: Final[tuple[Callable[[Column, Reader], None], ...]] = (
+    _times,
+    _amounts,
+    _rounded,
+    _people,
+    _texts,
+    _event_ids,
+)
 
 
 def check_kernels(data: bytes) -> None:

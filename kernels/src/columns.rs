@@ -25,6 +25,22 @@ fn signed(word: u64) -> i64 {
     (word ^ 1 << 63) as i64
 }
 
+/// A word mixed one to one (the finalizer of splitmix64).
+fn mixed(word: u64) -> u64 {
+    let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ word >> 31
+}
+
+/// 63 bits that tell event ids apart, or -1 where there is none. An id may be a text as it is, which differs from others
+/// in a few bits of one word: with the other word the same no two are mixed to the same 64 bits.
+fn event_key(id: [u64; 2]) -> i64 {
+    match id {
+        [0, 0] => -1,
+        _ => (mixed(mixed(id[0]) ^ id[1]) >> 1) as i64,
+    }
+}
+
 type Touches<'py> =
     (Bound<'py, PyArray2<u8>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<i32>>);
 
@@ -55,8 +71,8 @@ type Outcomes<'py> = (
     Bound<'py, PyArray1<i64>>,
 );
 
-/// Outcomes n × 7 words (person, event, event id, time, value): person n × 16 bytes, event n as it is, the upper 63 bits
-/// of the event id n or -1 where it is zero, time n, value n.
+/// Outcomes n × 7 words (person, event, event id, time, value): person n × 16 bytes, event n as it is, 63 bits mixed from the
+/// event id n or -1 where it is zero, time n, value n.
 #[pyfunction]
 fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Outcomes<'py>> {
     let rows = rows_of::<7>(&rows)?;
@@ -68,7 +84,7 @@ fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> Py
         for rows in rows.chunks(TAKEN_ROWS) {
             person.extend(rows.iter().map(key_of));
             event.extend(rows.iter().map(|row| row[2]));
-            id.extend(rows.iter().map(|row| if row[3] | row[4] == 0 { -1 } else { (row[3] >> 1) as i64 }));
+            id.extend(rows.iter().map(|row| event_key([row[3], row[4]])));
             time.extend(rows.iter().map(|row| signed(row[5])));
             value.extend(rows.iter().map(|row| row[6] as i64));
         }

@@ -1,6 +1,6 @@
 //! Keyless digests of people and rows: SHA-256 under a label of its own, cut to 16 bytes.
 //!
-//! `person_keys` names a person: (identifier type, shared form). `text_keys` names any other text, such as an event id.
+//! `person_keys` names a person: (identifier type, shared form). `text_keys` names any other text, such as an account number.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
@@ -9,12 +9,12 @@ use rayon::prelude::*;
 
 use crate::messages::Messages;
 use crate::normalise::{normalise, present, trim, Country, Fault, Form as Shared, Kind, Rule};
-use crate::rows::{bad, in_row_order, matrix};
+use crate::rows::{bad, matrix};
 use crate::text::Texts;
 
-const TEXT_LABEL: &[u8] = b"cleanroom/text/v1";
+pub(crate) const TEXT_LABEL: &[u8] = b"cleanroom/text/v1";
 /// Rows that one task digests: some tens of microseconds of work.
-const TASK_ROWS: usize = 1024;
+pub(crate) const TASK_ROWS: usize = 1024;
 
 const VALID: u8 = 0;
 const NULL: u8 = 1;
@@ -62,10 +62,14 @@ enum Form<'t> {
     Given(&'t [u8]),
     /// What was appended to the buffer.
     Made,
-    /// As many bytes, from the lowest of the word on: no more than 15, and above them zeros.
-    Short(u128, usize),
     /// None, and the status that says why.
     Absent(u8),
+}
+
+/// What every message begins with: label ‖ length of tag u8 ‖ tag.
+pub(crate) fn head_of(label: &[u8], tag: &str) -> PyResult<Vec<u8>> {
+    let length = u8::try_from(tag.len()).map_err(|_| bad("a tag has at most 255 bytes"))?;
+    Ok([label, &[length], tag.as_bytes()].concat())
 }
 
 /// Digests n texts: SHA-256(label ‖ length of tag u8 ‖ tag ‖ form), the first 16 bytes as two words, where `form`
@@ -74,8 +78,7 @@ fn keys_of<'py, 't, F>(py: Python<'py>, count: usize, label: &[u8], tag: &str, f
 where
     F: Fn(usize, &mut Vec<u8>) -> Form<'t> + Sync,
 {
-    let length = u8::try_from(tag.len()).map_err(|_| bad("a tag has at most 255 bytes"))?;
-    let head = [label, &[length], tag.as_bytes()].concat();
+    let head = head_of(label, tag)?;
     let mut keys = vec![[0u64; 2]; count];
     let mut status = vec![VALID; count];
     py.detach(|| {
@@ -87,7 +90,6 @@ where
                     match form(task * TASK_ROWS + index, &mut made) {
                         Form::Given(form) => messages.add(form, index, keys),
                         Form::Made => messages.add(&made, index, keys),
-                        Form::Short(form, length) => messages.add_short(form, length, index, keys),
                         Form::Absent(why) => *status = why,
                     }
                 }
@@ -156,59 +158,7 @@ fn text_keys<'py>(
     })
 }
 
-/// The eight digits of a number below 10^8, the first in the lowest byte: split in halves, all in one word, three times.
-fn eight_digits(number: u64) -> u64 {
-    let split = |parts: u64, tens: u64, quotients: u64, bits: u32| quotients + ((parts - quotients * tens) << bits);
-    let fours = split(number, 10_000, number / 10_000, 32);
-    let twos = split(fours, 100, ((fours * 5243) >> 19) & 0x7f_0000_007f, 16);
-    split(twos, 10, ((twos * 103) >> 10) & 0x000f_000f_000f_000f, 8)
-}
-
-/// A number as it is written.
-fn decimal<'t>(value: i64, made: &mut Vec<u8>) -> Form<'t> {
-    let (mut digits, half) = ([0; 19], 100_000_000);
-    if (1..half as i64 * 10_000_000).contains(&value) {
-        let (high, low) = (value as u64 / half, value as u64 % half);
-        let digits = u128::from(eight_digits(high)) | u128::from(eight_digits(low)) << 64;
-        let leading = digits.trailing_zeros() / 8;
-        let ascii = digits + u128::from_le_bytes([b'0'; 16]);
-        return Form::Short(ascii >> (8 * leading), 16 - leading as usize);
-    }
-    let (mut first, mut rest) = (digits.len(), value.unsigned_abs());
-    while first == digits.len() || rest > 0 {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    made.extend_from_slice(if value < 0 { b"-" } else { b"" });
-    made.extend_from_slice(&digits[first..]);
-    Form::Made
-}
-
-/// Keys of whole numbers in decimal, as `text_keys` of that text: n × 2 words; zero where not valid.
-#[pyfunction]
-#[pyo3(signature = (values, valid, *, tag))]
-fn number_keys<'py>(
-    py: Python<'py>,
-    values: PyReadonlyArray1<'py, i64>,
-    valid: PyReadonlyArray1<'py, bool>,
-    tag: &str,
-) -> PyResult<Bound<'py, PyArray2<u64>>> {
-    let (values, valid) = (in_row_order(&values, "values")?, in_row_order(&valid, "valid")?);
-    if values.len() != valid.len() {
-        return Err(bad("each value is valid or not"));
-    }
-    let (keys, _) = keys_of(py, values.len(), TEXT_LABEL, tag, |index, made| {
-        if !valid[index] {
-            return Form::Absent(NULL);
-        }
-        decimal(values[index], made)
-    })?;
-    Ok(keys)
-}
-
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(person_keys, module)?)?;
-    module.add_function(wrap_pyfunction!(number_keys, module)?)?;
     module.add_function(wrap_pyfunction!(text_keys, module)?)
 }

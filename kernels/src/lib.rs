@@ -11,6 +11,7 @@ mod columns;
 mod credit;
 mod cuckoo;
 mod digest;
+mod event_ids;
 mod expand_convolute;
 mod fields;
 mod gf128;
@@ -66,6 +67,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     cuckoo::register(module)?;
     rlwe::register(module)?;
     digest::register(module)?;
+    event_ids::register(module)?;
     row_keys::register(module)?;
     text::register(module)?;
     parse::register(module)?;

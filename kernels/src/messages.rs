@@ -5,8 +5,6 @@ use crate::lanes::{compress, digests, spread, Block, BLOCK_BYTES, LANES, START};
 
 /// What padding needs of a block at least: a bit and the length.
 const PAD_BYTES: usize = 9;
-/// A short form, with zeros behind it.
-const SHORT_BYTES: usize = 16;
 
 /// Messages that wait until there are sixteen to digest: those of one block apart from longer ones.
 pub(crate) struct Messages<'a> {
@@ -61,7 +59,12 @@ impl<'a> Messages<'a> {
                 own.copy_from_slice(form);
             }
             block[length] = 0x80;
-            self.close_block(length, place, keys);
+            block[BLOCK_BYTES - 2..].copy_from_slice(&(8 * length as u16).to_be_bytes());
+            self.block_places[self.in_blocks] = place;
+            self.in_blocks += 1;
+            if self.in_blocks == LANES {
+                self.write_blocks(keys);
+            }
         } else {
             let message = &mut self.long[self.in_long];
             message.clear();
@@ -72,28 +75,6 @@ impl<'a> Messages<'a> {
             if self.in_long == LANES {
                 self.write_long(keys);
             }
-        }
-    }
-
-    /// As `add`, of a form of `length` < 16 bytes that are the lower ones of a word, the first the lowest, below zeros.
-    pub(crate) fn add_short(&mut self, form: u128, length: usize, place: usize, keys: &mut [Key]) {
-        let start = self.head.len();
-        if start + SHORT_BYTES > BLOCK_BYTES - PAD_BYTES {
-            return self.add(&form.to_le_bytes()[..length], place, keys);
-        }
-        let block = &mut self.blocks[self.in_blocks];
-        *block = self.empty;
-        block[start..start + SHORT_BYTES].copy_from_slice(&(form | 0x80 << (8 * length)).to_le_bytes());
-        self.close_block(start + length, place, keys);
-    }
-
-    /// Ends the message of the block at hand, which has `length` bytes.
-    fn close_block(&mut self, length: usize, place: usize, keys: &mut [Key]) {
-        self.blocks[self.in_blocks][BLOCK_BYTES - 2..].copy_from_slice(&(8 * length as u16).to_be_bytes());
-        self.block_places[self.in_blocks] = place;
-        self.in_blocks += 1;
-        if self.in_blocks == LANES {
-            self.write_blocks(keys);
         }
     }
 
@@ -139,13 +120,7 @@ mod tests {
             let (mut messages, mut keys) = (Messages::new(&head), vec![[0; 2]; 150]);
             for place in 0..keys.len() {
                 let form: Vec<u8> = (0..place).map(|at| (at * place) as u8).collect();
-                match <[u8; SHORT_BYTES - 1]>::try_from(form.as_slice()) {
-                    Ok(short) => {
-                        let word = short.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte));
-                        messages.add_short(word, short.len(), place, &mut keys);
-                    }
-                    Err(_) => messages.add(&form, place, &mut keys),
-                }
+                messages.add(&form, place, &mut keys);
             }
             messages.finish(&mut keys);
             for (place, key) in keys.iter().enumerate() {

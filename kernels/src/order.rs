@@ -231,7 +231,7 @@ fn ranked(lines: &[Line], out: &mut [Line]) -> bool {
             *before += first;
             rank -= first;
             doubt |= same_head & ((line[1] != other[1]) | (same_event & (line[5] == other[5])));
-            doubt |= (line[3] == other[3]) & ((line[3] | line[4]) != 0);
+            doubt |= (line[3] == other[3]) & (line[4] == other[4]) & ((line[3] | line[4]) != 0);
         }
         ranks[at] = rank;
         values |= line[6];

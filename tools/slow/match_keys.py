@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Final
 
-__all__ = ["PERSON_LABEL", "ROW_LABEL", "TEXT_LABEL", "person_key", "row_key", "shared_form", "text_key"]
+__all__ = ["PERSON_LABEL", "ROW_LABEL", "TEXT_LABEL", "event_id", "person_key", "row_key", "shared_form", "text_key"]
 
 ROW_LABEL: Final = b"cleanroom/row/v1"
 PERSON_LABEL: Final = b"cleanroom/person/v1"
@@ -42,8 +42,19 @@ def person_key(*, type: str, form: str) -> bytes:
 
 
 def text_key(*, tag: str, text: str) -> bytes:
-    """Returns the 16 bytes that stand for a trimmed text that is no identifier, such as an event id."""
+    """Returns the 16 bytes that stand for a trimmed text that is no identifier, such as an account number."""
     return _tagged_key(TEXT_LABEL, tag, text.strip(_TRIMMED))
+
+
+def event_id(text: str | None) -> tuple[int, int]:
+    """Returns the two words that stand for an event id: a short text is its own, with its length as the last byte."""
+    plain = "" if text is None else text.strip(_TRIMMED)
+    given = plain.encode()
+    if len(given) < 16:
+        stored = given.ljust(15, b"\0") + bytes([len(given)])
+        return int.from_bytes(stored[:8], "little"), int.from_bytes(stored[8:], "little")
+    digest = text_key(tag="event_id", text=plain)
+    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big") | 1 << 63
 
 
 def shared_form(

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from cleanroom.agreement.model import Identifier
 from tools.slow import match_keys
-from tools.slow.match_keys import person_key, row_key, text_key
+from tools.slow.match_keys import event_id, person_key, row_key, text_key
 
-__all__ = ["person_key", "row_key", "shared_form", "text_key"]
+__all__ = ["event_id", "person_key", "row_key", "shared_form", "text_key"]
 
 
 def shared_form(identifier: Identifier, text: str) -> str | None:
