@@ -215,6 +215,9 @@ def number_ids(values: NDArray[np.int64], valid: NDArray[np.bool_]) -> NDArray[n
 # --- text.rs
 def is_utf8(offsets: NDArray[np.int32], data: NDArray[np.uint8], valid: NDArray[np.bool_]) -> bool: ...
 
+# --- parquet_rows.rs
+def parquet_rows(path: str, columns: Sequence[int], *, coded: Sequence[int], batch_rows: int) -> object: ...
+
 # --- parse.rs
 def parse_times(
     offsets: NDArray[np.int32], data: NDArray[np.uint8], valid: NDArray[np.bool_]

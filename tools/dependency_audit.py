@@ -23,10 +23,21 @@ KERNELS = ROOT / "kernels"
 
 
 def crates() -> list[dict[str, Any]]:
-    """What Cargo says of every locked crate; their sources must have been fetched by a build."""
-    command = ["cargo", "metadata", "--offline", "--locked", "--format-version", "1"]
-    ended = subprocess.run(command, cwd=KERNELS, capture_output=True, check=True)
-    return sorted(json.loads(ended.stdout)["packages"], key=lambda crate: (crate["name"], crate["version"]))
+    """What Cargo says of every crate that a build or test uses on the rules' platform; a build must have fetched them.
+
+    Cargo.lock has more: what other platforms need, and features that only those ask for.
+    """
+    (platform,) = tomllib.loads((ROOT / "deny.toml").read_text())["graph"]["targets"]
+    lines = _cargo("tree", "--target", platform, "--prefix", "none", "--format", "{p}").splitlines()
+    used = {tuple(line.split()[:2]) for line in lines}
+    found = json.loads(_cargo("metadata", "--filter-platform", platform, "--format-version", "1"))["packages"]
+    listed = [crate for crate in found if (crate["name"], f"v{crate['version']}") in used]
+    return sorted(listed, key=lambda crate: (crate["name"], crate["version"]))
+
+
+def _cargo(*words: str) -> str:
+    command = ["cargo", *words, "--offline", "--locked"]
+    return subprocess.run(command, cwd=KERNELS, capture_output=True, check=True, text=True).stdout
 
 
 def allowed(expression: str, licences: set[str]) -> bool:

@@ -1,7 +1,8 @@
 """Writes constraints.txt and sbom.cdx.json: what the toolkit is made of, Python packages and crates, with licences.
 
 CycloneDX 1.5. The same inputs give the same bytes: there is no date, and the serial number follows from the content.
-Python packages are those that the toolkit needs to run, as installed beside this tool; crates are those of Cargo.lock.
+Python packages are those that the toolkit needs to run, as installed beside this tool; crates are those of Cargo.lock
+that the platform of deny.toml builds.
 
     python -m tools.sbom            # write both files
     python -m tools.sbom --check    # end with 1 if they are not what this environment gives
@@ -15,6 +16,7 @@ import re
 import sys
 import tomllib
 import uuid
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -96,9 +98,10 @@ def python_components(found: dict[str, metadata.Distribution]) -> tuple[list[Jso
 
 
 def rust_components() -> tuple[list[Json], list[Json]]:
-    """Components and dependencies of the crates, from Cargo.lock; licences from Cargo."""
-    locked = tomllib.loads((KERNELS / "Cargo.lock").read_text())["package"]
+    """Components and dependencies of the platform's crates, from Cargo.lock; licences from Cargo."""
     licences = {(crate["name"], crate["version"]): crate["license"] for crate in crates()}
+    every = tomllib.loads((KERNELS / "Cargo.lock").read_text())["package"]
+    locked = [crate for crate in every if (crate["name"], crate["version"]) in licences]
     refs = {crate["name"]: f"pkg:cargo/{crate['name']}@{crate['version']}" for crate in locked}
     components = [
         {
@@ -112,11 +115,16 @@ def rust_components() -> tuple[list[Json], list[Json]]:
         | ({"hashes": [{"alg": "SHA-256", "content": crate["checksum"]}]} if "checksum" in crate else {})
         for crate in locked
     ]
-    edges = [
-        {"ref": refs[crate["name"]], "dependsOn": [refs[need.split()[0]] for need in crate.get("dependencies", [])]}
-        for crate in locked
-    ]
+    edges = [{"ref": refs[crate["name"]], "dependsOn": sorted(_needed(crate, refs))} for crate in locked]
     return components, edges
+
+
+def _needed(crate: Json, refs: dict[str, str]) -> Iterator[str]:
+    """What a crate needs on the platform: Cargo.lock has a name, and the version where it holds several."""
+    for need in crate.get("dependencies", []):
+        name, *version = need.split()
+        if name in refs and (not version or refs[name].endswith(f"@{version[0]}")):
+            yield refs[name]
 
 
 def constraints_text(found: dict[str, metadata.Distribution]) -> str:

@@ -14,13 +14,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from cleanroom import _kernels
 from cleanroom.data.binding import Binding, ColumnName, Constant
 from cleanroom.data.columns import Field, is_text
 from cleanroom.errors import DataError
@@ -47,8 +47,6 @@ _RAGGED: Final = re.compile(r"CSV parse error: (?:Row #([0-9]+): )?Expected [0-9
 Its handler of such rows would be simpler, but Arrow decodes the text for it, and shows a row that is not UTF-8."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_OPENING: Final = Lock()
-"""Two files that are opened at once would each take the other's pool for the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,42 +155,24 @@ def _from_table(table: pa.Table, binding: Binding, names: tuple[str, ...]) -> It
 
 
 def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
-    damaged = f"{origin}: expected a complete Parquet file, found one that is cut short or damaged"
+    """Rows as a kernel decodes them; what the file says of itself is Arrow's to read."""
     try:
-        parquet = _opened(file)
-    except (pa.ArrowException, OSError):
-        raise DataError(damaged) from None
-    with parquet:
-        schema = parquet.schema_arrow
-        positions = _positions(schema.names, origin, binding, names)
-        wanted = [schema.names[at] for at in sorted(set(positions.values()))]
-        coded = _coded(parquet, wanted)
-        first_row = 1
-        try:
-            if coded:
-                parquet = _opened(file, metadata=parquet.metadata, read_dictionary=coded)
-            with parquet:
-                for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False):
-                    columns = {name: batch.column(schema.names[at]) for name, at in positions.items()}
-                    yield _stretch(binding, names, origin, first_row, batch.num_rows, columns)
-                    first_row += batch.num_rows
-        except (pa.ArrowException, OSError):
-            raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages") from None
-
-
-def _opened(file: Path, **options: Any) -> pq.ParquetFile:  # of that class
-    """A Parquet file whose columns are decoded into memory of the system's allocator.
-
-    Arrow's own asks for huge pages: tens of megabytes more, and where memory is in pieces the system takes longer to
-    make them than the decoding does. A reader keeps the pool that it was opened under; it cannot be named otherwise.
-    """
-    with _OPENING:
-        usual = pa.default_memory_pool()
-        pa.set_memory_pool(pa.system_memory_pool())
-        try:
-            return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, **options)
-        finally:
-            pa.set_memory_pool(usual)
+        with pq.ParquetFile(file) as parquet:
+            columns = parquet.schema_arrow.names
+            positions = _positions(columns, origin, binding, names)
+            wanted = sorted(set(positions.values()))
+            coded = [columns.index(name) for name in _coded(parquet, [columns[at] for at in wanted])]
+    except (pa.ArrowException, OSError, ValueError):  # a name that is not UTF-8 is a plain ValueError
+        raise DataError(f"{origin}: expected a complete Parquet file, found one that is cut short or damaged") from None
+    first_row = 1
+    try:
+        rows = _kernels.parquet_rows(str(file), wanted, coded=coded, batch_rows=BATCH_ROWS)
+        for batch in pa.RecordBatchReader.from_stream(rows):
+            chosen = {name: batch.column(wanted.index(at)) for name, at in positions.items()}
+            yield _stretch(binding, names, origin, first_row, batch.num_rows, chosen)
+            first_row += batch.num_rows
+    except (pa.ArrowException, ValueError):
+        raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages, texts in UTF-8") from None
 
 
 def _coded(parquet: pq.ParquetFile, wanted: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ mod oprf_vole;
 mod order;
 mod ot;
 mod packed;
+mod parquet_rows;
 mod parse;
 mod pieces;
 mod pprf;
@@ -71,6 +72,7 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     row_keys::register(module)?;
     text::register(module)?;
     parse::register(module)?;
+    parquet_rows::register(module)?;
     sort::register(module)?;
     order::register(module)?;
     columns::register(module)?;

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import traceback
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from cleanroom.data import Binding, read_exposure, read_outcome
+from cleanroom import _kernels
+from cleanroom.data import Binding, ColumnName, read_exposure, read_outcome
 from cleanroom.data.source import stretches
 from cleanroom.errors import DataError
 from tests.cleanroom.data.worlds import OUTCOME_COLUMNS, TOUCH_COLUMNS, agreement, bind, outcomes, touches
@@ -125,18 +131,144 @@ def test_a_column_whose_dictionary_the_writer_gave_up_is_read_as_texts(tmp_path:
     assert rows == 2 * count
 
 
-def test_parquet_is_decoded_into_memory_of_the_systems_allocator(tmp_path: Path) -> None:
+CODECS = ("none", "snappy", "gzip", "brotli", "zstd", "lz4")
+COUNT = 900
+
+
+def kinds(*, holes: bool) -> dict[str, pa.Array]:
+    """Columns of all types that rows can have, as a writer is given them."""
+    numbers = [None if holes and row % 5 == 0 else row * 37 % 1000 for row in range(COUNT)]
+    integers = pa.array(numbers, pa.int64())
+    texts = pa.array([None if number is None else f"W{number:05d}" for number in numbers])
+    seconds = pc.add(integers, 1_500_000_000).cast(pa.timestamp("s"))
+    cents = pa.array([None if number is None else Decimal(number) / 100 for number in numbers], pa.decimal128(12, 2))
+    small = pa.array([None if number is None else number % 100 for number in numbers])
+    times = [pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "Asia/Shanghai")]
+    columns = [
+        *(small.cast(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)),
+        *(texts.cast(kind) for kind in (pa.string(), pa.large_string(), pa.string_view())),
+        *(texts.cast(pa.binary()).cast(kind) for kind in (pa.binary(), pa.large_binary(), pa.binary_view())),
+        texts.cast(pa.binary()).cast(pa.binary(6)),
+        texts.dictionary_encode(),
+        *(cents.cast(kind) for kind in (pa.decimal128(9, 2), pa.decimal128(30, 4), pa.decimal256(50, 3))),
+        *(seconds.cast(pa.timestamp(kind.unit)).cast(kind) for kind in times),
+        seconds.cast(pa.date32()),
+        seconds.cast(pa.date64()),
+        *(pc.divide(integers.cast(kind), 8) for kind in (pa.float32(), pa.float64())),
+        pc.greater(integers, 500),
+        pa.nulls(COUNT),
+    ]
+    return {str(column.type): column for column in columns}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"data_page_version": "2.0", "write_page_checksum": True},
+        {"use_dictionary": False, "data_page_size": 1024},
+        {
+            "use_dictionary": False,
+            "column_encoding": {
+                "int64": "DELTA_BINARY_PACKED",
+                "string": "DELTA_BYTE_ARRAY",
+                "binary": "DELTA_LENGTH_BYTE_ARRAY",
+                "double": "BYTE_STREAM_SPLIT",
+            },
+        },
+        {"row_group_size": 70, "store_schema": False},
+        {"use_deprecated_int96_timestamps": True, "store_schema": False},
+        {"store_decimal_as_integer": True},
+    ],
+    ids=["usual", "pages v2", "plain", "deltas", "small groups", "int96", "whole decimals"],
+)
+@pytest.mark.parametrize("holes", [False, True])
+def test_parquet_is_read_whoever_wrote_it(tmp_path: Path, codec: str, options: dict[str, Any], holes: bool) -> None:
+    """All values are those that Arrow's own reader finds."""
+    columns = kinds(holes=holes)
     path = tmp_path / "rows.parquet"
-    few, who = pa.array(["1"] * 200_000), pa.array([f"W{row:07d}" for row in range(200_000)])
-    pq.write_table(pa.table({"person": who, "campaign": few}), path)
-    binding = bind(tmp_path, path.name, TOUCH_COLUMNS)
-    usual, system = pa.default_memory_pool(), pa.system_memory_pool()
-    before = system.bytes_allocated()
-    reading = stretches(binding, ("id", "campaign_id"))
-    assert next(reading).rows < 200_000
-    assert system.bytes_allocated() - before > 1 << 20
-    assert pa.default_memory_pool().backend_name == usual.backend_name
-    reading.close()
+    pq.write_table(pa.table(columns), path, compression=codec, **options)
+    binding = Binding(
+        name="b", pattern=path.name, folder=tmp_path, columns={name: ColumnName(name) for name in columns}
+    )
+    expected = pq.read_table(path)
+    found = [stretch.fields for stretch in stretches(binding, tuple(columns))]
+    for name in columns:
+        values = pa.chunked_array([fields[name].values for fields in found])
+        wanted = expected[name]
+        if values.type != wanted.type:  # a label of the zone, or days in milliseconds: the moment is the same
+            assert pa.types.is_temporal(values.type)
+            values = values.cast(wanted.type)
+        assert values.to_pylist() == wanted.to_pylist(), name
+
+
+def test_a_parquet_text_that_is_none_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    offsets, data = pa.array([0, 3, 5], pa.int32()).buffers()[1], pa.py_buffer(b"abc\xc4\xe3")
+    person = pa.Array.from_buffers(pa.string(), 2, [None, offsets, data])
+    rows = {"person": person, "sent_at": ["2017-03-01"] * 2, "kind": ["mail"] * 2, "campaign": ["1"] * 2}
+    pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"^t\.parquet, row 1 or after: expected intact Parquet pages, texts in UTF-8$"):
+        read(bind(tmp_path, "t.parquet", TOUCH_COLUMNS))
+
+
+def test_damaged_parquet_is_a_fault_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Bytes changed anywhere: rows, or one of our errors, and never a word of the decoder's, which may quote them."""
+    generator = np.random.default_rng(5)
+    columns = {name: kinds(holes=True)[name] for name in ("string", "int64", "binary", "double")}
+    chosen = {name: ColumnName(name) for name in columns}
+    path = tmp_path / "rows.parquet"
+    binding = Binding(name="b", pattern=path.name, folder=tmp_path, columns=chosen)
+    faults = 0
+    for codec, version in itertools.product(CODECS, ("1.0", "2.0")):
+        pq.write_table(pa.table(columns), path, compression=codec, data_page_version=version, row_group_size=400)
+        whole = path.read_bytes()
+        for _ in range(100):
+            data = np.frombuffer(whole, dtype=np.uint8).copy()
+            places = generator.integers(4, len(data), size=3)
+            data[places] = generator.integers(256, size=3)
+            path.write_bytes(data.tobytes())
+            try:
+                for _stretch in stretches(binding, tuple(columns)):
+                    pass
+            except DataError as error:
+                faults += 1
+                assert str(error).startswith("rows.parquet, ") or ": expected a complete Parquet file" in str(error)
+    assert faults > 300
+    assert capfd.readouterr() == ("", "")
+
+
+def test_checksums_of_parquet_pages_must_hold(tmp_path: Path) -> None:
+    """Without them a changed number is another number."""
+    path = tmp_path / "rows.parquet"
+    binding = Binding(name="b", pattern=path.name, folder=tmp_path, columns={"n": ColumnName("n")})
+    table = pa.table({"n": pa.array(range(1 << 10), pa.int64())})
+    for checksum in (False, True):
+        pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=checksum)
+        data = bytearray(path.read_bytes())
+        data[data.index((500).to_bytes(8, "little"))] ^= 1
+        path.write_bytes(data)
+        if checksum:
+            with pytest.raises(DataError, match=r"^rows\.parquet, row 1 or after: expected intact Parquet pages"):
+                next(stretches(binding, ("n",)))
+        else:
+            assert next(stretches(binding, ("n",))).fields["n"].values[500].as_py() == 501
+
+
+def test_a_parquet_stream_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": [1, 2, 3], "b": ["x", "y", "x"]}), path)
+    rows = _kernels.parquet_rows(str(path), [1], coded=[1], batch_rows=2)
+    batches = list(pa.RecordBatchReader.from_stream(rows))
+    assert [batch.num_rows for batch in batches] == [2, 1]
+    assert batches[0].schema.field(0).type == pa.dictionary(pa.int32(), pa.string())
+    with pytest.raises(ValueError, match="rows are read once"):
+        pa.RecordBatchReader.from_stream(rows)
+    with pytest.raises(ValueError, match="at least one row a batch"):
+        _kernels.parquet_rows(str(path), [0], coded=[], batch_rows=0)
+    for missing in (str(tmp_path), str(tmp_path / "none.parquet")):
+        with pytest.raises(ValueError, match="a complete Parquet file expected"):
+            _kernels.parquet_rows(missing, [0], coded=[], batch_rows=1)
 
 
 def test_glob_reads_files_in_order(tmp_path: Path) -> None:
