@@ -416,8 +416,13 @@ mod tests {
     use crate::wipe::look::freed_with;
     use sha2::{Digest, Sha256};
 
+    /// A part of one sequence in which no sixteen bytes come twice, as SplitMix64 would have it.
     fn bytes(count: usize, salt: usize) -> Vec<u8> {
-        (0..count).map(|index| ((index + salt).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+        let byte = |index: usize| {
+            let word = (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 56) as u8
+        };
+        (salt..salt + count).map(byte).collect()
     }
 
     /// The first column of 128 bins, as it lies in a task's columns, read off the rows.
