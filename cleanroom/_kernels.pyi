@@ -347,8 +347,8 @@ def step_pieces(
     program: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
     frame: tuple[int, int, int],
     points: tuple[NDArray[np.int64], NDArray[np.bool_]] | None,
-    columns: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+    bounds: Sequence[tuple[int, int]],
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]: ...
 
 # --- credit.rs
 def credit_weights(

@@ -86,7 +86,8 @@ class TickClock:
         offset = self.segment_offset_us
         if len(offset) > 1:
             offset = offset[np.maximum(np.searchsorted(self.segment_start_us, time_us, side="right") - 1, 0)]
-        ticks: NDArray[np.int64] = (time_us + offset) // self.length_us - self.origin
+        ticks: NDArray[np.int64] = time_us + (offset - self.origin * self.length_us)
+        ticks //= self.length_us
         return ticks
 
     def span(self, start: datetime, end: datetime) -> tuple[int, int]:

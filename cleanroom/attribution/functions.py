@@ -19,6 +19,7 @@ from cleanroom._kernels import step_pieces
 from cleanroom.agreement.model import Agreement, Measure, Period
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import breakpoints
+from cleanroom.attribution.packing import OUT_OF_BOUNDS, Packing
 from cleanroom.attribution.runs import distinct
 from cleanroom.attribution.touched import instant_ticks
 from cleanroom.errors import CleanroomError
@@ -30,6 +31,7 @@ _NO_CAP: Final = (1 << 63) - 1
 """Of a suffix value: its outcomes are clipped, their sum is not."""
 
 Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ class StepFunctions:
     """All row values of a plan, as `step_pieces` takes them: tables of int64, each row one thing of its kind."""
 
     frame: Frame
-    columns: int  # row values
+    packing: Packing  # of row values
     labelled: bool  # whether outcomes come in parts with labels
     sources: Ints = field(repr=False)  # (s, 3): event, column of a label or -1, position among its values
     totals: Ints = field(repr=False)  # (t, 4): source, whether of values (or of outcomes), cap, window of the clip or 0
@@ -97,7 +99,7 @@ class StepFunctions:
         """Those of an agreement's plan."""
         return _Builder(agreement, plan).build()
 
-    def pieces(self, person: NDArray[np.uint8], done: Done) -> tuple[Ints, Ints, Ints, Ints]:
+    def pieces(self, person: NDArray[np.uint8], done: Done) -> tuple[int, Ints, Ints, Ints, Words]:
         """The pieces of time on which all values of a person stay the same; at points, each is one tick.
 
         Args:
@@ -105,11 +107,11 @@ class StepFunctions:
             done: n outcomes.
 
         Returns:
-            Of k pieces: the first row of the person, ascending; the first tick; the tick past the last; and the vector,
-            (k, row values), never all zero.
+            How many people there are; and of k pieces: the first row of the person, ascending; the first tick; the tick
+            past the last; and the row values, packed, never all zero.
 
         Raises:
-            CleanroomError: a value needs more than 63 bits.
+            CleanroomError: a value needs more than 63 bits, or is outside of its bounds.
         """
         frame = self.frame
         points = None
@@ -128,10 +130,12 @@ class StepFunctions:
                 (self.sources, self.totals, self.cursors, self.figures, self.looks),
                 (frame.start, frame.touch_end, frame.end),
                 points,
-                self.columns,
+                self.packing.bounds,
             )
         except OverflowError:
             raise CleanroomError("a row value needs more than 63 bits") from None
+        except ValueError:
+            raise CleanroomError(OUT_OF_BOUNDS) from None
 
 
 class _Rows:
@@ -165,7 +169,7 @@ class _Builder:
                 self._add(column, value)
         return StepFunctions(
             frame=self._frame,
-            columns=len(self._plan.row_values),
+            packing=Packing.of(self._agreement, self._plan),
             labelled=bool(self._agreement.labels_in_use),
             sources=self._sources.table(),
             totals=self._totals.table(),

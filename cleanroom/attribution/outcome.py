@@ -79,14 +79,14 @@ class OutcomeSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pieces:
-    """Disjoint pieces of time of some persons, each with its vector; a member is one tick of a domain of its own."""
+    """Disjoint pieces of time of some persons, each with its values; a member is one tick of a domain of its own."""
 
     domain: int
     person: NDArray[np.uint8] = field(repr=False)  # (n, 16)
     owner: NDArray[np.int64] = field(repr=False)  # (k,) index into person
     first: NDArray[np.int64] = field(repr=False)  # (k,) ticks
     last: NDArray[np.int64] = field(repr=False)  # (k,) half-open
-    vector: NDArray[np.int64] = field(repr=False)  # (k, m), never all zero
+    words: NDArray[np.uint64] = field(repr=False)  # (k, w), row values, packed, never all zero
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,7 +159,6 @@ def keep_rows(
         total += int(sizes.sum())
         if total > bound:
             return
-        words = packing.packed(pieces.vector)
         for low, high in slices(ends, most):
             part = slice(low, high)
             rows = rows_of_pieces(
@@ -168,7 +167,7 @@ def keep_rows(
                 pieces.domain,
                 pieces.first[part],
                 pieces.last[part],
-                words[part],
+                pieces.words[part],
                 tree,
                 sizes[part],
             )
@@ -176,7 +175,7 @@ def keep_rows(
 
     for person in _members(plan, members):
         tally.members += len(person)
-        hand_over(_known(plan, person))
+        hand_over(_known(plan, packing, person))
     for pieces in _pieces(agreement, plan, batches, tally):
         hand_over(pieces)
     if total > bound:
@@ -225,7 +224,7 @@ def _members(plan: Plan, members: Iterable[NDArray[np.uint8]]) -> Iterable[NDArr
     return members if plan.has(FamilyKind.MEMBER) else ()
 
 
-def _known(plan: Plan, person: NDArray[np.uint8]) -> _Pieces:
+def _known(plan: Plan, packing: Packing, person: NDArray[np.uint8]) -> _Pieces:
     """Members, who have the value 1 of their own family: a root key is a node of its domain's first level."""
     start = np.zeros(len(person), dtype=np.int64)
     known = np.array([value.measure is Measure.MATCHED for value in plan.row_values], dtype=np.int64)
@@ -235,7 +234,7 @@ def _known(plan: Plan, person: NDArray[np.uint8]) -> _Pieces:
         owner=np.arange(len(person)),
         first=start,
         last=start + 1,
-        vector=np.tile(known, (len(person), 1)),
+        words=packing.packed(np.tile(known, (len(person), 1))),
     )
 
 
@@ -245,11 +244,10 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
     most = max(_LEAST_SLICE, _SLICE_WORDS // len(plan.row_values))
     for batch in batches:
         tick = clock.ticks(batch.time_us)
-        if ((tick < 0) | (tick >= clock.horizon)).any():
+        if len(tick) and not (tick.min() >= 0 and tick.max() < clock.horizon):
             raise CleanroomError("outcomes outside the horizon reached the preparation")
         tally.outcomes += len(tick)
-        for part, people in whole_people(batch.person, most):
-            tally.people += people
+        for part in whole_people(batch.person, most):
             done = Done(
                 tick=tick[part],
                 event=batch.event[part],
@@ -258,6 +256,7 @@ def _pieces(agreement: Agreement, plan: Plan, batches: Iterable[Outcomes], tally
                 event_key=batch.event_key[part] if labelled else None,
             )
             person = batch.person[part]
-            owner, first, last, vector = functions.pieces(person, done)
+            people, owner, first, last, words = functions.pieces(person, done)
+            tally.people += people
             tally.pieces += len(first)
-            yield _Pieces(domain=TREE_DOMAIN, person=person, owner=owner, first=first, last=last, vector=vector)
+            yield _Pieces(domain=TREE_DOMAIN, person=person, owner=owner, first=first, last=last, words=words)

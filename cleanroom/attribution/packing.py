@@ -19,7 +19,9 @@ from cleanroom.attribution.clock import TickClock
 from cleanroom.errors import CleanroomError
 from cleanroom.plan import Plan, RowValue
 
-__all__ = ["Packing"]
+__all__ = ["OUT_OF_BOUNDS", "Packing"]
+
+OUT_OF_BOUNDS: Final = "a row value is not what the agreement's caps allow"
 
 _MOST: Final = (1 << 63) - 1
 
@@ -67,7 +69,7 @@ class Packing:
         try:
             return _kernels.pack_values(np.ascontiguousarray(values), self.bounds)
         except ValueError:
-            raise CleanroomError("a row value is not what the agreement's caps allow") from None
+            raise CleanroomError(OUT_OF_BOUNDS) from None
 
     def unpacked(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:
         """And back: n × words to n × columns."""

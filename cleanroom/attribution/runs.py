@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["changes", "distinct", "expand", "person_starts", "slices", "whole_people"]
+from cleanroom import _kernels
+
+__all__ = ["changes", "distinct", "expand", "slices", "whole_people"]
 
 
 def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
@@ -25,12 +27,6 @@ def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
     for column in columns:
         marks[1:] |= column[1:] != column[:-1]
     return marks
-
-
-def person_starts(person: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Marks the first of every run of equal 16-byte keys: (n, 16) uint8 -> (n,) bool."""
-    halves = np.ascontiguousarray(person).view(np.uint64).reshape(-1, 2)
-    return changes(halves[:, 0], halves[:, 1])
 
 
 def distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -70,16 +66,17 @@ def slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
         low, start = high, int(ends[high - 1])
 
 
-def whole_people(person: NDArray[np.uint8], most: int) -> Iterator[tuple[slice, int]]:
-    """Cuts rows into slices of whole people, no longer than `most` rows, or of one person.
+def whole_people(person: NDArray[np.uint8], most: int) -> Iterator[slice]:
+    """Cuts rows into slices of whole people, of about `most` rows.
 
     Args:
         person: (n, 16) uint8, a person's rows together.
-        most: rows of a slice.
+        most: rows of a slice, but a person's rows that begin within them belong to it.
 
     Yields:
-        Of each slice its rows, and how many people they have.
+        The rows of each slice.
     """
-    edges = np.append(np.flatnonzero(person_starts(person)), len(person))
-    for low, high in slices(edges[1:], most):
-        yield slice(int(edges[low]), int(edges[high])), high - low
+    start, halves = 0, np.ascontiguousarray(person).view(np.uint64)
+    for end in _kernels.whole_people(np.require(halves, requirements=["C", "A"]), most):
+        yield slice(start, end)
+        start = end

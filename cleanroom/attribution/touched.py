@@ -116,7 +116,7 @@ def touched(agreement: Agreement, batches: Iterable[Touches], group_cap_key: byt
     labels = Texts.of(pa.array(exposure.groups, pa.string()))
     bounds = None if exposure.frequency is None else np.array(exposure.frequency, dtype=np.int64)
     for batch in batches:
-        for part, _ in whole_people(batch.person, _SLICE):
+        for part in whole_people(batch.person, _SLICE):
             tick, group = clock.ticks(batch.time_us[part]), batch.group[part]
             if not (_within(tick, first_tick, last_tick) and _within(group, 0, len(exposure.groups))):
                 raise CleanroomError("touches outside the agreed period or groups reached the preparation")

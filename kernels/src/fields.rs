@@ -12,8 +12,10 @@ const TASK: usize = 1 << 12;
 /// Rows that stay in the nearest cache while one column after the other is.
 const NEAR: usize = 1 << 8;
 
+pub(crate) const OUT_OF_BOUNDS: &str = "a value is not within its bounds";
+
 /// Where a value is: `bits` bits, in two's complement, from bit `shift` of a word on, and the rest in the word after.
-struct Field {
+pub(crate) struct Field {
     least: i64,
     most: i64,
     word: usize,
@@ -53,8 +55,18 @@ impl Field {
     }
 }
 
+/// Packs a row of values into words, which are zeros; returns whether each value is within its bounds.
+pub(crate) fn pack_row(fields: &[Field], values: &[i64], words: &mut [u64]) -> bool {
+    let mut within = true;
+    for (field, &value) in fields.iter().zip(values) {
+        within &= (field.least <= value) & (value <= field.most);
+        field.pack(value, words);
+    }
+    within
+}
+
 /// The fields of values within bounds, least and most each, and the words that they take.
-fn fields_of(bounds: &[(i64, i64)]) -> PyResult<(Vec<Field>, usize)> {
+pub(crate) fn fields_of(bounds: &[(i64, i64)]) -> PyResult<(Vec<Field>, usize)> {
     if bounds.is_empty() || bounds.iter().any(|&(least, most)| least > 0 || most < 0) {
         return Err(bad("there are bounds, and zero is within all of them"));
     }
@@ -106,7 +118,7 @@ fn pack_values<'py>(
         within.reduce(|| true, |one, other| one & other)
     });
     if !within {
-        return Err(bad("a value is not within its bounds"));
+        return Err(bad(OUT_OF_BOUNDS));
     }
     matrix(py, words, width)
 }

@@ -12,12 +12,13 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
 
+use crate::fields::{fields_of, pack_row, Field, OUT_OF_BOUNDS};
 use crate::key::KEY_BYTES;
 use crate::rows::{bad, in_row_order, matrix, runs, whole_runs};
 
 /// Outcomes that one task works on, of whole persons.
 const TASK: usize = 1 << 12;
-/// Words of vectors that a task has room for from the start: growing costs more than the walk.
+/// Words that a task has room for from the start: growing costs more than the walk.
 const ROOM: usize = 1 << 16;
 /// Columns of a vector, far above any plan's.
 const MOST_COLUMNS: usize = 1 << 20;
@@ -94,7 +95,9 @@ struct Program<'a> {
     figures: Vec<Figure>,
     looks: Vec<Look>,
     frame: Frame<'a>,
-    columns: usize,
+    /// How the values of a vector are packed, and into how many words.
+    fields: Vec<Field>,
+    width: usize,
 }
 
 /// Outcomes of whole persons; labels are n × `labels`, with keys that are equal for the parts of one outcome.
@@ -107,18 +110,22 @@ struct Outcomes<'a> {
     labels: usize,
 }
 
-/// Pieces of time, each with the first row of its person.
+/// Pieces of time of some people, each with the first row of its person and its vector in words.
 struct Pieces {
+    people: usize,
     row: Vec<i64>,
     first: Vec<i64>,
     last: Vec<i64>,
-    vector: Vec<i64>,
+    words: Vec<u64>,
+    /// Whether each value is within its bounds.
+    within: bool,
 }
 
 impl Pieces {
     fn with_room(pieces: usize, words: usize) -> Self {
         let column = || Vec::with_capacity(pieces);
-        Pieces { row: column(), first: column(), last: column(), vector: Vec::with_capacity(words) }
+        let (row, first, last, words) = (column(), column(), column(), Vec::with_capacity(words));
+        Pieces { people: 0, row, first, last, words, within: true }
     }
 }
 
@@ -154,8 +161,8 @@ impl<'a, 'b> Walk<'a, 'b> {
             rows: Vec::new(),
             parts: Vec::new(),
             grown: vec![0; program.growths.len()],
-            vector: vec![0; program.columns],
-            out: Pieces::with_room(outcomes, ROOM.min(outcomes.saturating_mul(program.columns))),
+            vector: vec![0; program.fields.len()],
+            out: Pieces::with_room(outcomes, ROOM.min(outcomes.saturating_mul(program.width))),
         }
     }
 
@@ -168,6 +175,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             spec.run(&self.done[spec.source], total);
         }
         self.passed.fill(0);
+        self.out.people += 1;
         match self.program.frame.points {
             None => self.stretches(rows.start as i64),
             Some((points, touched)) => self.points(rows.start as i64, points, touched),
@@ -253,7 +261,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.out.row.push(row);
         self.out.first.push(first);
         self.out.last.push(last);
-        self.out.vector.extend_from_slice(&self.vector);
+        let start = self.out.words.len();
+        self.out.words.resize(start + self.program.width, 0);
+        self.out.within &= pack_row(&self.program.fields, &self.vector, &mut self.out.words[start..]);
     }
 
     fn stretches(&mut self, row: i64) -> Option<()> {
@@ -351,12 +361,16 @@ impl Total {
     }
 }
 
-type Found<'py> =
-    (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>);
+type Column<'py> = Bound<'py, PyArray1<i64>>;
+type Found<'py> = (usize, Column<'py>, Column<'py>, Column<'py>, Bound<'py, PyArray2<u64>>);
 type Table<'py> = PyReadonlyArray2<'py, i64>;
 
 /// Reads the tables of a program; None where one names what is not there or a number is out of range.
-fn program_of<'a>(tables: [(&[i64], usize); 5], frame: Frame<'a>, columns: usize) -> Option<Program<'a>> {
+fn program_of<'a>(
+    tables: [(&[i64], usize); 5],
+    frame: Frame<'a>,
+    (fields, width): (Vec<Field>, usize),
+) -> Option<Program<'a>> {
     const WIDTHS: [usize; 5] = [3, 4, 2, 9, 3];
     let [sources, totals, cursors, figures, looks] = tables.map(|(words, width)| words.chunks_exact(width.max(1)));
     if tables.iter().zip(WIDTHS).any(|(&(_, width), wanted)| width != wanted) {
@@ -404,12 +418,12 @@ fn program_of<'a>(tables: [(&[i64], usize); 5], frame: Frame<'a>, columns: usize
         let (plus, minus) = (growth(total, plus), (minus.high != minus.low).then(|| growth(total, minus)));
         let cap = amount(row[6]).map(|cap| if cap == NO_CAP { u64::MAX } else { cap })?;
         let (squared, touch_only) = (flag(row[7])?, flag(row[8])?);
-        Some(Figure { column: below(row[0], columns)?, plus, minus, cap, squared, touch_only })
+        Some(Figure { column: below(row[0], fields.len())?, plus, minus, cap, squared, touch_only })
     };
     let figures = figures.map(figure).collect::<Option<Vec<_>>>()?;
     let look = |row: &[i64]| Some(Look { span: span(row, None)?, touch_only: flag(row[2])? });
     let looks = looks.map(look).collect::<Option<Vec<_>>>()?;
-    Some(Program { sources, totals, cursors, growths, figures, looks, frame, columns })
+    Some(Program { sources, totals, cursors, growths, figures, looks, frame, fields, width })
 }
 
 fn pieces_of(program: &Program<'_>, outcomes: &Outcomes<'_>, rows: Range<usize>) -> Option<Pieces> {
@@ -427,8 +441,9 @@ fn pieces_of(program: &Program<'_>, outcomes: &Outcomes<'_>, rows: Range<usize>)
 /// values, cap, window or 0; cursors c × 2: source, offset; figures f × 9: column, total, cursors high and low added,
 /// high and low taken away, cap, whether squared, whether of touches alone; looks × 3: cursors high and low, whether of
 /// touches alone). The frame is (start, end of touches, end); with points, ascending, and whether touches happen at each,
-/// pieces are single points, those that a look is open at. Returns k pieces: the first row of the person, first tick,
-/// the tick past the last, and vector k × columns. An overflow where a value needs more than 63 bits.
+/// pieces are single points, those that a look is open at. Returns how many people there are, and k pieces: the first row
+/// of the person, first tick, the tick past the last, and the vector's values, within the bounds of their columns, as
+/// `pack_values` packs them. An overflow where a value needs more than 63 bits.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // five of them are the outcomes
 fn step_pieces<'py>(
@@ -441,7 +456,7 @@ fn step_pieces<'py>(
     program: (Table<'py>, Table<'py>, Table<'py>, Table<'py>, Table<'py>),
     frame: (i64, i64, i64),
     points: Option<(PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, bool>)>,
-    columns: usize,
+    bounds: Vec<(i64, i64)>,
 ) -> PyResult<Found<'py>> {
     let count = person.as_array().dim().0;
     let whole = person.as_array().dim().1 == KEY_BYTES;
@@ -451,9 +466,11 @@ fn step_pieces<'py>(
     if !whole || !rest.is_empty() || [tick.len(), event.len(), value.len()] != [count; 3] {
         return Err(bad("person is n × 16 bytes, tick, event and value have n entries"));
     }
-    if !(1..=MOST_COLUMNS).contains(&columns) {
+    if bounds.len() > MOST_COLUMNS {
         return Err(bad("a vector has from 1 to 2^20 columns"));
     }
+    let fields = fields_of(&bounds)?;
+    let words = fields.1;
     let limit = 0..NEVER / 4;
     if !tick.iter().all(|tick| limit.contains(tick)) || value.iter().any(|&value| value < 0) {
         return Err(bad("ticks and values are not negative"));
@@ -487,7 +504,7 @@ fn step_pieces<'py>(
         (in_row_order(figures, "figures")?, read(figures)),
         (in_row_order(looks, "looks")?, read(looks)),
     ];
-    let program = program_of(tables, Frame { start, touch_end, end, points }, columns)
+    let program = program_of(tables, Frame { start, touch_end, end, points }, fields)
         .filter(|program| {
             let column = |source: &Source| source.label.is_none_or(|(column, _)| column < width);
             program.sources.iter().all(column)
@@ -499,17 +516,23 @@ fn step_pieces<'py>(
         let parts = tasks.into_par_iter().map(|rows| pieces_of(&program, &outcomes, rows));
         let parts = parts.collect::<Option<Vec<_>>>()?;
         let length = parts.iter().map(|part| part.row.len()).sum::<usize>();
-        let mut out = Pieces::with_room(length, length * columns);
+        let mut out = Pieces::with_room(length, length * words);
         for part in parts {
+            out.people += part.people;
+            out.within &= part.within;
             out.row.extend(part.row);
             out.first.extend(part.first);
             out.last.extend(part.last);
-            out.vector.extend(part.vector);
+            out.words.extend(part.words);
         }
         Some(out)
     });
-    let Pieces { row, first, last, vector } = found.ok_or_else(|| PyOverflowError::new_err(TOO_LARGE))?;
-    Ok((row.into_pyarray(py), first.into_pyarray(py), last.into_pyarray(py), matrix(py, vector, columns)?))
+    let found = found.ok_or_else(|| PyOverflowError::new_err(TOO_LARGE))?;
+    if !found.within {
+        return Err(bad(OUT_OF_BOUNDS));
+    }
+    let [row, first, last] = [found.row, found.first, found.last].map(|column| column.into_pyarray(py));
+    Ok((found.people, row, first, last, matrix(py, found.words, words)?))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -38,7 +38,7 @@ def step_pieces(person: Array, label: Array | None) -> object:
     three, two = (np.zeros((0, width), np.int64) for width in (3, 2))
     tables = (three, np.zeros((0, 4), np.int64), two, np.zeros((0, 9), np.int64), three)
     nine = np.zeros(9, np.int64)
-    return _kernels.step_pieces(person, nine, np.zeros(9, np.int32), nine, labels, tables, (0, 1, 1), None, 1)
+    return _kernels.step_pieces(person, nine, np.zeros(9, np.int32), nine, labels, tables, (0, 1, 1), None, [(0, 1)])
 
 
 KERNELS: list[tuple[str, Array, Callable[[Array], object]]] = [

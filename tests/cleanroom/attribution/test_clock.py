@@ -104,7 +104,7 @@ def test_the_span_holds_dates_that_come_back() -> None:
         ("microseconds(end) - 1", "microseconds(end)"),
         ("at - 1 + offset", "at + offset"),
         ("- min(firsts) + 1", "- min(firsts)"),
-        ("self.length_us - self.origin", "self.length_us + 1 - self.origin"),
+        ("- self.origin * self.length_us", "- self.origin * self.length_us + self.length_us"),
         ("_SCAN_US: Final = 6 *", "_SCAN_US: Final = 24 * 365 *"),
     ],
 )

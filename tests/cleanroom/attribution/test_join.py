@@ -137,7 +137,7 @@ MUTATIONS: list[tuple[ModuleType, str, str]] = [
     (functions, "place(event, *self._label(value))", "place(0, *self._label(value))"),
     (functions, "else value.cap", "else value.cap + 1"),
     (functions, "else (_NO_CAP, 0)", "else (1, 0)"),
-    (runs, "slice(int(edges[low]), int(edges[high]))", "slice(int(edges[low]), int(edges[high]) - 1)"),
+    (runs, "yield slice(start, end)", "yield slice(start, end - 1)"),
     (exposure, "exposure.anchor == LAST_TOUCH", "exposure.anchor != LAST_TOUCH"),
     (exposure, "(0, None)], False", "(0, ())], False"),
     (touched, "max_groups_per_person,", "max_groups_per_person + 1,"),

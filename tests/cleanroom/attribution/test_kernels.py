@@ -220,7 +220,7 @@ def steps(**changed: object) -> Callable[[], object]:
         "figures": [[0, 0, 0, 1, 1, 1, 9, 0, 0]], "looks": [[0, 1, 0]],
     }  # fmt: skip
     program = tuple(np.array(changed.get(name, table), dtype=np.int64) for name, table in tables.items())
-    frame = {"frame": (0, 9, 9), "points": None, "columns": 1}
+    frame = {"frame": (0, 9, 9), "points": None, "bounds": [(0, 9)]}
     own = {name: value for name, value in changed.items() if name not in tables}
     arguments = {**given, "program": program, **frame, **own}
     return lambda: _kernels.step_pieces(*arguments.values())  # type: ignore[arg-type] # faulty on purpose
@@ -236,7 +236,8 @@ def test_what_the_refusals_change_is_right() -> None:
     assert [part.tolist() for part in anchored()()] == [[0, 1], [4, 5], [0, 1]]  # type: ignore[attr-defined]
     assert [part.tolist() for part in looked_up()()[1:]] == [[0, 1, 2], [1, 0], [-1, 1]]  # type: ignore[index]
     assert np.shape(pieces()()) == (2, 3)  # type: ignore[arg-type] # an array
-    assert [part.tolist() for part in steps()()] == [[0, 0, 0], [2, 3, 5], [3, 5, 6], [[1], [2], [1]]]  # type: ignore[attr-defined]
+    assert steps()()[0] == 1  # type: ignore[index] # people, columns
+    assert [part.tolist() for part in steps()()[1:]] == [[0, 0, 0], [2, 3, 5], [3, 5, 6], [[1], [2], [1]]]  # type: ignore[index]
 
 
 def counting(**changed: object) -> Callable[[], object]:
@@ -299,7 +300,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "outcomes before time": steps(tick=ints([-1, 5])),
     "outcomes after all time": steps(tick=ints([4, 1 << 62])),
     "values below zero": steps(value=ints([1, -2])),
-    "no row values": steps(columns=0),
+    "no row values": steps(bounds=[]),
+    "row values beyond their bounds": steps(bounds=[(0, 1)]),
     "labels without keys": steps(labels=(np.zeros((2, 1), dtype=np.int16), ONE)),
     "few labels": steps(labels=(np.zeros((1, 1), dtype=np.int16), TWO)),
     "a label that no outcome has": steps(sources=[[0, 1, 0]], labels=(np.zeros((2, 1), dtype=np.int16), TWO)),

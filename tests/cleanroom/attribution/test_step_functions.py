@@ -114,7 +114,8 @@ def check(funnel: Funnel) -> tuple[int, bool]:
     for batch in outcome_batches(funnel):
         tick = functions.frame.clock.ticks(batch.time_us)
         done = Done(tick=tick, event=batch.event, value=batch.value, label=batch.label, event_key=batch.event_key)
-        owner, first, last, vector = functions.pieces(batch.person, done)
+        people, owner, first, last, words = functions.pieces(batch.person, done)
+        vector = functions.packing.unpacked(words)
         rows = zip(owner.tolist(), first.tolist(), last.tolist(), vector.tolist(), strict=True)
         mine = [(batch.person[row].tobytes(), start, end, *values) for row, start, end, values in rows]
         everybody: dict[bytes, list[Part]] = {}
@@ -134,6 +135,7 @@ def check(funnel: Funnel) -> tuple[int, bool]:
             (who, *row) for who, parts in everybody.items() for row in by_definition(funnel, plan, functions, parts)
         ]
         assert mine == theirs
+        assert people == len(everybody) and type(people) is int  # it is written as JSON
         pieces += len(mine)
     return pieces, functions.frame.points is not None
 
@@ -183,7 +185,7 @@ def test_a_sum_that_no_row_can_hold_is_an_error() -> None:
         )]  # fmt: skip
         sources, totals, cursors, figures = table
         count = len(amounts)
-        *_, vector = _kernels.step_pieces(
+        *_, words = _kernels.step_pieces(
             np.zeros((count, 16), dtype=np.uint8),
             np.arange(1, count + 1, dtype=np.int64) * 10,
             np.zeros(count, dtype=np.int32),
@@ -192,9 +194,9 @@ def test_a_sum_that_no_row_can_hold_is_an_error() -> None:
             (sources, totals, cursors, figures, np.zeros((0, 3), dtype=np.int64)),
             (0, horizon, horizon),
             None,
-            1,
+            [(0, largest)],
         )
-        return [int(value) for value in vector[:, 0]]
+        return [int(value) for value in words[:, 0]]
 
     assert of_total(1 << 62, (1 << 62) - 1) == [largest, (1 << 62) - 1]
     with pytest.raises(OverflowError, match="63 bits"):
