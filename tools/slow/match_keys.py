@@ -47,8 +47,10 @@ def text_key(*, tag: str, text: str) -> bytes:
 
 
 def event_id(text: str | None) -> tuple[int, int]:
-    """Returns the two words that stand for an event id: a short text is its own, with its length as the last byte."""
+    """Returns the two words that stand for an event id: a number, a short text with its length last, or a digest."""
     plain = "" if text is None else text.strip(_TRIMMED)
+    if re.fullmatch(r"0|-?[1-9][0-9]*", plain) and -(2**63) <= int(plain) < 2**63:
+        return int(plain) % 2**64, 16 << 56
     given = plain.encode()
     if len(given) < 16:
         stored = given.ljust(15, b"\0") + bytes([len(given)])
