@@ -249,6 +249,7 @@ fn decimal_amounts<'py>(
     if shape != (valid.len(), 2) || unit <= 0 || limit < 0 {
         return Err(bad("two halves for each value, a unit above zero and a limit that is not negative expected"));
     }
+    let most = i128::from(limit / unit);
     Ok(parsed(py, valid.len(), |index| {
         if !valid[index] {
             return Err(NULL);
@@ -256,7 +257,7 @@ fn decimal_amounts<'py>(
         let value = i128::from(halves[2 * index + 1]) << 64 | i128::from(halves[2 * index] as u64);
         match value {
             ..0 => Err(NEGATIVE),
-            value if value > i128::from(limit / unit) => Err(TOO_LARGE),
+            value if value > most => Err(TOO_LARGE),
             value => Ok((value as i64 * unit, VALID)),
         }
     }))
