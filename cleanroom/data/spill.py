@@ -2,9 +2,9 @@
 
 Every row belongs to one of 256 parts: that of its first word's top byte, which is the head of a SHA-256 digest and so
 spreads rows evenly, or one that is given with it. Rows are gathered in stretches, each grouped by part, so that
-neighbouring parts are read of every stretch in one go. The first stretches stay in memory, up to a bound; the rest are
-in one scratch file that has no name (nothing can be left behind) and is encrypted with a key that never leaves this
-process. Rows are counted, never looked at, to say which: as many are written and read whatever they are.
+neighbouring parts are read of every stretch in one go. The first stretches, small ones, stay in memory, up to a bound;
+the rest are in one scratch file that has no name (nothing can be left behind) and is encrypted with a key that never
+leaves this process. Rows are counted, never looked at, to say which: as many are written and read whatever they are.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ Parts = NDArray[np.uint8]
 MEMORY_BYTES: Final = 64 << 20
 """What one spill holds in memory; the rest it writes."""
 
-_STRETCH_BYTES: Final = 8 << 20
-"""What is grouped at once: allocators keep that much for the next time, without new pages."""
+_NEAR_BYTES: Final = 1 << 20
+"""What is grouped at once in memory: it stays in a near cache."""
+_FAR_BYTES: Final = 8 << 20
+"""What is grouped and written at once: a part of it is worth a read."""
 _PIECE_BYTES: Final = 1 << 18
 """What is encrypted and written at once: it stays in the processor's cache in between."""
 _BLOCK_BYTES: Final = 64
@@ -65,9 +67,10 @@ class Spill:
         self._words = words
         self._run_rows = run_rows
         self._row_bytes = 8 * words
-        self._stretch_rows = max(1, min(memory_bytes, _STRETCH_BYTES) // self._row_bytes)
-        whole = memory_bytes // (self._stretch_rows * self._row_bytes)
-        self._memory_rows = whole * self._stretch_rows
+        self._near_rows, self._far_rows = (
+            max(1, min(memory_bytes, most) // self._row_bytes) for most in (_NEAR_BYTES, _FAR_BYTES)
+        )
+        self._memory_rows = memory_bytes // (self._near_rows * self._row_bytes) * self._near_rows
         self._rows = 0
         self._held: deque[tuple[Words, Parts | None]] = deque()
         self._held_rows = 0
@@ -164,8 +167,11 @@ class Spill:
 
     @property
     def _missing(self) -> int:
-        """Rows to the next multiple of a stretch: there all stretches end but the last before rows are asked for."""
-        return self._stretch_rows - (self._rows - self._held_rows) % self._stretch_rows
+        """Rows to the end of the next stretch: all but the last before rows are asked for end at such places."""
+        done = self._rows - self._held_rows
+        if done < self._memory_rows:
+            return self._near_rows - done % self._near_rows
+        return self._far_rows - (done - self._memory_rows) % self._far_rows
 
     def _gather_all(self) -> None:
         while self._held_rows:

@@ -71,10 +71,11 @@ def test_disk_holds_no_plain_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert np.array_equal(next(iter(spill.parts())), np.tile(row, (3, 1)))
 
 
-@pytest.mark.parametrize("asked", [0, 1, 25, 30, 34, 163])
+@pytest.mark.parametrize("asked", [0, 1, 25, 30, 34, 55, 163])
 def test_as_much_is_written_whatever_was_asked_for_on_the_way(asked: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are asked for when all real ones are there, and padded then: how many were real must not be seen."""
-    monkeypatch.setattr("cleanroom.data.spill._STRETCH_BYTES", 10 * 16)
+    monkeypatch.setattr("cleanroom.data.spill._NEAR_BYTES", 10 * 16)
+    monkeypatch.setattr("cleanroom.data.spill._FAR_BYTES", 25 * 16)
     rows = np.random.default_rng(asked).integers(1 << 63, size=(170, 2), dtype=np.uint64)
     spill = Spill(2, memory_bytes=33 * 16, run_rows=20)
     for start in range(0, asked, 7):
