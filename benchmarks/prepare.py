@@ -32,6 +32,7 @@ from benchmarks.meter import memory_mib
 from benchmarks.page import add_page_option, command_line, put
 from benchmarks.sizes import parse_size
 from cleanroom.agreement.model import Role
+from cleanroom.allocator import keep_freed_memory
 from cleanroom.errors import AgreementError
 from cleanroom.plan import plan_of
 from cleanroom.threads import use_threads
@@ -144,7 +145,9 @@ def _watched() -> Iterator[_Steps]:
             setattr(preparation, name, call)
 
 
-def _one_thread() -> None:
+def _set_up() -> None:
+    """Makes a process as the command's, on one thread."""
+    keep_freed_memory()
     use_threads(1)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
@@ -153,7 +156,7 @@ def _one_thread() -> None:
 def _apart(folder: Path, case: str, role: Role, events: int, tree: tuple[int, ...]) -> Preparation:
     """Measures in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_one_thread) as process:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_set_up) as process:
         try:
             return process.submit(measure, folder, case, role, events=events, tree=tree).result()
         except AgreementError as error:

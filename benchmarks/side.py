@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.meter import MeteredParty, forget_peak, memory_mib
 from benchmarks.workload import Shape, exposure_source, outcome_source
+from cleanroom.allocator import keep_freed_memory
 from cleanroom.drive import drive, silent
 from cleanroom.flight import Address, connect, listen
 from cleanroom.identity import load_identity, read_certificate
@@ -53,6 +54,7 @@ class Task:
 
 def main(path: Path) -> None:
     """Runs the side that a task file describes."""
+    keep_freed_memory()  # as the command does
     task = Task.decode(path.read_text(encoding="utf-8"))
     if task.role not in ("exposure", "outcome"):
         raise ValueError(f"a side is exposure or outcome, {task.role} found")

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import click
 
 from cleanroom import __version__
+from cleanroom.allocator import keep_freed_memory
 from cleanroom.errors import CleanroomError, UsageError, exit_code_of, one_line, reason_of
 from cleanroom.machine import harden
 
@@ -67,6 +68,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process."""
     harden()  # a core dump would hold keys and identifiers
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # ignored under nohup
         signal.signal(signal.SIGHUP, _interrupt)
