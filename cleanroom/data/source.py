@@ -36,8 +36,8 @@ _CODED_VALUE_BYTES: Final = 2.5
 """The most that a value takes then, without compression: numbers of entries take two bytes, texts four and more."""
 _CODED_SPARE_BYTES: Final = 1 << 20
 """And a column of a group beside them: the dictionary, and what is no text in some layouts."""
-_CODED_GROUP_ROWS: Final = (BATCH_ROWS // 2, 1 << 22)
-"""The fewest rows of a group on average, and the most: Arrow holds all distinct texts of a group that it has met."""
+_CODED_GROUP_ROWS: Final = BATCH_ROWS // 2
+"""The fewest rows of a group on average."""
 _CSV_BLOCK_BYTES: Final = 8 << 20  # also the longest row
 _HEADER_BYTES: Final = 1 << 20
 _PARQUET_MAGIC: Final = b"PAR1"
@@ -178,12 +178,11 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
 def _coded(parquet: pq.ParquetFile, wanted: list[str]) -> list[str]:
     """The text columns of few values: those are read as the file holds them, each value once and numbers of them.
 
-    Arrow ends a batch of such columns with the row group, so there are none where groups are small.
+    Where groups are small there are none: a batch of several groups has a dictionary of each, to be made into one.
     """
     whole, schema = parquet.metadata, parquet.schema_arrow
     groups = [whole.row_group(number) for number in range(whole.num_row_groups)]
-    fewest, most = _CODED_GROUP_ROWS
-    if not groups or whole.num_rows < fewest * len(groups) or any(group.num_rows > most for group in groups):
+    if not groups or whole.num_rows < _CODED_GROUP_ROWS * len(groups):
         return []
     names = [groups[0].column(at).path_in_schema for at in range(whole.num_columns)]
     return [

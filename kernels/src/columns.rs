@@ -71,8 +71,8 @@ type Outcomes<'py> = (
     Bound<'py, PyArray1<i64>>,
 );
 
-/// Outcomes n × 7 words (person, event, event id, time, value): person n × 16 bytes, event n as it is, 63 bits mixed from the
-/// event id n or -1 where it is zero, time n, value n.
+/// Outcomes n × 7 words (person, event, event id, time, value): person n × 16 bytes, event n as it is, 63 bits mixed from
+/// the event id n or -1 where it is zero, time n, value n.
 #[pyfunction]
 fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> PyResult<Outcomes<'py>> {
     let rows = rows_of::<7>(&rows)?;

@@ -1,6 +1,7 @@
 //! Keyless digests of people and rows: SHA-256 under a label of its own, cut to 16 bytes.
 //!
-//! `person_keys` names a person: (identifier type, shared form). `text_keys` names any other text, such as an account number.
+//! `person_keys` names a person: (identifier type, shared form). `text_keys` names any other text, such as an account
+//! number.
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;

@@ -85,7 +85,7 @@ def test_parquet_frames_and_tables_are_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary()], ids=str)
-@pytest.mark.parametrize("group_rows", [7, 1 << 20], ids=["small row groups", "one row group"])
+@pytest.mark.parametrize("group_rows", [7, 70_000, 1 << 20], ids=["small row groups", "some", "one row group"])
 def test_few_values_are_read_as_dictionaries_of_parquet(tmp_path: Path, kind: pa.DataType, group_rows: int) -> None:
     """Columns of few texts and of many, with holes, are read as they are without dictionaries."""
     count = 200_000 if group_rows > 7 else 100
@@ -109,7 +109,7 @@ def test_few_values_are_read_as_dictionaries_of_parquet(tmp_path: Path, kind: pa
 
 
 def test_a_column_whose_dictionary_the_writer_gave_up_is_read_as_texts(tmp_path: Path) -> None:
-    """A short dictionary in front says little: Arrow would hold every text of the group, and refuse 2 GiB of them."""
+    """A short dictionary in front says little: what follows would be made into dictionaries batch by batch."""
     count = 300_000
     few = pa.array(["spring", "summer"] * (count // 2))
     many = pa.array([f"W{row:012d}" for row in range(count)])
