@@ -75,12 +75,15 @@ impl RecordBatchReader for Batches {
 fn opened(path: PathBuf, columns: Vec<usize>, coded: &[usize], batch_rows: usize) -> Result<Batches> {
     let file = File::open(path)?;
     let whole = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-    let field = |(at, field): (usize, &Arc<Field>)| match coded.contains(&at) {
-        false => field.clone(),
-        true => {
-            let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(field.data_type().clone()));
-            Arc::new(field.as_ref().clone().with_data_type(kind))
-        }
+    // keys of 32 bits whatever a writer had: a batch of several groups has the entries of all their dictionaries
+    let field = |(at, field): (usize, &Arc<Field>)| {
+        let value = match field.data_type() {
+            DataType::Dictionary(_, value) => value.clone(),
+            kind if coded.contains(&at) => Box::new(kind.clone()),
+            _ => return field.clone(),
+        };
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), value);
+        Arc::new(field.as_ref().clone().with_data_type(kind))
     };
     let fields: Vec<_> = whole.schema().fields().iter().enumerate().map(field).collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));

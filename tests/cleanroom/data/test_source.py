@@ -203,6 +203,22 @@ def test_parquet_is_read_whoever_wrote_it(tmp_path: Path, codec: str, options: d
         assert values.to_pylist() == wanted.to_pylist(), name
 
 
+def test_groups_of_parquet_may_have_dictionaries_of_their_own(tmp_path: Path) -> None:
+    """Each has as many entries as its numbers can count; a stretch of all of them has more."""
+    schema = pa.schema([("a", pa.dictionary(pa.int8(), pa.string()))])
+    numbers = pa.array(range(100), pa.int8())
+    with pq.ParquetWriter(tmp_path / "rows.parquet", schema) as writer:
+        for group in range(3):
+            values = pa.array([f"{group}-{number}" for number in range(100)])
+            column = pa.DictionaryArray.from_arrays(numbers, values)
+            writer.write_table(pa.table({"a": column}, schema=schema))
+    binding = Binding(name="b", pattern="rows.parquet", folder=tmp_path, columns={"a": ColumnName("a")})
+    (stretch,) = stretches(binding, ("a",))
+    assert stretch.fields["a"].values.to_pylist() == [
+        f"{group}-{number}" for group in range(3) for number in range(100)
+    ]
+
+
 def test_a_parquet_text_that_is_none_is_a_fault_of_the_file(tmp_path: Path) -> None:
     offsets, data = pa.array([0, 3, 5], pa.int32()).buffers()[1], pa.py_buffer(b"abc\xc4\xe3")
     person = pa.Array.from_buffers(pa.string(), 2, [None, offsets, data])
