@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cleanroom._kernels import step_pieces
+from cleanroom._kernels import BoundsError, step_pieces
 from cleanroom.agreement.model import Agreement, Measure, Period
 from cleanroom.attribution.clock import TickClock
 from cleanroom.attribution.credit import breakpoints
@@ -134,7 +134,7 @@ class StepFunctions:
             )
         except OverflowError:
             raise CleanroomError("a row value needs more than 63 bits") from None
-        except ValueError:
+        except BoundsError:
             raise CleanroomError(OUT_OF_BOUNDS) from None
 
 

@@ -68,7 +68,7 @@ class Packing:
         """
         try:
             return _kernels.pack_values(np.ascontiguousarray(values), self.bounds)
-        except ValueError:
+        except _kernels.BoundsError:
             raise CleanroomError(OUT_OF_BOUNDS) from None
 
     def unpacked(self, words: NDArray[np.uint64]) -> NDArray[np.int64]:

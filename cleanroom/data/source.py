@@ -155,7 +155,7 @@ def _from_table(table: pa.Table, binding: Binding, names: tuple[str, ...]) -> It
 
 
 def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, ...]) -> Iterator[Stretch]:
-    """Rows as a kernel decodes them; what the file says of itself is Arrow's to read."""
+    """Rows as a kernel decodes them; from where it cannot on, rows or a fault as Arrow has it."""
     try:
         with pq.ParquetFile(file) as parquet:
             columns = parquet.schema_arrow.names
@@ -165,14 +165,32 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
     except (pa.ArrowException, OSError, ValueError):  # a name that is not UTF-8 is a plain ValueError
         raise DataError(f"{origin}: expected a complete Parquet file, found one that is cut short or damaged") from None
     first_row = 1
-    try:
-        rows = _kernels.parquet_rows(str(file), wanted, coded=coded, batch_rows=BATCH_ROWS)
-        for batch in pa.RecordBatchReader.from_stream(rows):
-            chosen = {name: batch.column(wanted.index(at)) for name, at in positions.items()}
-            yield _stretch(binding, names, origin, first_row, batch.num_rows, chosen)
-            first_row += batch.num_rows
-    except (pa.ArrowException, ValueError):
-        raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages, texts in UTF-8") from None
+    for batches in (_decoded(file, wanted, coded), _decoded_by_arrow(file, [columns[at] for at in wanted])):
+        skipped = first_row - 1
+        try:
+            for whole in batches:
+                batch = whole.slice(min(skipped, whole.num_rows))
+                skipped -= whole.num_rows - batch.num_rows
+                if batch.num_rows:
+                    chosen = {name: batch.column(wanted.index(at)) for name, at in positions.items()}
+                    yield _stretch(binding, names, origin, first_row, batch.num_rows, chosen)
+                    first_row += batch.num_rows
+        except (pa.ArrowException, OSError, ValueError, KeyError):  # a type that Python's Arrow lacks is a KeyError
+            continue
+        return
+    raise DataError(f"{origin}, row {first_row} or after: expected intact Parquet pages")
+
+
+def _decoded(file: Path, columns: list[int], coded: list[int]) -> Iterator[pa.RecordBatch]:
+    """The columns at some positions, in half the CPU seconds that Arrow takes."""
+    rows = _kernels.parquet_rows(str(file), columns, coded=coded, batch_rows=BATCH_ROWS)
+    yield from pa.RecordBatchReader.from_stream(rows)
+
+
+def _decoded_by_arrow(file: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """What few files have: types that the kernel does not know, texts of more than 2 GiB in a batch or not in UTF-8."""
+    with pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True) as parquet:
+        yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
 
 
 def _coded(parquet: pq.ParquetFile, wanted: list[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use crate::key::{key_of_words, KEY_BYTES};
 use crate::rows::{bad, in_row_order, matrix, whole_runs};
@@ -25,19 +27,22 @@ fn signed(word: u64) -> i64 {
     (word ^ 1 << 63) as i64
 }
 
-/// A word mixed one to one (the finalizer of splitmix64).
-fn mixed(word: u64) -> u64 {
-    let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ word >> 31
+/// Random numbers of this process.
+fn mixers() -> &'static [u128; 3] {
+    static MIXERS: OnceLock<[u128; 3]> = OnceLock::new();
+    MIXERS.get_or_init(|| {
+        let random = RandomState::new();
+        std::array::from_fn(|at| u128::from(random.hash_one((at, 0))) << 64 | u128::from(random.hash_one((at, 1))))
+    })
 }
 
-/// 63 bits that tell event ids apart, or -1 where there is none. An id may be a text as it is, which differs from others
-/// in a few bits of one word: with the other word the same no two are mixed to the same 64 bits.
-fn event_key(id: [u64; 2]) -> i64 {
+/// 63 bits that tell event ids apart, or -1 where there is none. Multilinear hashing (Lemire and Kaser, arXiv:1202.4961)
+/// gives two ids the same bits with a probability of 2^-63, whoever chose them, as an id may be what somebody wrote.
+fn event_key(id: [u64; 2], [start, first, second]: &[u128; 3]) -> i64 {
+    let [one, other] = id.map(u128::from);
     match id {
         [0, 0] => -1,
-        _ => (mixed(mixed(id[0]) ^ id[1]) >> 1) as i64,
+        _ => (start.wrapping_add(first.wrapping_mul(one)).wrapping_add(second.wrapping_mul(other)) >> 65) as i64,
     }
 }
 
@@ -80,11 +85,12 @@ fn outcome_columns<'py>(py: Python<'py>, rows: PyReadonlyArray2<'py, u64>) -> Py
     let (mut person, mut event) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut id, mut time, mut value) =
         (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
+    let mixers = mixers();
     py.detach(|| {
         for rows in rows.chunks(TAKEN_ROWS) {
             person.extend(rows.iter().map(key_of));
             event.extend(rows.iter().map(|row| row[2]));
-            id.extend(rows.iter().map(|row| event_key([row[3], row[4]])));
+            id.extend(rows.iter().map(|row| event_key([row[3], row[4]], mixers)));
             time.extend(rows.iter().map(|row| signed(row[5])));
             value.extend(rows.iter().map(|row| row[6] as i64));
         }

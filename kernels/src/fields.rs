@@ -2,6 +2,8 @@
 //! and nothing else is.
 
 use numpy::{PyArray2, PyReadonlyArray2};
+use pyo3::create_exception;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
@@ -12,7 +14,11 @@ const TASK: usize = 1 << 12;
 /// Rows that stay in the nearest cache while one column after the other is.
 const NEAR: usize = 1 << 8;
 
-pub(crate) const OUT_OF_BOUNDS: &str = "a value is not within its bounds";
+create_exception!(_kernels, BoundsError, PyValueError, "A value is not within its bounds.");
+
+pub(crate) fn out_of_bounds() -> PyErr {
+    BoundsError::new_err("a value is not within its bounds")
+}
 
 /// Where a value is: `bits` bits, in two's complement, from bit `shift` of a word on, and the rest in the word after.
 pub(crate) struct Field {
@@ -118,7 +124,7 @@ fn pack_values<'py>(
         within.reduce(|| true, |one, other| one & other)
     });
     if !within {
-        return Err(bad(OUT_OF_BOUNDS));
+        return Err(out_of_bounds());
     }
     matrix(py, words, width)
 }
@@ -153,6 +159,7 @@ fn unpack_values<'py>(
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("BoundsError", module.py().get_type::<BoundsError>())?;
     module.add_function(wrap_pyfunction!(packed_words, module)?)?;
     module.add_function(wrap_pyfunction!(pack_values, module)?)?;
     module.add_function(wrap_pyfunction!(unpack_values, module)?)

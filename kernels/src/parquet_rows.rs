@@ -75,14 +75,17 @@ impl RecordBatchReader for Batches {
 fn opened(path: PathBuf, columns: Vec<usize>, coded: &[usize], batch_rows: usize) -> Result<Batches> {
     let file = File::open(path)?;
     let whole = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
-    // keys of 32 bits whatever a writer had: a batch of several groups has the entries of all their dictionaries
+    // A writer's numbers of entries may be too short: a batch of several groups has the entries of all their dictionaries.
     let field = |(at, field): (usize, &Arc<Field>)| {
-        let value = match field.data_type() {
-            DataType::Dictionary(_, value) => value.clone(),
-            kind if coded.contains(&at) => Box::new(kind.clone()),
-            _ => return field.clone(),
+        let (value, wanted) = match field.data_type() {
+            DataType::Dictionary(_, value) => (value.as_ref(), true),
+            kind => (kind, coded.contains(&at)),
         };
-        let kind = DataType::Dictionary(Box::new(DataType::Int32), value);
+        let text = matches!(value, DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary);
+        let kind = match wanted && text {
+            true => DataType::Dictionary(Box::new(DataType::Int32), Box::new(value.clone())),
+            false => value.clone(),
+        };
         Arc::new(field.as_ref().clone().with_data_type(kind))
     };
     let fields: Vec<_> = whole.schema().fields().iter().enumerate().map(field).collect();
@@ -115,8 +118,9 @@ impl Stream {
     }
 }
 
-/// The rows of a Parquet file for who takes a stream of batches (`__arrow_c_stream__`): the columns at some positions,
-/// of which those at `coded` become dictionaries; all batches but the last have `batch_rows` rows.
+/// The rows of a Parquet file for who takes a stream of batches (`__arrow_c_stream__`): the columns at some positions;
+/// texts at `coded`, and those that a writer had as such, are dictionaries. All batches but the last have `batch_rows`
+/// rows.
 #[pyfunction]
 #[pyo3(signature = (path, columns, *, coded, batch_rows))]
 fn parquet_rows(

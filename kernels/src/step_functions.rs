@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use rayon::prelude::*;
 use std::ops::Range;
 
-use crate::fields::{fields_of, pack_row, Field, OUT_OF_BOUNDS};
+use crate::fields::{fields_of, out_of_bounds, pack_row, Field};
 use crate::key::KEY_BYTES;
 use crate::rows::{bad, in_row_order, matrix, runs, whole_runs};
 
@@ -529,7 +529,7 @@ fn step_pieces<'py>(
     });
     let found = found.ok_or_else(|| PyOverflowError::new_err(TOO_LARGE))?;
     if !found.within {
-        return Err(bad(OUT_OF_BOUNDS));
+        return Err(out_of_bounds());
     }
     let [row, first, last] = [found.row, found.first, found.last].map(|column| column.into_pyarray(py));
     Ok((found.people, row, first, last, matrix(py, found.words, words)?))

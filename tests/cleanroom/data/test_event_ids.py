@@ -146,3 +146,12 @@ def test_floats_are_no_event_ids_and_faults_name_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"row 2, column basket: expected UTF-8 text") as caught:
         orders(tmp_path, pa.array([b"a", b"canary\xff"]))
     assert "canary" not in str(caught.value)
+
+
+def test_ids_that_somebody_chose_to_meet_do_not() -> None:
+    """Two that a mixer without a key, the finalizer of SplitMix64, gives the same 64 bits."""
+    rows = np.zeros((3, 7), dtype=np.uint64)
+    rows[:2, 3:5] = ids_of(pa.array(["34iVnDIKdaablae", "sSZrQ-nyxW48-Az"]))
+    _, _, keys, _, _ = _kernels.outcome_columns(rows)
+    assert keys[0] != keys[1] and keys[:2].min() >= 0 and keys[2] == -1
+    assert np.array_equal(_kernels.outcome_columns(rows)[2], keys)
