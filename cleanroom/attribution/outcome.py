@@ -27,11 +27,11 @@ from cleanroom.plan import FamilyKind, Plan
 
 __all__ = ["OutcomeSummary", "Outcomes", "keep_rows", "prepare_rows", "row_counts"]
 
-_SLICE_WORDS: Final = 1 << 19
-"""Events worked on at once (whole persons) times their values: keeps the pieces of a slice within tens of megabytes."""
+_SLICE_WORDS: Final = 1 << 17
+"""Events worked on at once (whole persons) times their values: keeps the pieces of a slice within megabytes."""
 _LEAST_SLICE: Final = 1 << 10
-_MOST_WORDS: Final = 1 << 16
-"""Words of rows made at once: half a megabyte stays in a cache."""
+_MOST_WORDS: Final = 1 << 15
+"""Words of rows made at once: a quarter of a megabyte stays in a near cache."""
 
 
 class Outcomes(Protocol):

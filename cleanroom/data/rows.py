@@ -39,7 +39,7 @@ RowCount = Callable[[NDArray[np.int64], NDArray[np.int32]], None]
 
 Words = NDArray[np.uint64]
 
-BATCH_ROWS: Final = 1 << 16
+BATCH_ROWS: Final = 1 << 15
 """Rows of a batch for attribution, about: their columns are taken where the last batch's were."""
 
 _SIGN: Final = np.uint64(1 << 63)
