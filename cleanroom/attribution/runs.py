@@ -66,17 +66,17 @@ def slices(ends: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
         low, start = high, int(ends[high - 1])
 
 
-def whole_people(person: NDArray[np.uint8], most: int) -> Iterator[slice]:
+def whole_people(rows: NDArray[Any], most: int) -> Iterator[slice]:
     """Cuts rows into slices of whole people, of about `most` rows.
 
     Args:
-        person: (n, 16) uint8, a person's rows together.
+        rows: (n, w), each beginning with the sixteen bytes of a person, whose rows are together.
         most: rows of a slice, but a person's rows that begin within them belong to it.
 
     Yields:
         The rows of each slice.
     """
-    start, halves = 0, np.ascontiguousarray(person).view(np.uint64)
-    for end in _kernels.whole_people(np.require(halves, requirements=["C", "A"]), most):
+    start, words = 0, np.ascontiguousarray(rows).view(np.uint64)
+    for end in _kernels.whole_people(np.require(words, requirements=["C", "A"]), most):
         yield slice(start, end)
         start = end

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import Field, distinct_texts_of
+from cleanroom.data.columns import Field, distinct_texts_of, of_texts
 from cleanroom.data.rows import Words, differs, keys_of
 from cleanroom.data.source import Stretch
 from cleanroom.data.spill import Spill
@@ -196,7 +197,9 @@ def text_keys_of(column: Field, tag: str) -> Words:
     Raises:
         DataError: the column is not text.
     """
-    values, rows = distinct_texts_of(column)
-    texts = Texts.of(values)
-    keys, _ = _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=tag)
-    return keys if rows is None else keys[rows]
+
+    def keys_of_texts(values: pa.StringArray) -> Words:
+        texts = Texts.of(values)
+        return _kernels.text_keys(texts.offsets, texts.data, texts.valid, tag=tag)[0]
+
+    return of_texts(column, keys_of_texts)

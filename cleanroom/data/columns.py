@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +29,12 @@ __all__ = [
     "integers_of",
     "is_text",
     "labels_of",
+    "of_texts",
     "texts_of",
     "times_of",
 ]
+
+T = TypeVar("T", bound=np.generic)
 
 AMOUNT_LIMIT: Final = 1 << 50
 """The largest amount of one row, in integer units: ten trillion in fen."""
@@ -143,6 +146,17 @@ def distinct_texts_of(column: Field) -> tuple[pa.StringArray, NDArray[np.int64] 
     return pa.concat_arrays([texts, pa.nulls(1, pa.string())]), _numbers(rows).astype(np.int64, copy=False)
 
 
+def of_texts(column: Field, ask: Callable[[pa.StringArray], NDArray[T]]) -> NDArray[T]:
+    """What `ask` finds for each text of the column, n entries or rows; each text of a dictionary is asked for once.
+
+    Raises:
+        DataError: as `texts_of`.
+    """
+    texts, rows = distinct_texts_of(column)
+    found = ask(texts)
+    return found if rows is None else found[rows]
+
+
 def integers_of(column: Field) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
     """The whole numbers of a column and which entries are not null, n each; None for a column of another type."""
     kind = column.values.type
@@ -153,13 +167,15 @@ def integers_of(column: Field) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | 
 
 def labels_of(column: Field, labels: tuple[str, ...]) -> NDArray[np.int32]:
     """The position of each trimmed text among the declared labels, -1 for another or none; n entries."""
-    texts, rows = distinct_texts_of(column)
     declared = pa.array(labels, pa.string())
-    positions = pc.index_in(texts, declared)
-    if positions.null_count:
-        positions = pc.index_in(pc.utf8_trim_whitespace(texts), declared)
-    found = np.asarray(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
-    return found if rows is None else found[rows]
+
+    def positions_of(texts: pa.StringArray) -> NDArray[np.int32]:
+        positions = pc.index_in(texts, declared)
+        if positions.null_count:
+            positions = pc.index_in(pc.utf8_trim_whitespace(texts), declared)
+        return np.asarray(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+
+    return of_texts(column, positions_of)
 
 
 def times_of(column: Field, clock: WallClock) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from cleanroom import _kernels
@@ -23,15 +24,7 @@ from cleanroom.attribution.clock import microseconds
 from cleanroom.attribution.runs import expand
 from cleanroom.data.accounts import ACCOUNT, Accounts, RowAccounts, append_held, sole_holders
 from cleanroom.data.binding import Binding
-from cleanroom.data.columns import (
-    Field,
-    Units,
-    amounts_of,
-    distinct_texts_of,
-    integers_of,
-    labels_of,
-    times_of,
-)
+from cleanroom.data.columns import Field, Units, amounts_of, integers_of, labels_of, of_texts, times_of
 from cleanroom.data.fates import Fate, PendingRows, counts_of, fate_of
 from cleanroom.data.rows import (
     ReadProgress,
@@ -336,10 +329,12 @@ def _event_ids(column: Field) -> Words:
     numbers = integers_of(column)
     if numbers is not None:
         return _kernels.number_ids(*numbers)
-    values, rows = distinct_texts_of(column)
-    texts = Texts.of(values)
-    ids = _kernels.text_ids(texts.offsets, texts.data, texts.valid)
-    return ids if rows is None else ids[rows]
+
+    def ids_of(values: pa.StringArray) -> Words:
+        texts = Texts.of(values)
+        return _kernels.text_ids(texts.offsets, texts.data, texts.valid)
+
+    return of_texts(column, ids_of)
 
 
 def _merge(pieces: list[Words], binding: Binding) -> Words:

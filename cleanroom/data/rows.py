@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cleanroom import _kernels
 from cleanroom.agreement.model import Agreement
+from cleanroom.attribution.runs import whole_people
 from cleanroom.data.binding import Binding, Constant
 from cleanroom.data.summary import FilterSummary
 from cleanroom.errors import DataError
@@ -109,10 +110,8 @@ def signed_word(values: NDArray[np.int64]) -> Words:
 
 def by_people(rows: Words) -> Iterator[Words]:
     """Cuts n × w rows that begin with their person, in order, into stretches of whole people."""
-    start = 0
-    for end in _kernels.whole_people(rows, BATCH_ROWS):
-        yield rows[start:end]
-        start = end
+    for part in whole_people(rows, BATCH_ROWS):
+        yield rows[part]
 
 
 def differs(rows: Words) -> NDArray[np.bool_]:

@@ -161,11 +161,12 @@ def _from_parquet(file: Path, origin: str, binding: Binding, names: tuple[str, .
             columns = parquet.schema_arrow.names
             positions = _positions(columns, origin, binding, names)
             wanted = sorted(set(positions.values()))
-            coded = [columns.index(name) for name in _coded(parquet, [columns[at] for at in wanted])]
+            named = [columns[at] for at in wanted]
+            coded = [columns.index(name) for name in _coded(parquet, named)]
     except (pa.ArrowException, OSError, ValueError):  # a name that is not UTF-8 is a plain ValueError
         raise DataError(f"{origin}: expected a complete Parquet file, found one that is cut short or damaged") from None
     first_row = 1
-    for batches in (_decoded(file, wanted, coded), _decoded_by_arrow(file, [columns[at] for at in wanted])):
+    for batches in (_decoded(file, wanted, coded), _decoded_by_arrow(file, named)):
         skipped = first_row - 1
         try:
             for whole in batches:

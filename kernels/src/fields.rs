@@ -109,17 +109,8 @@ fn pack_values<'py>(
     let within = py.detach(|| {
         let tasks = words.par_chunks_mut(TASK * width).zip(values.par_chunks(TASK * columns));
         let within = tasks.map(|(words, values)| {
-            let mut within = true;
-            let near = words.chunks_mut(NEAR * width).zip(values.chunks(NEAR * columns));
-            for (words, values) in near {
-                for (column, field) in fields.iter().enumerate() {
-                    for (words, values) in words.chunks_exact_mut(width).zip(values.chunks_exact(columns)) {
-                        within &= (field.least <= values[column]) & (values[column] <= field.most);
-                        field.pack(values[column], words);
-                    }
-                }
-            }
-            within
+            let rows = words.chunks_exact_mut(width).zip(values.chunks_exact(columns));
+            rows.fold(true, |within, (words, values)| within & pack_row(&fields, values, words))
         });
         within.reduce(|| true, |one, other| one & other)
     });

@@ -470,7 +470,6 @@ fn step_pieces<'py>(
         return Err(bad("a vector has from 1 to 2^20 columns"));
     }
     let fields = fields_of(&bounds)?;
-    let words = fields.1;
     let limit = 0..NEVER / 4;
     if !tick.iter().all(|tick| limit.contains(tick)) || value.iter().any(|&value| value < 0) {
         return Err(bad("ticks and values are not negative"));
@@ -516,7 +515,7 @@ fn step_pieces<'py>(
         let parts = tasks.into_par_iter().map(|rows| pieces_of(&program, &outcomes, rows));
         let parts = parts.collect::<Option<Vec<_>>>()?;
         let length = parts.iter().map(|part| part.row.len()).sum::<usize>();
-        let mut out = Pieces::with_room(length, length * words);
+        let mut out = Pieces::with_room(length, length * program.width);
         for part in parts {
             out.people += part.people;
             out.within &= part.within;
@@ -532,7 +531,7 @@ fn step_pieces<'py>(
         return Err(out_of_bounds());
     }
     let [row, first, last] = [found.row, found.first, found.last].map(|column| column.into_pyarray(py));
-    Ok((found.people, row, first, last, matrix(py, found.words, words)?))
+    Ok((found.people, row, first, last, matrix(py, found.words, program.width)?))
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
